@@ -1,0 +1,1 @@
+"""Telling people and hearing back: outbox, cards, channels, actions, desk."""

@@ -1,0 +1,1 @@
+"""One small file per channel; a file's name is its ``kind``."""

@@ -1,0 +1,1 @@
+"""Crawling: what a source's pages or files say, as items. Knows nothing of the database."""

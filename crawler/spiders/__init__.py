@@ -1,0 +1,1 @@
+"""One small file per connector; a file's name is its ``kind``."""

@@ -1,0 +1,1 @@
+"""The middle of the house: settings, store, intake, scoring, cases, crises and clocks."""

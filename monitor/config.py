@@ -1,0 +1,190 @@
+"""Reading the config file: one clear line for every mistake, secrets by environment, paths from the file's folder."""
+
+import difflib
+import os
+import secrets
+import tomllib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from monitor.settings import Section, Settings
+
+DEFAULT_NAME = "pingshao.toml"
+
+_S = TypeVar("_S", bound=Section)
+
+_EXPECTED = {
+    "missing": "缺这个键",
+    "int_parsing": "应为整数",
+    "int_type": "应为整数",
+    "int_from_float": "应为整数",
+    "float_parsing": "应为数字",
+    "bool_parsing": "应为 true 或 false",
+    "bool_type": "应为 true 或 false",
+    "string_type": "应为字符串",
+    "list_type": "应为列表",
+    "dict_type": "应为表",
+    "model_type": "应为表",
+    "path_type": "应为路径",
+}
+
+
+class ConfigError(Exception):
+    """The config is wrong; the message is one line naming file, key and what was expected."""
+
+
+def config_path(given: Path | None) -> Path:
+    """The file to read: the one given, else ``$PINGSHAO_CONFIG``, else ``./pingshao.toml``."""
+    return given or Path(os.environ.get("PINGSHAO_CONFIG") or DEFAULT_NAME)
+
+
+def load(path: Path) -> Settings:
+    """Read and check the config file.
+
+    Relative paths are made absolute from the file's folder.
+
+    Raises:
+        ConfigError: the file is missing, not TOML, or says something unknown or wrong.
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise ConfigError(f"{path}: 读不到配置文件（{error.strerror}）；用 pingshao init 可以生成一份") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: 应为 UTF-8 编码") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: 不是合法的 TOML：{error}") from None
+    try:
+        settings = Settings(**raw)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {_describe(error, Settings, raw)}") from None
+    settings = _absolute(settings, path.resolve().parent)
+    for problem in _cross_checks(settings):
+        raise ConfigError(f"{path}: {problem}")
+    return settings
+
+
+def secret(name: str) -> str:
+    """A secret from the environment by its variable's name; empty when unset."""
+    return os.environ.get(name, "") if name else ""
+
+
+def signing_secret(settings: Settings) -> bytes:
+    """The secret that signs links and salts author hashes, made once and kept in ``var_dir`` when not in the environment."""
+    if given := secret(settings.service.secret_env):
+        return given.encode()
+    path = settings.service.var_dir / "secret"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        return path.read_bytes()
+    with os.fdopen(handle, "wb") as file:
+        file.write(secrets.token_hex(32).encode())
+    return path.read_bytes()
+
+
+def _describe(error: ValidationError, model: type[BaseModel], raw: Any) -> str:
+    first = error.errors()[0]
+    place = _place(first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = _keys_at(model, first["loc"][:-1])
+        return f"{place}: 没有这个键{nearest(str(first['loc'][-1]), known)}"
+    if first["type"] == "literal_error":
+        return f"{place}: 应为 {first['ctx']['expected'].replace(' or ', ' 或 ')}，实为 {first['input']!r}"
+    if first["type"] == "value_error":
+        return f"{place}: {first['ctx']['error']}" if place else str(first["ctx"]["error"])
+    expected = _EXPECTED.get(first["type"], first["msg"])
+    found = "" if first["type"] == "missing" else f"，实为 {first['input']!r}"
+    return f"{place}: {expected}{found}"
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """``，是不是 "every"？`` for the nearest known word, else the list of all."""
+    known = sorted(known)
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f'，是不是 "{close[0]}"？' if close else f"；可用的有 {'、'.join(known)}"
+
+
+def _place(loc: tuple[int | str, ...]) -> str:
+    words = ""
+    for part in loc:
+        words += f"[{part + 1}]" if isinstance(part, int) else f".{part}"
+    return words.lstrip(".")
+
+
+def _keys_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+    for part in loc:
+        if isinstance(part, str):
+            kind = model.model_fields[part].annotation
+            kind = getattr(kind, "__args__", (kind,))[0]
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                model = kind
+    return list(model.model_fields)
+
+
+def _absolute(settings: Settings, folder: Path) -> Settings:
+    def from_folder(path: Path) -> Path:
+        return path if path.is_absolute() else folder / path
+
+    service = settings.service
+    url = service.database_url
+    prefix = "sqlite:///"
+    if url.startswith(prefix) and not url.startswith(prefix + "/") and url != prefix:
+        url = prefix + str(folder / url.removeprefix(prefix))
+    service = _with(service, var_dir=from_folder(service.var_dir), database_url=url)
+    scoring = settings.scoring
+    if scoring.weights:
+        scoring = _with(scoring, weights=from_folder(scoring.weights))
+    return settings.model_copy(update={"service": service, "scoring": scoring})
+
+
+def _with(section: _S, **values: Any) -> _S:
+    return section.model_copy(update=values)
+
+
+def _cross_checks(settings: Settings) -> Iterator[str]:
+    shops = {shop.id for shop in settings.shops}
+    channels = {channel.name for channel in settings.channels} | {"mail"}
+    for table, names in (
+        ("shops", [shop.id for shop in settings.shops]),
+        ("sources", [source.name for source in settings.sources]),
+        ("channels", [channel.name for channel in settings.channels]),
+        ("people", [person.name for person in settings.people]),
+    ):
+        yield from (f"{table}[{n}]: 名字 {name!r} 重复了" for n, name in enumerate(names, 1) if name in names[: n - 1])
+    for n, source in enumerate(settings.sources, 1):
+        if source.shop is not None and source.shop not in shops:
+            yield f"sources[{n}].shop: 没有叫 {source.shop!r} 的店铺{nearest(source.shop, shops)}"
+        yield from _check_connector(n, source.kind, source.options)
+    for route, names in settings.routes.model_dump().items():
+        for name in names:
+            if name not in channels:
+                yield f"routes.{route}: 没有叫 {name!r} 的渠道{nearest(name, channels)}"
+
+
+def _check_connector(n: int, kind: str, options: dict[str, Any]) -> Iterator[str]:
+    from crawler import connectors
+
+    if kind not in connectors.kinds():
+        yield f"sources[{n}].kind: 没有 {kind!r} 这种来源{nearest(kind, connectors.kinds())}"
+        return
+    model = connectors.load(kind).Options
+    try:
+        model(**options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
+            known = [*model.model_fields, *_source_keys()]
+            yield f"sources[{n}].{first['loc'][0]}: {kind} 没有这个键{nearest(str(first['loc'][0]), known)}"
+        else:
+            yield f"sources[{n}].{_describe(error, model, options)}"
+
+
+def _source_keys() -> list[str]:
+    from monitor.settings import Source
+
+    return list(Source.model_fields)

@@ -1,0 +1,104 @@
+"""The database: engine, transactions that write or only read, migrations with a backup first."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Engine, event
+from sqlmodel import Session, create_engine
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+_BUSY_MS = 30_000
+_KEPT_BACKUPS = 5
+
+
+def connect(url: str) -> Engine:
+    """An engine for ``sqlite:///file`` (WAL, made if absent) or ``postgresql+psycopg://…``."""
+    if not url.startswith("sqlite"):
+        return create_engine(url, pool_pre_ping=True)
+    if file := url.removeprefix("sqlite:///"):
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # sqlite3 must not begin transactions by itself: _begin_sqlite does
+    for pragma in (
+        f"busy_timeout = {_BUSY_MS}",
+        "journal_mode = WAL",
+        "synchronous = NORMAL",
+        "foreign_keys = ON",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Any) -> None:
+    # A deferred transaction that reads and then writes fails at once when another wrote between, whatever the time-out.
+    writing = connection.get_execution_options().get("writing", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Session]:
+    """One transaction that writes: committed at the end, rolled back on an exception."""
+    with Session(engine.execution_options(writing=True), expire_on_commit=False) as session, session.begin():
+        yield session
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Session]:
+    """One transaction that only reads: a consistent view, never blocking writers."""
+    with Session(engine, expire_on_commit=False) as session:
+        yield session
+
+
+def upgrade(engine: Engine, backup_dir: Path, now: datetime) -> Path | None:
+    """Bring the schema to the newest version; a SQLite file with data is copied first.
+
+    Returns:
+        The backup that was made, None where nothing had to change or nothing was there.
+    """
+    from alembic import command
+    from alembic.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
+    config = _alembic()
+    with engine.connect() as connection:
+        current = MigrationContext.configure(connection).get_current_revision()
+    if current == ScriptDirectory.from_config(config).get_current_head():
+        return None
+    backup = _backup(engine, backup_dir, now) if current else None
+    with engine.execution_options(writing=True).begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    return backup
+
+
+def _alembic() -> "Config":
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _backup(engine: Engine, folder: Path, now: datetime) -> Path | None:
+    file = engine.url.database
+    if engine.dialect.name != "sqlite" or not file:
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"{Path(file).stem}-{now:%Y%m%dT%H%M%SZ}.db"
+    with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(target)) as copy:
+        source.backup(copy)
+    for old in sorted(folder.glob(f"{Path(file).stem}-*.db"))[:-_KEPT_BACKUPS]:
+        old.unlink()
+    return target

@@ -1,0 +1,71 @@
+"""Spans of time as people write them in the config: ``90s``, ``10m``, ``1h``, ``7d``."""
+
+import re
+from datetime import time, timedelta
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, PlainSerializer
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def parse_duration(value: Any) -> timedelta:
+    """Read ``90s``, ``10m``, ``1h`` or ``7d``.
+
+    Raises:
+        ValueError: anything else, negative spans included.
+    """
+    if isinstance(value, timedelta):
+        return value
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd])\s*", value) if isinstance(value, str) else None
+    if not match:
+        raise ValueError(f"应为时长，如 90s、10m、1h、7d，实为 {value!r}")
+    return timedelta(**{_UNITS[match[2]]: float(match[1])})
+
+
+def parse_clock_time(value: Any) -> str:
+    """Check a time of day such as ``10:00`` and give it back as ``HH:MM``.
+
+    Raises:
+        ValueError: not a time of day.
+    """
+    try:
+        hour, minute = str(value).split(":")
+        return time(int(hour), int(minute)).strftime("%H:%M")
+    except ValueError:
+        raise ValueError(f"应为时刻，如 10:00，实为 {value!r}") from None
+
+
+def parse_weekly(value: Any) -> str:
+    """Check ``mon 09:00``.
+
+    Raises:
+        ValueError: not a weekday and a time of day.
+    """
+    day, _, at = str(value).lower().partition(" ")
+    if day not in _WEEKDAYS:
+        raise ValueError(f"应为星期和时刻，如 mon 09:00，实为 {value!r}")
+    return f"{day} {parse_clock_time(at)}"
+
+
+def parse_monthly(value: Any) -> str:
+    """Check ``1 09:00``: a day of the month that every month has, and a time of day.
+
+    Raises:
+        ValueError: not a day from 1 to 28 and a time of day.
+    """
+    day, _, at = str(value).partition(" ")
+    if not day.isdigit() or not 1 <= int(day) <= 28:  # noqa: PLR2004 — February's last safe day
+        raise ValueError(f"应为日期（1–28）和时刻，如 1 09:00，实为 {value!r}")
+    return f"{int(day)} {parse_clock_time(at)}"
+
+
+def _write(value: timedelta) -> str:
+    return f"{value.total_seconds():g}s"
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(_write)]
+ClockTime = Annotated[str, BeforeValidator(parse_clock_time)]
+Weekly = Annotated[str, BeforeValidator(parse_weekly)]
+Monthly = Annotated[str, BeforeValidator(parse_monthly)]

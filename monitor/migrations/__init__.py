@@ -1,0 +1,1 @@
+"""Alembic migrations of the store; ``monitor.db.upgrade`` applies them at start."""

@@ -1,0 +1,374 @@
+"""Every table of the store, and no logic.
+
+Times are aware and stored in UTC. States are plain words; ``monitor/lifecycle.py`` holds the moves between them.
+A ``version`` column is raised by every change, so that two writers never overwrite each other unseen.
+"""
+
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import JSON, Column, Index, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+
+def _json() -> Any:
+    return Field(default_factory=dict, sa_column=Column(JSON, nullable=False))
+
+
+def _json_list() -> Any:
+    return Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+
+
+class Shop(SQLModel, table=True):
+    """One shop on one platform, as configured."""
+
+    id: str = Field(primary_key=True)
+    name: str
+    platform: str
+
+
+class Product(SQLModel, table=True):
+    """A product as its source names it."""
+
+    __table_args__ = (UniqueConstraint("shop_id", "name"),)
+    id: int | None = Field(default=None, primary_key=True)
+    shop_id: str | None = Field(default=None, foreign_key="shop.id")
+    name: str
+
+
+class Source(SQLModel, table=True):
+    """A configured source and how it is doing."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(unique=True)
+    kind: str
+    shop_id: str | None = Field(default=None, foreign_key="shop.id")
+    status: str = "new"  # new | ok | failed | attention
+    last_run_at: datetime | None = None
+    last_success_at: datetime | None = None
+    last_item_at: datetime | None = None  # the last run that saw anything: silence is counted from here
+    last_error: str = ""
+
+
+class Run(SQLModel, table=True):
+    """One crawl or import, its lease and its ledger."""
+
+    __table_args__ = (
+        Index(
+            "run_lease",
+            "source_id",
+            unique=True,
+            sqlite_where=text("status = 'running'"),
+            postgresql_where=text("status = 'running'"),
+        ),
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    source_id: int = Field(foreign_key="source.id", index=True)
+    status: str = "running"  # running | ok | failed | attention
+    started_at: datetime
+    lease_until: datetime
+    finished_at: datetime | None = None
+    pages: int = 0
+    seen: int = 0
+    new: int = 0
+    changed: int = 0
+    duplicates: int = 0
+    skipped: int = 0
+    error: str = ""
+
+
+class Watermark(SQLModel, table=True):
+    """What a source's last good run had reached; only a run that ended well moves it."""
+
+    source_id: int = Field(primary_key=True, foreign_key="source.id")
+    value: dict[str, Any] = _json()
+    moved_at: datetime
+
+
+class Feedback(SQLModel, table=True):
+    """A review or a mention: cleaned, masked, in its newest version."""
+
+    __table_args__ = (
+        UniqueConstraint("source_id", "external_id"),
+        Index("feedback_shop_seen", "shop_id", "first_seen_at"),
+        Index("feedback_happened", "happened_at"),
+        Index("feedback_text_key", "text_key", "happened_at"),
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    source_id: int = Field(foreign_key="source.id")
+    shop_id: str | None = Field(default=None, foreign_key="shop.id")
+    platform: str = ""
+    kind: str = "review"  # review | mention
+    external_id: str
+    url: str = ""
+    title: str = ""
+    text: str = ""  # body, then "【追评】…" where the writer added something
+    stars: float | None = None
+    author: str = ""  # masked nickname
+    author_hash: str = Field(default="", index=True)
+    product: str = ""
+    order_ref: str = ""
+    reply: str = ""  # the shop's public answer
+    deleted: bool = False
+    extra: dict[str, Any] = _json()
+    created_at: datetime | None = None  # as the source says; None where it does not
+    happened_at: datetime  # created_at, else first_seen_at: what figures count by
+    first_seen_at: datetime
+    updated_at: datetime
+    version: int = 1
+    content_hash: str
+    text_key: str = ""
+    duplicate_of: int | None = Field(default=None, foreign_key="feedback.id")
+    case_id: int | None = Field(default=None, foreign_key="case.id", index=True)
+
+
+class FeedbackVersion(SQLModel, table=True):
+    """What a feedback said before it was edited, added to or taken down."""
+
+    __tablename__ = "feedback_version"
+    feedback_id: int = Field(primary_key=True, foreign_key="feedback.id")
+    version: int = Field(primary_key=True)
+    at: datetime
+    text: str
+    stars: float | None = None
+    reply: str = ""
+    deleted: bool = False
+
+
+class Score(SQLModel, table=True):
+    """The current judgement of a feedback's newest version."""
+
+    __table_args__ = (Index("score_negative", "negative", "feedback_id"),)
+    feedback_id: int = Field(primary_key=True, foreign_key="feedback.id")
+    model: str
+    negative: bool
+    p_negative: float
+    severity: str | None = None
+    categories: list[str] = _json_list()
+    flags: list[str] = _json_list()
+    evidence: list[dict[str, Any]] = _json_list()  # {code, start, end, text}, offsets into feedback.text
+    scored_at: datetime
+
+
+class Case(SQLModel, table=True):
+    """What is to be settled with one buyer about one order or product."""
+
+    __table_args__ = (
+        Index("case_join", "join_key"),
+        Index("case_state", "state", "opened_at"),
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    shop_id: str | None = Field(default=None, foreign_key="shop.id")
+    kind: str = "review"
+    state: str = "received"
+    severity: str = "low"
+    categories: list[str] = _json_list()
+    join_key: str = ""
+    backlog: bool = False  # written long before we first saw it: kept and counted, but no clock runs
+    opened_at: datetime
+    updated_at: datetime
+    assignee_id: int | None = Field(default=None, foreign_key="person.id")
+    crisis_id: int | None = Field(default=None, foreign_key="crisis.id", index=True)
+    answered_at: datetime | None = None
+    resolved_at: datetime | None = None
+    closed_at: datetime | None = None
+    policy: dict[str, Any] = _json()  # {respond, solve} in seconds, as they stood at opening
+    version: int = 1
+
+
+class Crisis(SQLModel, table=True):
+    """Trouble that needs the crisis group and runs three clocks."""
+
+    __table_args__ = (Index("crisis_state", "state", "shop_id"),)
+    id: int | None = Field(default=None, primary_key=True)
+    shop_id: str | None = Field(default=None, foreign_key="shop.id")
+    state: str = "open"
+    cause: str  # critical | burst | person
+    category: str = ""
+    product: str = ""
+    severity: str
+    opened_at: datetime
+    updated_at: datetime
+    assignee_id: int | None = Field(default=None, foreign_key="person.id")
+    acknowledged_at: datetime | None = None
+    notified_at: datetime | None = None
+    resolved_at: datetime | None = None
+    closed_at: datetime | None = None
+    plan: str = ""
+    result: str = ""
+    notices: dict[str, Any] = _json()  # {"sms" | "push" | "call": {"at", "by"}}
+    scope: dict[str, Any] = _json()  # what the feedbacks share, with counts
+    pinged_count: int = 0  # feedbacks at the last ping: people are pinged again when volume doubles
+    merged_into: int | None = Field(default=None, foreign_key="crisis.id")
+    policy: dict[str, Any] = _json()  # the clocks in seconds, as they stood at opening
+    version: int = 1
+
+
+class CrisisFeedback(SQLModel, table=True):
+    """Which feedbacks a crisis is about."""
+
+    __tablename__ = "crisis_feedback"
+    crisis_id: int = Field(primary_key=True, foreign_key="crisis.id")
+    feedback_id: int = Field(primary_key=True, foreign_key="feedback.id", index=True)
+    added_at: datetime
+
+
+class Timer(SQLModel, table=True):
+    """One moment at which something must happen: a reminder, a deadline, a rung of the ladder."""
+
+    __table_args__ = (
+        UniqueConstraint("crisis_id", "stage", "step", "generation"),
+        UniqueConstraint("case_id", "stage", "step", "generation"),
+        Index(
+            "timer_due",
+            "due_at",
+            sqlite_where=text("state = 'armed'"),
+            postgresql_where=text("state = 'armed'"),
+        ),
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    crisis_id: int | None = Field(default=None, foreign_key="crisis.id")
+    case_id: int | None = Field(default=None, foreign_key="case.id")
+    stage: str  # crisis: respond | notice | follow_up; case: respond | solve
+    step: str  # reminder | deadline | rung1 | rung2 | …
+    generation: int = 0
+    due_at: datetime
+    state: str = "armed"  # armed | fired (reminder, rung) | met | breached | cancelled
+    fired_at: datetime | None = None
+    met_at: datetime | None = None  # also after a breach: met late
+
+
+class Event(SQLModel, table=True):
+    """Append-only audit: who did what, through which door, and what changed."""
+
+    __table_args__ = (Index("event_subject", "subject", "subject_id"),)
+    id: int | None = Field(default=None, primary_key=True)
+    at: datetime
+    actor: str
+    door: str  # system | slack | link | desk | cli
+    subject: str
+    subject_id: int
+    what: str
+    before: dict[str, Any] = _json()
+    after: dict[str, Any] = _json()
+
+
+class Outbox(SQLModel, table=True):
+    """A message to be delivered, once, to one target on one channel."""
+
+    __table_args__ = (
+        UniqueConstraint("dedupe_key", "channel", "target"),
+        Index("outbox_due", "state", "not_before"),
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    dedupe_key: str
+    channel: str
+    target: str
+    kind: str
+    subject: str
+    subject_id: int
+    payload: dict[str, Any] = _json()
+    state: str = "pending"  # pending | sending | sent | uncertain | dead
+    attempts: int = 0
+    created_at: datetime
+    not_before: datetime
+    lease_owner: str = ""
+    lease_until: datetime | None = None
+    sent_at: datetime | None = None
+    provider_ref: str = ""
+    maybe_twice: bool = False
+    last_error: str = ""
+
+
+class Message(SQLModel, table=True):
+    """The live card of a case or crisis on one channel and target, to be edited in place."""
+
+    __table_args__ = (UniqueConstraint("subject", "subject_id", "channel", "target"),)
+    id: int | None = Field(default=None, primary_key=True)
+    subject: str
+    subject_id: int
+    channel: str
+    target: str
+    provider_ref: str
+    updated_at: datetime
+
+
+class Inbound(SQLModel, table=True):
+    """A click as it came in; unique, so that doubles and replays do nothing."""
+
+    __table_args__ = (UniqueConstraint("door", "key"),)
+    id: int | None = Field(default=None, primary_key=True)
+    door: str
+    key: str
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    subject_id: int
+    payload: dict[str, Any] = _json()
+    outcome: str = ""
+
+
+class Person(SQLModel, table=True):
+    """Somebody who is told or who acts."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(unique=True)
+    role: str  # agent | lead | manager | brand
+    slack: str = ""
+    email: str = ""
+    active: bool = True
+
+
+class Rota(SQLModel, table=True):
+    """Who is on duty, for which shop, from when to when."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    person_id: int = Field(foreign_key="person.id")
+    shop_id: str | None = Field(default=None, foreign_key="shop.id")
+    starts_at: datetime = Field(index=True)
+    ends_at: datetime
+
+
+class CalendarDay(SQLModel, table=True):
+    """A public holiday or a make-up workday."""
+
+    __tablename__ = "calendar_day"
+    day: date = Field(primary_key=True)
+    kind: str  # holiday | workday
+    name: str = ""
+
+
+class Correction(SQLModel, table=True):
+    """Staff's 误报 or re-filing: a label for the next training."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    feedback_id: int = Field(foreign_key="feedback.id", index=True)
+    at: datetime
+    actor: str
+    before: dict[str, Any] = _json()
+    after: dict[str, Any] = _json()
+
+
+class Indicator(SQLModel, table=True):
+    """A shop indicator of one day beside its industry's value."""
+
+    __table_args__ = (UniqueConstraint("shop_id", "name", "day"),)
+    id: int | None = Field(default=None, primary_key=True)
+    shop_id: str = Field(foreign_key="shop.id")
+    name: str
+    day: date
+    value: float
+    industry: float | None = None
+
+
+class Improvement(SQLModel, table=True):
+    """What was mended, and when; the reports ask whether the complaint fell."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    shop_id: str | None = Field(default=None, foreign_key="shop.id")
+    category: str
+    product: str = ""
+    what: str
+    done_at: datetime
+    actor: str = ""

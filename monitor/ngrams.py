@@ -1,0 +1,91 @@
+"""Character n-grams of a whole batch of texts at once, hashed to table indices.
+
+A batch is one long array of folded code points (`monitor.folding`); every row stands between two edge marks, so
+that an n-gram knows the beginning and the end of a text. Nothing here depends on which other rows are in the batch.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.folding import BLANK, DROPPED, table
+
+EDGE = 2
+ORDERS = 4
+LIMIT = 20_000  # characters of one text that are read; a complaint is over long before
+_STEP = np.uint64(0x9E3779B97F4A7C15)
+_MIX = tuple(np.uint64(m) for m in (0xD6E8FEB86659FD93, 0xA0761D6478BD642F, 0xE7037ED1A0B428DB, 0x8EBC6AF09C88C6E3))
+_DIGITS = (ord("0"), ord("9"))
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Folded texts.
+
+    Attributes:
+        points: code points of all rows, each row between two `EDGE`s.
+        origin: for each point, its offset in its own original text (edges: 0 and the text's length).
+        bounds: row r is `points[bounds[r]:bounds[r + 1]]`; one more entry than rows.
+    """
+
+    points: NDArray[np.uint32]
+    origin: NDArray[np.int64]
+    bounds: NDArray[np.int64]
+
+    def string(self) -> str:
+        """The folded rows as one string; offsets in it are indices into `points`."""
+        return self.points.astype("<u4").tobytes().decode("utf-32-le")
+
+    def hashes(self, bits: int) -> NDArray[np.int64]:
+        """Table indices of every n-gram: shape (ORDERS, points), below `2**bits`; 0 where none fits in its row."""
+        codes = self.points.astype(np.uint64)
+        size = len(codes)
+        out = np.zeros((ORDERS, size), dtype=np.int64)
+        rolling = np.zeros(size, dtype=np.uint64)
+        shift = np.uint64(64 - bits)
+        for order in range(ORDERS):
+            rolling = rolling[: size - order] * _STEP + codes[order:]
+            mixed = (rolling ^ (rolling >> np.uint64(31))) * _MIX[order]
+            out[order, : size - order] = (mixed >> shift).astype(np.int64)
+            for back in range(1, order + 1):
+                out[order, np.maximum(self.bounds[1:] - back, self.bounds[:-1])] = 0
+        return out
+
+
+def fold(texts: Sequence[str]) -> Batch:
+    """Folds texts: see `monitor.folding`; runs of one character are cut to two, digits excepted."""
+    cut = [text[:LIMIT] for text in texts]
+    joined = "".join(f"\0{text}\0" for text in cut)
+    raw = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+    lengths = np.fromiter((len(text) + 2 for text in cut), dtype=np.int64, count=len(cut))
+    ends = np.cumsum(lengths)
+    starts = ends - lengths
+    folds = table()
+    points = raw.copy()
+    low = raw < len(folds)
+    points[low] = folds[raw[low]]
+    points[starts] = points[ends - 1] = EDGE
+    offsets = np.arange(len(raw)) - np.repeat(starts + 1, lengths)
+    rows = np.repeat(np.arange(len(cut)), lengths)
+    for surplus in (_dropped, _repeated):
+        keep = ~surplus(points)
+        points, offsets, rows = points[keep], offsets[keep], rows[keep]
+    bounds = np.searchsorted(rows, np.arange(len(cut) + 1))
+    return Batch(points, np.maximum(offsets, 0), bounds)
+
+
+def _dropped(points: NDArray[np.uint32]) -> NDArray[np.bool_]:
+    surplus: NDArray[np.bool_] = points == DROPPED
+    return surplus
+
+
+def _repeated(points: NDArray[np.uint32]) -> NDArray[np.bool_]:
+    """Third and later of a run, second and later of blanks."""
+    surplus = np.zeros(len(points), dtype=bool)
+    again = points[1:] == points[:-1]
+    surplus[1:] = again & (points[1:] == BLANK)
+    plain = (points != EDGE) & ((points < _DIGITS[0]) | (points > _DIGITS[1]))
+    surplus[2:] |= again[1:] & again[:-1] & plain[2:]
+    return surplus

@@ -1,0 +1,321 @@
+"""The config file's shape: every key, its default and what it means. ``monitor/config.py`` reads the file.
+
+The descriptions feed ``docs/reference/settings.md``; a test compares the two.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from monitor.durations import ClockTime, Duration, Monthly, Weekly
+
+Severity = Literal["low", "medium", "high", "critical"]
+Role = Literal["agent", "lead", "manager", "brand"]
+Rung = Literal["assignee", "channel", "lead", "manager"]
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"应为时区名，如 Asia/Shanghai，实为 {name!r}（或本机缺时区数据：pip install tzdata）") from None
+    return name
+
+
+def _cron(value: str | None) -> str | None:
+    from apscheduler.triggers.cron import CronTrigger
+
+    if value is not None:
+        try:
+            CronTrigger.from_crontab(value)
+        except ValueError:
+            raise ValueError(f'应为五段 cron，如 "0 8-22/2 * * *"，实为 {value!r}') from None
+    return value
+
+
+Zone = Annotated[str, AfterValidator(_zone)]
+Cron = Annotated[str | None, AfterValidator(_cron)]
+
+
+class Section(BaseModel):
+    """A table of the config; an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, frozen=True)
+
+
+class Service(Section):
+    """Where the service keeps its things and what it calls itself."""
+
+    timezone: Zone = "Asia/Shanghai"
+    """Zone of the clocks people see; the database keeps UTC."""
+    database_url: str = "sqlite:///var/pingshao.db"
+    """SQLite file or ``postgresql+psycopg://…``."""
+    var_dir: Path = Path("var")
+    """Folder for run-time files: secrets, backups, reports, logs."""
+    public_url: str = "http://127.0.0.1:8000"
+    """What signed links begin with."""
+    secret_env: str = "PINGSHAO_SECRET"  # noqa: S105 — the name of a variable, not a secret
+    """Environment variable with the signing secret; generated into ``var_dir`` when absent."""
+    allow_private_hosts: list[str] = []
+    """Inner addresses (``host`` or ``host:port``) that sources may reach all the same."""
+
+
+class Shop(Section):
+    """A shop whose reviews are watched."""
+
+    id: str
+    """Short name used in the store and on the command line."""
+    name: str
+    """Name that people see."""
+    platform: str = ""
+    """tmall, jd, pdd, douyin, …"""
+
+
+class Source(Section):
+    """A source: the keys every kind has. All further keys belong to its connector (``kind``)."""
+
+    model_config = ConfigDict(extra="allow", use_attribute_docstrings=True, frozen=True)
+
+    name: str
+    """Unique name of the source."""
+    kind: str
+    """The connector: html, feed, json, schema_org, file."""
+    shop: str | None = None
+    """The shop whose reviews these are."""
+    brand: list[str] = []
+    """For mentions instead of reviews: only texts that contain one of these words count."""
+    every: Duration | None = None
+    """Pause between two crawls; 10m when neither this nor ``cron`` is set."""
+    cron: Cron = None
+    """Crawl times as five-field cron, in the service's zone, instead of ``every``."""
+    promo_every: Duration | None = None
+    """Pause between two crawls during a promotion."""
+    delay: Duration = Field(default="1s", validate_default=True)
+    """Pause between two requests."""
+    obey_robots: bool = True
+    """Whether robots.txt is obeyed."""
+    time_limit: Duration = Field(default="15m", validate_default=True)
+    """A crawl that takes longer is stopped and reported."""
+    max_pages: int = Field(default=2000, ge=1)
+    """A crawl asks for at most this many pages."""
+    enabled: bool = True
+    """Whether the source is crawled."""
+
+    @model_validator(mode="after")
+    def _one_owner(self) -> "Source":
+        if self.shop is None and not self.brand:
+            raise ValueError("应有 shop（店铺评价）或 brand（品牌提及）")
+        return self
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The connector's own keys, as written."""
+        return dict(self.model_extra or {})
+
+
+class Channel(Section):
+    """A place that alerts go to."""
+
+    name: str
+    """Name used in routes."""
+    kind: str
+    """The channel's kind: slack, email."""
+    target: str = ""
+    """Channel id, chat id or mail address."""
+    token_env: str = ""
+    """Environment variable with the access token."""
+    signing_secret_env: str = ""
+    """Environment variable with the secret that the provider signs clicks with."""
+    base_url: str = ""
+    """Address of the provider's API; proxies, private clouds and tests stand in here."""
+
+
+class Smtp(Section):
+    """The mail server."""
+
+    host: str = "127.0.0.1"
+    """Host name."""
+    port: int = Field(default=25, ge=1, le=65535)
+    """Port."""
+    sender: str = "评哨 <pingshao@localhost>"
+    """From address."""
+    security: Literal["none", "starttls", "tls"] = "none"
+    """Transport security."""
+    user: str = ""
+    """Login name; empty for none."""
+    password_env: str = ""
+    """Environment variable with the password."""
+
+
+class Person(Section):
+    """Somebody who is told or who acts."""
+
+    name: str
+    """Name that people see."""
+    role: Role = "agent"
+    """agent, lead, manager or brand."""
+    slack: str = ""
+    """Slack user id."""
+    email: str = ""
+    """Mail address."""
+
+
+class CrisisPolicy(Section):
+    """The three clocks of a crisis and who is told when one runs out."""
+
+    respond: Duration = Field(default="1h", validate_default=True)
+    """Stage 1: group formed, facts shared, first plan."""
+    notify: Duration = Field(default="3h", validate_default=True)
+    """Stage 2: customers told by SMS, push and call."""
+    follow_up: Duration = Field(default="24h", validate_default=True)
+    """Stage 3: reactions tracked, process mended."""
+    remind_before: Duration = Field(default="15m", validate_default=True)
+    """How long before a deadline people are reminded."""
+    ladder: list[Rung] = ["assignee", "channel", "lead", "manager"]
+    """Who is told after a breach, rung by rung."""
+    step: Duration = Field(default="10m", validate_default=True)
+    """Pause between two rungs."""
+
+
+class CaseClock(Section):
+    """First answer and solution of a case."""
+
+    respond: Duration
+    """Time to the first answer."""
+    solve: Duration
+    """Time to the solution."""
+
+
+def _clock(respond: str, solve: str) -> Any:
+    return Field(default={"respond": respond, "solve": solve}, validate_default=True)
+
+
+class CasePolicy(Section):
+    """Clocks of a case by severity."""
+
+    critical: CaseClock = _clock("1h", "24h")
+    """Bodily harm, leaks, threats, many buyers."""
+    high: CaseClock = _clock("2h", "7d")
+    """Strong anger, refunds demanded, fakes alleged."""
+    medium: CaseClock = _clock("24h", "48h")
+    """A concrete complaint."""
+    low: CaseClock = _clock("24h", "48h")
+    """A minor one."""
+    mention: CaseClock = _clock("1h", "24h")
+    """A negative post: private apology, then settled or answered in public."""
+    remind_before: Duration = Field(default="15m", validate_default=True)
+    """How long before a deadline people are reminded."""
+    single_cards: int = Field(default=5, ge=1)
+    """More new cases than this at once come as one card that lists them all."""
+
+
+class DetectPolicy(Section):
+    """When feedback becomes a crisis."""
+
+    critical_opens_crisis: bool = True
+    """One critical feedback is enough."""
+    burst_count: int = Field(default=5, ge=2)
+    """This many negatives of one shop, product or category …"""
+    burst_window: Duration = Field(default="1h", validate_default=True)
+    """… within this time, and unusual against the shop's own share of negatives."""
+    max_age: Duration = Field(default="30d", validate_default=True)
+    """Older feedback is kept and counted, but opens no crisis and starts no clock."""
+
+
+class Policy(Section):
+    """Rules and figures."""
+
+    crisis: CrisisPolicy = CrisisPolicy()
+    """Crises."""
+    case: CasePolicy = CasePolicy()
+    """Cases."""
+    detect: DetectPolicy = DetectPolicy()
+    """Detection."""
+
+
+class Routes(Section):
+    """Which channels (by name; ``mail`` is the summaries' recipients) hear what."""
+
+    crisis: list[str] = []
+    """Crises."""
+    case: list[str] = []
+    """Cases."""
+    summary: list[str] = ["mail"]
+    """Summaries and reports."""
+    system: list[str] = []
+    """Trouble with the monitor itself: sources, dead letters; the crisis route when empty."""
+
+
+class Summaries(Section):
+    """When summaries and reports go out, and to whom."""
+
+    daily: ClockTime = "10:00"
+    """Morning check of yesterday's negative feedback."""
+    evening: ClockTime = "18:00"
+    """Evening summary of the day."""
+    weekly: Weekly = "mon 09:00"
+    """Weekly report."""
+    monthly: Monthly = "1 09:00"
+    """Monthly report."""
+    recipients: list[str] = []
+    """Mail addresses."""
+    cc: list[str] = []
+    """Mail addresses in copy of the evening summary, the weekly and the monthly report."""
+
+
+class Scoring(Section):
+    """Which engine judges the texts."""
+
+    engine: Literal["builtin", "snownlp"] = "builtin"
+    """builtin or snownlp."""
+    weights: Path | None = None
+    """Weights file made by ``pingshao train``; the shipped one when absent."""
+
+
+class Settings(BaseSettings):
+    """The whole config."""
+
+    model_config = SettingsConfigDict(extra="forbid", use_attribute_docstrings=True, frozen=True)
+
+    service: Service = Service()
+    """The service."""
+    shops: list[Shop] = []
+    """Shops."""
+    sources: list[Source] = []
+    """Sources."""
+    channels: list[Channel] = []
+    """Channels."""
+    smtp: Smtp | None = None
+    """Mail server; without one no mail is sent."""
+    people: list[Person] = []
+    """People."""
+    policy: Policy = Policy()
+    """Policies."""
+    routes: Routes = Routes()
+    """Routes."""
+    summaries: Summaries = Summaries()
+    """Summaries."""
+    scoring: Scoring = Scoring()
+    """Scoring."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 — the signature is pydantic-settings'
+        init_settings: PydanticBaseSettingsSource,
+        **_others: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only the file speaks; the environment holds nothing but secrets."""
+        return (init_settings,)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone of the clocks people see."""
+        return ZoneInfo(self.service.timezone)
+
+    def shop_name(self, shop_id: str | None) -> str:
+        """The name people know a shop by; mentions without a shop are the brand's."""
+        return next((shop.name for shop in self.shops if shop.id == shop_id), shop_id or "品牌")

@@ -1,0 +1,1 @@
+"""Figures, charts and mails made from the store."""
