@@ -60,7 +60,7 @@ def load(path: Path) -> Settings:
     try:
         settings = Settings(**raw)
     except ValidationError as error:
-        raise ConfigError(f"{path}: {_describe(error, Settings, raw)}") from None
+        raise ConfigError(f"{path}: {_describe(error, Settings)}") from None
     settings = _absolute(settings, path.resolve().parent)
     for problem in _cross_checks(settings):
         raise ConfigError(f"{path}: {problem}")
@@ -73,7 +73,7 @@ def secret(name: str) -> str:
 
 
 def signing_secret(settings: Settings) -> bytes:
-    """The secret that signs links and salts author hashes, made once and kept in ``var_dir`` when not in the environment."""
+    """What signs links and salts author hashes; made once and kept in ``var_dir`` when not in the environment."""
     if given := secret(settings.service.secret_env):
         return given.encode()
     path = settings.service.var_dir / "secret"
@@ -87,7 +87,7 @@ def signing_secret(settings: Settings) -> bytes:
     return path.read_bytes()
 
 
-def _describe(error: ValidationError, model: type[BaseModel], raw: Any) -> str:
+def _describe(error: ValidationError, model: type[BaseModel]) -> str:
     first = error.errors()[0]
     place = _place(first["loc"])
     if first["type"] == "extra_forbidden":
@@ -181,7 +181,7 @@ def _check_connector(n: int, kind: str, options: dict[str, Any]) -> Iterator[str
             known = [*model.model_fields, *_source_keys()]
             yield f"sources[{n}].{first['loc'][0]}: {kind} 没有这个键{nearest(str(first['loc'][0]), known)}"
         else:
-            yield f"sources[{n}].{_describe(error, model, options)}"
+            yield f"sources[{n}].{_describe(error, model)}"
 
 
 def _source_keys() -> list[str]:

@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 DROPPED = 0  # folded value of a code point that is left out
 BLANK = 32
 _SIZE = 0x20000  # planes 0 and 1; later planes are left as they are
-_SKIP = ((0x3400, 0x4DC0), (0x4E00, 0xA000), (0xAC00, 0xD7A4), (0xE000, 0xF900), (0x17000, 0x1D400), (0x1D800, 0x1F100))
+_SKIP = (
+    (0x3400, 0x4DC0),
+    (0x4E00, 0xA000),
+    (0xAC00, 0xD7A4),
+    (0xE000, 0xF900),
+    (0x17000, 0x1D400),
+    (0x1D800, 0x1F100),
+)
 
 # Traditional characters in the order of the Simplified ones below them; common in shop talk, not a full dictionary.
 _TRADITIONAL = (

@@ -90,7 +90,7 @@ class Feedback(SQLModel, table=True):
 
     __table_args__ = (
         UniqueConstraint("source_id", "external_id"),
-        Index("feedback_shop_seen", "shop_id", "first_seen_at"),
+        Index("feedback_shop_happened", "shop_id", "happened_at"),
         Index("feedback_happened", "happened_at"),
         Index("feedback_text_key", "text_key", "happened_at"),
     )
@@ -113,6 +113,7 @@ class Feedback(SQLModel, table=True):
     extra: dict[str, Any] = _json()
     created_at: datetime | None = None  # as the source says; None where it does not
     happened_at: datetime  # created_at, else first_seen_at: what figures count by
+    timely: bool = True  # happened_at is near enough to the truth to count bursts by
     first_seen_at: datetime
     updated_at: datetime
     version: int = 1

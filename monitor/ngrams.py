@@ -16,7 +16,9 @@ EDGE = 2
 ORDERS = 4
 LIMIT = 20_000  # characters of one text that are read; a complaint is over long before
 _STEP = np.uint64(0x9E3779B97F4A7C15)
-_MIX = tuple(np.uint64(m) for m in (0xD6E8FEB86659FD93, 0xA0761D6478BD642F, 0xE7037ED1A0B428DB, 0x8EBC6AF09C88C6E3))
+_MIX = tuple(
+    np.uint64(m) for m in (0xD6E8FEB86659FD93, 0xA0761D6478BD642F, 0xE7037ED1A0B428DB, 0x8EBC6AF09C88C6E3)
+)
 _DIGITS = (ord("0"), ord("9"))
 
 
@@ -37,6 +39,12 @@ class Batch:
     def string(self) -> str:
         """The folded rows as one string; offsets in it are indices into `points`."""
         return self.points.astype("<u4").tobytes().decode("utf-32-le")
+
+    def take(self, rows: NDArray[np.bool_]) -> "Batch":
+        """The batch of the rows marked true."""
+        sizes = np.diff(self.bounds)
+        keep = np.repeat(rows, sizes)
+        return Batch(self.points[keep], self.origin[keep], np.concatenate(([0], np.cumsum(sizes[rows]))))
 
     def hashes(self, bits: int) -> NDArray[np.int64]:
         """Table indices of every n-gram: shape (ORDERS, points), below `2**bits`; 0 where none fits in its row."""

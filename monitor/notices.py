@@ -1,4 +1,4 @@
-"""What the middle of the house has to tell people; ``alerts`` turns notices into outbox rows in the same transaction."""
+"""What there is to tell people; ``alerts`` turns notices into outbox rows in the same transaction."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

@@ -21,7 +21,9 @@ def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"应为时区名，如 Asia/Shanghai，实为 {name!r}（或本机缺时区数据：pip install tzdata）") from None
+        raise ValueError(
+            f"应为时区名，如 Asia/Shanghai，实为 {name!r}（或本机缺时区数据：pip install tzdata）"
+        ) from None
     return name
 
 
@@ -306,7 +308,9 @@ class Settings(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],  # noqa: ARG003 — the signature is pydantic-settings'
         init_settings: PydanticBaseSettingsSource,
-        **_others: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 — same
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 — same
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 — same
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Only the file speaks; the environment holds nothing but secrets."""
         return (init_settings,)

@@ -1,6 +1,6 @@
 """the first tables
 
-Revision: 0001, after , 2026-11-22 01:36:41.008056
+Revision: 0001, after , 2026-11-22 01:44:31.502217
 """
 
 import sqlalchemy as sa
@@ -267,6 +267,7 @@ def upgrade() -> None:
     sa.Column('extra', sa.JSON(), nullable=False),
     sa.Column('created_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True),
     sa.Column('happened_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
+    sa.Column('timely', sa.Boolean(), nullable=False),
     sa.Column('first_seen_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
     sa.Column('updated_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
     sa.Column('version', sa.Integer(), nullable=False),
@@ -283,7 +284,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('feedback', schema=None) as batch_op:
         batch_op.create_index('feedback_happened', ['happened_at'], unique=False)
-        batch_op.create_index('feedback_shop_seen', ['shop_id', 'first_seen_at'], unique=False)
+        batch_op.create_index('feedback_shop_happened', ['shop_id', 'happened_at'], unique=False)
         batch_op.create_index('feedback_text_key', ['text_key', 'happened_at'], unique=False)
         batch_op.create_index(batch_op.f('ix_feedback_author_hash'), ['author_hash'], unique=False)
         batch_op.create_index(batch_op.f('ix_feedback_case_id'), ['case_id'], unique=False)
@@ -385,7 +386,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_feedback_case_id'))
         batch_op.drop_index(batch_op.f('ix_feedback_author_hash'))
         batch_op.drop_index('feedback_text_key')
-        batch_op.drop_index('feedback_shop_seen')
+        batch_op.drop_index('feedback_shop_happened')
         batch_op.drop_index('feedback_happened')
 
     op.drop_table('feedback')

@@ -1,0 +1,74 @@
+"""The desk's application: status page, signed links, Slack's clicks, health; every error is one Chinese sentence."""
+
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
+from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import select
+from starlette.exceptions import HTTPException
+
+from alerts.desk import doors, slack, status
+from alerts.desk.pages import HERE, Pages
+from alerts.links import Expired, Forged, Links
+from monitor import db
+from monitor.core import Core
+
+_SENTENCES = {404: "没有这个页面。", 405: "这个地址不接受这种请求。"}
+
+
+def create_app(core: Core, links: Links) -> FastAPI:
+    """The web application; it holds no state of its own.
+
+    Args:
+        core: The common ground.
+        links: Reads the links people come with and makes the ones they go on with.
+    """
+    app = FastAPI(title="评哨", docs_url=None, redoc_url=None)  # FastAPI's pages load scripts from elsewhere
+    pages = Pages(core)
+    _add_errors(app, pages)
+    app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
+    app.include_router(doors.router(core, links, pages))
+    app.include_router(slack.router(core, links))
+
+    @app.get("/", summary="状态页", response_class=HTMLResponse)
+    def home() -> HTMLResponse:
+        with db.reading(core.engine) as session:
+            house = status.read(session, core.settings, core.clock.now())
+        views = {c.row.id: urlsplit(links.view("crisis", c.row.id or 0)).path for c in house.crises}
+        return pages.render("status", house=house, views=views)
+
+    @app.get("/healthz", summary="服务和数据库是否可用")
+    def healthz() -> JSONResponse:
+        try:
+            with db.reading(core.engine) as session:
+                session.exec(select(1)).one()
+        except SQLAlchemyError:
+            return JSONResponse({"ok": False, "error": "database"}, 503)
+        return JSONResponse({"ok": True})
+
+    return app
+
+
+def _add_errors(app: FastAPI, pages: Pages) -> None:
+    @app.exception_handler(Expired)
+    def expired(_request: Request, error: Expired) -> HTMLResponse:
+        return pages.problem(410, str(error))
+
+    @app.exception_handler(Forged)
+    def forged(_request: Request, error: Forged) -> HTMLResponse:
+        return pages.problem(403, str(error))
+
+    @app.exception_handler(HTTPException)
+    def refused(_request: Request, error: HTTPException) -> HTMLResponse:
+        return pages.problem(error.status_code, _SENTENCES.get(error.status_code, error.detail))
+
+    @app.exception_handler(RequestValidationError)
+    def unreadable(_request: Request, _error: RequestValidationError) -> HTMLResponse:
+        return pages.problem(400, "没有看懂这个请求。")
+
+    @app.exception_handler(Exception)
+    def broken(_request: Request, _error: Exception) -> HTMLResponse:
+        return pages.problem(500, "评哨出了点问题，已经记进日志。请稍后再试。")

@@ -1,0 +1,98 @@
+"""The pages behind signed links: confirm and do one action, or look at a case or crisis."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, HTTPException, Query, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import HTMLResponse
+from sqlmodel import Session
+
+from alerts.actions import Click, Outcome, found, handle, lacks
+from alerts.desk import bodies, subjects
+from alerts.desk.pages import Pages
+from alerts.links import Link, Links
+from monitor import db
+from monitor.core import Core
+from monitor.lifecycle import ACTIONS, Action
+from monitor.text import clean
+
+_MAX_NOTE = 2000
+_MAX_PAGE = 1_000_000
+
+
+def router(core: Core, links: Links, pages: Pages) -> APIRouter:
+    """``/a/<token>`` and ``/v/<token>``."""
+    routes = APIRouter(default_response_class=HTMLResponse)
+
+    @routes.get("/a/{token}", summary="确认页：打开它什么都不会变")
+    def confirm(token: str) -> HTMLResponse:
+        link = links.read(token)
+        with db.reading(core.engine) as session:
+            if outcome := found(session, "link", link.nonce):
+                return _told(pages, links, link, outcome)
+            return _ask(session, pages, links, link)
+
+    @routes.post("/a/{token}", summary="执行链接上的操作，只执行一次")
+    async def perform(token: str, request: Request) -> HTMLResponse:
+        fields = bodies.form(await bodies.read(request))
+        return await run_in_threadpool(_perform, core, links, pages, token, fields)
+
+    @routes.get("/v/{token}", summary="查看工单或危机，只读")
+    def view(token: str, page: Annotated[int, Query(ge=1, le=_MAX_PAGE)] = 1) -> HTMLResponse:
+        seen = links.read_view(token)
+        with db.reading(core.engine) as session:
+            subject = _subject(session, seen.subject, seen.subject_id)
+            shown = subjects.feedbacks(session, subject, page)
+            audit = subjects.events(session, subject)
+        last = max(1, -(-subject.count // subjects.PAGE))
+        return pages.render("subject", subject=subject, shown=shown, audit=audit, page=page, last=last)
+
+    return routes
+
+
+def _perform(core: Core, links: Links, pages: Pages, token: str, fields: dict[str, str]) -> HTMLResponse:
+    link = links.read(token)
+    note, to = clean(fields.get("note", "")), clean(fields.get("to", ""))[:100]
+    action = Action(link.action, link.subject, link.subject_id, note, to)
+    problem = ""
+    if len(note) > _MAX_NOTE:
+        problem = f"说明请控制在 {_MAX_NOTE} 字以内。"
+    elif lacks(action):
+        problem = "还差一项没有填。"
+    if problem:
+        with db.reading(core.engine) as session:
+            return _ask(session, pages, links, link, problem, note)
+    outcome = handle(core, Click("link", link.nonce, link.person, action))
+    return _told(pages, links, link, outcome)
+
+
+def _ask(
+    session: Session, pages: Pages, links: Links, link: Link, problem: str = "", note: str = ""
+) -> HTMLResponse:
+    if link.action not in ACTIONS:
+        raise HTTPException(404, "没有这个操作。")
+    subject = _subject(session, link.subject, link.subject_id)
+    return pages.render(
+        "confirm",
+        400 if problem else 200,
+        link=link,
+        info=ACTIONS[link.action],
+        subject=subject,
+        choices=subjects.choices(session, subject, link.action),
+        view=links.view(link.subject, link.subject_id),
+        problem=problem,
+        note=note,
+    )
+
+
+def _told(pages: Pages, links: Links, link: Link, outcome: Outcome) -> HTMLResponse:
+    title = "办好了" if outcome.done else "没有办成"
+    view = links.view(link.subject, link.subject_id)
+    return pages.render("message", title=title, text=outcome.text, good=outcome.done, view=view)
+
+
+def _subject(session: Session, kind: str, subject_id: int) -> subjects.Subject:
+    subject = subjects.read(session, kind, subject_id)
+    if subject is None:
+        raise HTTPException(404, "找不到这条记录。")
+    return subject

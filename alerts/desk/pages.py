@@ -1,0 +1,71 @@
+"""Rendering: templates with autoescape, words and times in the house's manner, headers that keep a page shut."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from alerts.desk import labels
+from monitor.core import Core
+from monitor.lifecycle import ACTIONS
+from monitor.models import Timer
+from monitor.states import STATE_LABELS
+
+HERE = Path(__file__).parent
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none';"
+    " frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",  # links carry their token in the address
+    "Cache-Control": "no-store",
+    "X-Robots-Tag": "noindex, nofollow",
+}
+
+
+class Pages:
+    """The desk's templates.
+
+    Args:
+        core: Settings for zone and shop names, and the clock.
+    """
+
+    def __init__(self, core: Core) -> None:
+        self._core, self._zone = core, core.settings.zone
+        self._env = Environment(
+            loader=FileSystemLoader(HERE / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._env.globals |= {
+            "root": urlsplit(core.settings.service.public_url).path.rstrip("/"),
+            "zone": core.settings.service.timezone,
+            "labels": labels,
+            "STATES": STATE_LABELS,
+            "ACTIONS": ACTIONS,
+        }
+        self._env.filters |= {
+            "when": self._when,
+            "clock": self._clock,
+            "category": labels.category,
+            "shop": core.settings.shop_name,
+        }
+
+    def render(self, name: str, status: int = 200, **values: Any) -> HTMLResponse:
+        """A page as a response that no browser runs, frames, stores or leaks the address of."""
+        text = self._env.get_template(f"{name}.html").render(now=self._core.clock.now(), **values)
+        return HTMLResponse(text, status, _HEADERS)
+
+    def problem(self, status: int, message: str) -> HTMLResponse:
+        """A page with one sentence that says what is wrong."""
+        return self.render("message", status, title="没有办成", text=message, good=False, view="")
+
+    def _when(self, at: datetime | None) -> str:
+        return labels.when(at, self._zone)
+
+    def _clock(self, timer: Timer) -> tuple[str, str]:
+        return labels.clock(timer, self._core.clock.now(), self._zone)

@@ -1,0 +1,122 @@
+"""Raw fields of one review, whatever they came from, made into an item."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal, get_args
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from zoneinfo import ZoneInfo
+
+from crawler.items import BadRow, FeedbackItem
+from crawler.parsing import is_relative, parse_count, parse_stars, parse_time, plain_text
+
+Field = Literal[
+    "id", "text", "title", "stars", "time", "author", "product", "order", "url", "followup", "reply", "deleted",
+    "sku", "batch", "warehouse", "courier", "likes", "reposts", "comments", "parent",
+]  # fmt: skip
+FIELDS: tuple[str, ...] = get_args(Field)
+_COUNTS = ("likes", "reposts", "comments")
+_WORDS = ("sku", "batch", "warehouse", "courier", "parent")
+_YES = frozenset({"1", "true", "yes", "y", "是", "已删除", "deleted"})
+_PAGING = frozenset(
+    "page p pn pg pageno page_no pagenum page_num pageindex currentpage paged offset start cursor".split()
+)
+_PAGING_PATH = re.compile(
+    r"/(?:page|p)[-_/]?\d+(?=/|\.\w+$|$)|[-_](?:page|p)[-_]?\d+(?=\.\w+$|/?$)", re.IGNORECASE
+)
+
+
+def make_item(
+    raw: Mapping[str, object],
+    zone: ZoneInfo,
+    now: datetime,
+    *,
+    where: str,
+    page: str = "",
+    words: Mapping[str, float] | None = None,
+) -> FeedbackItem | BadRow:
+    """One item out of raw values by field name (``FIELDS``); a BadRow where there is nothing to store.
+
+    Args:
+        raw: Text (HTML or plain), numbers or dates, as found; missing and None are the same.
+        zone: Zone of times that name none.
+        now: What relative times are counted from.
+        where: Page address or file and line, for the BadRow.
+        page: What a derived id starts from; a page's address is taken without its paging.
+        words: The source's own words for stars.
+    """
+    text = plain_text(said(raw, "text"))
+    title = plain_text(said(raw, "title"))
+    stars = parse_stars(raw.get("stars"), words)
+    followup = plain_text(said(raw, "followup"))
+    deleted = said(raw, "deleted").casefold() in _YES
+    if not (text or title or stars or followup or deleted):
+        return BadRow(where, "没有文字、标题和评分，无可入库")
+    time = parse_time(raw.get("time"), zone, now)
+    author = plain_text(said(raw, "author"))
+    return FeedbackItem(
+        external_id=said(raw, "id")
+        or derived_id(page_identity(page), author, _stable(raw.get("time"), time), text or title),
+        text=text,
+        created_at=time,
+        stars=stars,
+        title=title,
+        url=said(raw, "url"),
+        author=author,
+        product=plain_text(said(raw, "product")),
+        order_ref=said(raw, "order"),
+        followup=followup,
+        reply=plain_text(said(raw, "reply")),
+        deleted=deleted,
+        extra=_extra(raw),
+    )
+
+
+def said(raw: Mapping[str, object], name: str) -> str:
+    """A raw value as text; numbers without a false ``.0``, what is no value at all as ``""``."""
+    value = raw.get(name)
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value) if isinstance(value, (int, float)) else ""
+
+
+def derived_id(*parts: str) -> str:
+    """A stable id out of what makes a review itself, for sources that give none."""
+    return hashlib.sha1(
+        "\x1f".join(parts).encode("utf-8", "surrogatepass"), usedforsecurity=False
+    ).hexdigest()
+
+
+def _stable(said_time: object, time: datetime | None) -> str:
+    """The time as the next visit will read it too: "3分钟前" counts as a day only."""
+    if time is None:
+        return ""
+    return time.date().isoformat() if is_relative(said_time) else str(int(time.timestamp()))
+
+
+def page_identity(url: str) -> str:
+    """The address without what pages through a list: a review pushed on to page 2 stays the same review."""
+    if "://" not in url:
+        return url
+    parts = urlsplit(url)
+    query = [
+        (name, value)
+        for name, value in parse_qsl(parts.query, keep_blank_values=True)
+        if name.lower() not in _PAGING
+    ]
+    return urlunsplit(
+        (parts.scheme, parts.netloc, _PAGING_PATH.sub("", parts.path).rstrip("/"), urlencode(query), "")
+    )
+
+
+def _extra(raw: Mapping[str, object]) -> dict[str, str | int | float]:
+    extra: dict[str, str | int | float] = {name: text for name in _WORDS if (text := said(raw, name))}
+    for name in _COUNTS:
+        if (count := parse_count(raw.get(name))) is not None:
+            extra[name] = count
+    return extra

@@ -1,0 +1,89 @@
+"""What one crawl is told and what it tells back; both travel as JSON between the service and its crawl process."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Self
+
+Status = Literal["ok", "failed", "attention"]
+
+
+@dataclass(frozen=True, slots=True)
+class CrawlJob:
+    """Everything a crawl process needs to know.
+
+    Attributes:
+        name: The source's name, for messages.
+        kind: Connector, see ``crawler.connectors.kinds()``.
+        options: The connector's own keys, as in the config.
+        timezone: Zone of times that name none.
+        now: ISO time with offset; what "3分钟前" is counted from.
+        delay: Seconds between two requests to one host.
+        allow_private_hosts: ``host`` or ``host:port`` that may have an inner address.
+        brand: Words one of which a mention must contain; empty for reviews.
+        watermark: What the last run that ended well returned; empty at first.
+        pipelines: Dotted names of Scrapy item pipelines, in order.
+        context: Handed to the pipelines untouched, as the setting ``PINGSHAO_CONTEXT``.
+        max_pages: Requests after which no further page is asked for.
+        max_bytes: Largest page or file that is read, unpacked.
+        base_dir: Folder relative file paths start from.
+    """
+
+    name: str
+    kind: str
+    options: dict[str, Any]
+    timezone: str
+    now: str
+    delay: float = 1.0
+    obey_robots: bool = True
+    allow_private_hosts: list[str] = field(default_factory=list)
+    brand: list[str] = field(default_factory=list)
+    watermark: dict[str, Any] = field(default_factory=dict)
+    pipelines: list[str] = field(default_factory=list)
+    context: dict[str, Any] = field(default_factory=dict)
+    max_pages: int = 1000
+    max_bytes: int = 20_000_000
+    base_dir: str = "."
+
+    def to_json(self) -> str:
+        """One line; the inverse of ``from_json``."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, line: str | bytes) -> Self:
+        """The job that ``to_json`` wrote."""
+        return cls(**json.loads(line))
+
+
+@dataclass(frozen=True, slots=True)
+class CrawlResult:
+    """How a crawl ended. ``seen = new + changed + duplicates + skipped`` whenever the pipeline did its part.
+
+    Attributes:
+        status: ``attention`` where a person must act (login wall, captcha); ``failed`` where anything could not be read.
+        pages: Pages or files answered, the unchanged ones among them.
+        unchanged: Pages answered "not modified" and files that are as they were.
+        error: One line in Chinese: where and why; empty when ok.
+        watermark: To be handed to the next run; the old one unless ok.
+        log: Reasons of skipped elements and pages, the first of them only.
+    """
+
+    status: Status
+    pages: int = 0
+    unchanged: int = 0
+    seen: int = 0
+    new: int = 0
+    changed: int = 0
+    duplicates: int = 0
+    skipped: int = 0
+    error: str = ""
+    watermark: dict[str, Any] = field(default_factory=dict)
+    log: list[str] = field(default_factory=list)
+
+    def to_json(self) -> str:
+        """One line; the inverse of ``from_json``."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, line: str | bytes) -> Self:
+        """The result that ``to_json`` wrote."""
+        return cls(**json.loads(line))

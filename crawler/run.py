@@ -1,0 +1,185 @@
+"""One crawl, one process: ``crawl`` starts it and waits, ``main`` is what runs in it.
+
+The job comes as JSON on standard input, one line of JSON with the result goes to standard output, logs to standard error.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from crawler.job import CrawlJob, CrawlResult
+
+logger = logging.getLogger(__name__)
+
+_GRACE_S = 5.0  # between SIGTERM and SIGKILL
+_TAIL = 65_536  # bytes of the crawl's log that are kept
+
+
+async def crawl(job: CrawlJob, limit_s: float) -> CrawlResult:
+    """Run a job in a process of its own; never longer than ``limit_s`` seconds and a grace of five.
+
+    A crawl that times out, dies or says nothing is a failed one, with the reason in ``error``; its watermark is the old
+    one. When the waiting task is cancelled the whole process group goes too.
+    """
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-P",
+        "-m",
+        "crawler.run",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+            "PYTHONIOENCODING": "utf-8",
+        },
+    )
+    log = bytearray()
+    try:
+        answer = await asyncio.wait_for(_talk(child, job.to_json().encode(), log), limit_s)
+    except TimeoutError:
+        return _failed(job, f"超过 {limit_s:g} 秒没有结束，已中止")
+    finally:
+        await _end(child)
+        _relay(job, log)
+    return _result(job, child.returncode, answer, log)
+
+
+async def _talk(child: asyncio.subprocess.Process, told: bytes, log: bytearray) -> bytes:
+    assert child.stdin and child.stdout
+    reading = asyncio.create_task(_keep_tail(child, log))
+    try:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it died; its log says why
+            child.stdin.write(told)
+            await child.stdin.drain()
+            child.stdin.close()
+        answer = await child.stdout.read()
+        await child.wait()
+        await reading
+    finally:
+        reading.cancel()
+    return answer
+
+
+async def _keep_tail(child: asyncio.subprocess.Process, log: bytearray) -> None:
+    assert child.stderr
+    while chunk := await child.stderr.read(_TAIL):
+        log += chunk
+        del log[:-_TAIL]
+
+
+async def _end(child: asyncio.subprocess.Process) -> None:
+    """Leave nothing of the process group behind."""
+    for number, grace in ((signal.SIGTERM, _GRACE_S), (signal.SIGKILL, _GRACE_S)):
+        if child.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, number)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(child.wait()), grace)
+
+
+def _relay(job: CrawlJob, log: bytearray) -> None:
+    for line in log.decode("utf-8", "replace").splitlines():
+        logger.info("%s: %s", job.name, line)
+
+
+def _result(job: CrawlJob, code: int | None, answer: bytes, log: bytearray) -> CrawlResult:
+    try:
+        return CrawlResult.from_json(answer)
+    except (ValueError, TypeError):
+        lines = log.decode("utf-8", "replace").split("\n")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "没有留下日志")
+        return _failed(job, f"抓取进程异常退出（{code}）：{last[:300]}")
+
+
+def _failed(job: CrawlJob, error: str) -> CrawlResult:
+    return CrawlResult("failed", error=f"{job.name}: {error}", watermark=job.watermark)
+
+
+def main() -> int:
+    """The crawl process: job on standard input, result on standard output; 0 unless the crawl failed."""
+    answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # whatever prints must not stain the result
+    result = run(CrawlJob.from_json(sys.stdin.buffer.read()))
+    answer.write(result.to_json() + "\n")
+    answer.flush()
+    return 1 if result.status == "failed" else 0
+
+
+def run(job: CrawlJob) -> CrawlResult:
+    """Crawl in this process, which can do so once only: Twisted's reactor does not start twice."""
+    from pydantic import ValidationError
+    from scrapy.crawler import AsyncCrawlerProcess
+
+    from crawler.ledger import Ledger
+    from crawler.settings import scrapy_settings
+    from crawler.spider import SourceSpider
+
+    ledger = Ledger()
+    try:
+        connector = _connector(job)
+    except (LookupError, ValidationError, ValueError) as error:
+        return _failed(job, str(error))
+    process = AsyncCrawlerProcess(scrapy_settings(job))
+    crawler = process.create_crawler(SourceSpider)
+    started = process.crawl(crawler, job=job, connector=connector, ledger=ledger)
+    process.start()
+    if started.done() and not started.cancelled() and (error := started.exception()):
+        ledger.fail(job.name, f"{type(error).__name__}: {error}")
+    return _account(job, connector, ledger, crawler.stats.get_stats())
+
+
+def _connector(job: CrawlJob) -> Any:
+    from crawler.bases.base import Source
+    from crawler.connectors import load
+    from crawler.spider import fingerprint
+
+    kind = load(job.kind)
+    source = Source(
+        zone=ZoneInfo(job.timezone),
+        now=datetime.fromisoformat(job.now),
+        base_dir=Path(job.base_dir),
+        watermark=job.watermark.get("connector", {})
+        if job.watermark.get("options") == fingerprint(job.options)
+        else {},
+        max_bytes=job.max_bytes,
+    )
+    return kind(kind.Options.model_validate(job.options), source)
+
+
+def _account(job: CrawlJob, connector: Any, ledger: Any, stats: dict[str, Any]) -> CrawlResult:
+    from crawler.ledger import COUNTS, ERROR_KEY, stats_key
+    from crawler.spider import fingerprint
+
+    if stats.get(ERROR_KEY):
+        ledger.fail(job.name, str(stats[ERROR_KEY]))
+    status = "attention" if ledger.attention else "failed" if ledger.faults else "ok"
+    moved = {
+        "options": fingerprint(job.options),
+        "pages": ledger.validators,
+        "connector": connector.watermark,
+    }
+    return CrawlResult(
+        status,
+        pages=ledger.pages,
+        unchanged=ledger.unchanged,
+        **{name: stats.get(stats_key(name), 0) for name in COUNTS},
+        error=ledger.error(),
+        watermark=moved if status == "ok" else job.watermark,
+        log=ledger.log,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

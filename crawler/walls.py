@@ -1,0 +1,77 @@
+"""Login walls and verification pages: where one stands, crawling stops and a person is asked."""
+
+import re
+from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
+
+from scrapy.exceptions import IgnoreRequest
+from scrapy.http import Request
+
+from crawler.parsing import plain_text
+
+if TYPE_CHECKING:
+    from scrapy.crawler import Crawler
+    from scrapy.http import TextResponse
+
+_ADDRESS = re.compile(
+    r"(?:^|[./_?&-])(?:log[_-]?in|sign[_-]?in|log[_-]?on|passport|sso|captcha|verif(?:y|ication)|punish|anti[_-]?spider|checkcode|nocaptcha)"
+    r"(?:$|[./_?&=-])",
+    re.IGNORECASE,
+)
+_VERIFICATION = re.compile(
+    r"验证码|安全验证|访问验证|人机验证|身份验证|滑动验证|拖动滑块|完成验证|访问过于频繁|captcha|verify you are (?:a )?human|are you a robot"
+    r"|unusual traffic|security check",
+    re.IGNORECASE,
+)
+_PASSWORD = re.compile(r"""<input[^<>]*\btype\s*=\s*["']?password""", re.IGNORECASE)
+_SHORT = 1500  # characters; a page with more to say is no mere wall
+_FORBIDDEN, _LOGIN_NEEDED = 403, 401
+
+
+class WallError(IgnoreRequest):
+    """A redirect led to a login or verification page; the message says where to, in Chinese."""
+
+
+class WallMiddleware:
+    """Stops a redirect to a wall before it is followed."""
+
+    @classmethod
+    def from_crawler(cls, crawler: "Crawler") -> Self:
+        """Scrapy's way of making a middleware."""
+        del crawler
+        return cls()
+
+    def process_request(self, request: Request) -> None:
+        """Refuse the request if a redirect made it and its address is a wall's.
+
+        Raises:
+            WallError: It is.
+        """
+        origins = request.meta.get("redirect_urls")
+        if origins and is_wall_address(request.url) and not is_wall_address(origins[0]):
+            raise WallError(f"被转到登录或验证页 {request.url}")
+
+
+def is_wall_address(url: str) -> bool:
+    """Whether host or path say login, passport, captcha or the like."""
+    parts = urlsplit(url)
+    return _ADDRESS.search(f"{parts.hostname or ''}{parts.path}") is not None
+
+
+def wall_by_status(status: int, text: str) -> str:
+    """Why an answer with this status is a wall, in Chinese; empty if it is none."""
+    if status == _LOGIN_NEEDED:
+        return "需要登录（HTTP 401）"
+    if status == _FORBIDDEN and (_VERIFICATION.search(text) or _PASSWORD.search(text)):
+        return "要求登录或验证（HTTP 403）"
+    return ""
+
+
+def wall_on_page(page: "TextResponse") -> str:
+    """Why a page on which nothing was found is a wall, in Chinese; empty if it is none."""
+    seen = plain_text(page.text)
+    if len(seen) > _SHORT:
+        return ""
+    if _VERIFICATION.search(seen) or _VERIFICATION.search(page.text[: _SHORT * 2]):
+        return "页面要求验证（验证码或人机验证）"
+    return "页面要求登录" if _PASSWORD.search(page.text) else ""

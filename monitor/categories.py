@@ -1,0 +1,187 @@
+"""Complaint categories and flags as data: one small TOML file each under `categories/`, matched with evidence.
+
+A file names its code and Chinese name and holds rules: terms found in the folded text, each hit weighed, and
+dropped where its clause says the opposite (没有异味), only wishes or fears it, or misses what the rule also asks for.
+The file's examples are its tests.
+"""
+
+import re
+import tomllib
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import ahocorasick_rs
+
+from monitor.ngrams import Batch, fold
+
+FOLDER = Path(__file__).with_name("categories")
+SEVERITIES = ("low", "medium", "high", "critical")
+_BREAKS = re.compile(r"[,。!?;~…\x02\n]|(?<=[^\x00-\u2e7f]) | (?=[^\x00-\u2e7f])")
+_NEGATED = re.compile(
+    r"(?<!是)(?<!不得)(?:没有?|不|无|未|毫无|绝无|杜绝|避免|防止|以免|并非|零|非)"
+    r"(?:任何|什么|发现|出现|一点儿?|点|是|会|有|存在|感觉到?|闻到|看到|见到?|造成|发生|半点|明显|像|算|怎么|那么|太|再|让人|的|过){0,3}$"
+)
+_HEDGED = re.compile(
+    r"(?:希望|但愿|害怕|生怕|怕|担心|以为|千万别|千万不要|如果|要是|万一|别|不要|假如|除非)[^,。!?;]{0,6}$"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One way in which a text names a category or flag.
+
+    Attributes:
+        code: The category or flag.
+        terms: Folded terms; any one is a hit.
+        weight: Log-odds a hit is worth.
+        push: Log-odds a hit adds to the text being negative.
+        severity: The least severity a hit implies, or None.
+        needs: Pattern the scope must also hold, or None.
+        without: Pattern the scope must not hold, or None.
+        wide: The scope is the whole text instead of the clause.
+        literal: Negations and wishes before the term do not undo it.
+    """
+
+    code: str
+    terms: tuple[str, ...]
+    weight: float
+    push: float
+    severity: str | None
+    needs: re.Pattern[str] | None
+    without: re.Pattern[str] | None
+    wide: bool
+    literal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A rule's term at `start:end` of its row's points."""
+
+    rule: Rule
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """One category or flag: its file."""
+
+    code: str
+    name: str
+    kind: Literal["category", "flag"]
+    rules: tuple[Rule, ...]
+    examples: tuple[tuple[str, bool], ...] = field(repr=False)
+
+
+def _folded(term: str) -> str:
+    return fold([term]).string()[1:-1]
+
+
+def _rule(code: str, raw: dict[str, Any]) -> Rule:
+    known = {"terms", "weight", "push", "severity", "needs", "without", "wide", "literal"}
+    if unknown := set(raw) - known:
+        raise ValueError(
+            f"categories/{code}.toml: unknown rule key {sorted(unknown)[0]!r}, expected one of {sorted(known)}"
+        )
+    severity = raw.get("severity")
+    if severity is not None and severity not in SEVERITIES:
+        raise ValueError(f"categories/{code}.toml: severity {severity!r}, expected one of {SEVERITIES}")
+    return Rule(
+        code,
+        tuple(_folded(term) for term in raw["terms"]),
+        float(raw.get("weight", 2.0)),
+        float(raw.get("push", 0.0)),
+        severity,
+        re.compile(raw["needs"]) if "needs" in raw else None,
+        re.compile(raw["without"]) if "without" in raw else None,
+        bool(raw.get("wide", False)),
+        bool(raw.get("literal", False)),
+    )
+
+
+def _read(path: Path) -> Code:
+    with path.open("rb") as file:
+        raw = tomllib.load(file)
+    return Code(
+        raw["code"],
+        raw["name"],
+        raw["kind"],
+        tuple(_rule(raw["code"], rule) for rule in raw.get("rules", ())),
+        tuple((example["text"], example["expect"]) for example in raw.get("examples", ())),
+    )
+
+
+@cache
+def codes() -> tuple[Code, ...]:
+    """Every category and flag of the folder, by code."""
+    return tuple(_read(path) for path in sorted(FOLDER.glob("*.toml")))
+
+
+def names() -> dict[str, str]:
+    """Chinese name of every category and flag code."""
+    return {code.code: code.name for code in codes()}
+
+
+class Rulebook:
+    """All rules compiled into one automaton."""
+
+    def __init__(self, entries: Iterable[Code]) -> None:
+        by_term: dict[str, list[Rule]] = {}
+        for entry in entries:
+            for rule in entry.rules:
+                for term in rule.terms:
+                    by_term.setdefault(term, []).append(rule)
+        self._rules = list(by_term.values())
+        self._automaton = ahocorasick_rs.AhoCorasick(list(by_term))
+
+    def find(self, batch: Batch, text: str) -> list[list[Hit]]:
+        """Hits by row.
+
+        Args:
+            batch: The folded texts.
+            text: `batch.string()`.
+        """
+        bounds: Sequence[int] = batch.bounds.tolist()
+        found: list[list[Hit]] = [[] for _ in bounds[1:]]
+        for term, start, end in self._automaton.find_matches_as_indexes(text, overlapping=True):
+            row = bisect_right(bounds, start) - 1
+            low = bounds[row]
+            scopes = _Scopes(text, low, bounds[row + 1], start, end)
+            found[row].extend(
+                Hit(rule, start - low, end - low) for rule in self._rules[term] if scopes.allow(rule)
+            )
+        return found
+
+
+class _Scopes:
+    """What stands around one hit; the clause is looked for only if a rule asks."""
+
+    def __init__(self, text: str, low: int, high: int, start: int, end: int) -> None:
+        self._text, self._low, self._high, self._start, self._end = text, low, high, start, end
+        self._before = text[max(low, start - 12) : start]
+
+    def allow(self, rule: Rule) -> bool:
+        if not rule.literal and (_NEGATED.search(self._before) or _HEDGED.search(self._before)):
+            return False
+        if rule.needs is None and rule.without is None:
+            return True
+        scope = self._text[self._low : self._high] if rule.wide else self._clause()
+        if rule.needs is not None and not rule.needs.search(scope):
+            return False
+        return rule.without is None or not rule.without.search(scope)
+
+    def _clause(self) -> str:
+        low, high = max(self._low, self._start - 60), min(self._high, self._end + 60)
+        before = self._text[low : self._start]
+        after = self._text[self._end : high]
+        cuts = [match.end() for match in _BREAKS.finditer(before)]
+        stop = _BREAKS.search(after)
+        return (
+            before[cuts[-1] if cuts else 0 :]
+            + self._text[self._start : self._end]
+            + after[: stop.start() if stop else None]
+        )

@@ -1,0 +1,56 @@
+"""One source, once: lease, subprocess, outcome."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from crawler.job import CrawlJob, CrawlResult
+from crawler.run import crawl
+from monitor import runs
+from monitor.core import Core
+from monitor.settings import Source
+
+
+async def crawl_source(core: Core, source: Source, config: Path, opener: str) -> dict[str, Any]:
+    """Crawl a source in a process of its own and write down how it went.
+
+    Args:
+        config: The config file (absolute), for the process; relative paths in its sources start from its folder.
+        opener: Dotted ``module:function`` by which the process opens the store.
+
+    Returns:
+        The ledger line of CONTRACT's ``sources``.
+    """
+    started = runs.start(core, source.name, source.kind, source.shop, source.time_limit, mention=bool(source.brand))
+    if started is None:
+        return ledger_line(source.name, "ok", "上一次抓取还没结束，这次跳过")
+    now = core.clock.now().isoformat()
+    folder = str(config.parent)
+    job = CrawlJob(
+        name=source.name,
+        kind=source.kind,
+        options=source.options,
+        timezone=core.settings.service.timezone,
+        now=now,
+        delay=source.delay.total_seconds(),
+        obey_robots=source.obey_robots,
+        allow_private_hosts=core.settings.service.allow_private_hosts,
+        brand=source.brand,
+        watermark=started.watermark,
+        pipelines=["monitor.pipeline.StorePipeline"],
+        context={"open": opener, "config": str(config), "now": now, "origin": asdict(started.origin)},
+        max_pages=source.max_pages,
+        base_dir=folder,
+    )
+    try:
+        result = await crawl(job, source.time_limit.total_seconds())
+    except BaseException:
+        runs.finish(core, started, CrawlResult(status="failed", error="抓取被中断"))
+        raise
+    return runs.finish(core, started, result)
+
+
+def ledger_line(name: str, status: str, error: str = "") -> dict[str, Any]:
+    """A ledger line of a source that was not read."""
+    counts = dict.fromkeys(("pages", "seen", "new", "changed", "duplicates", "skipped"), 0)
+    return {"name": name, "status": status, **counts, "error": error}

@@ -1,0 +1,68 @@
+"""Exports of merchant back ends, read straight into intake: ``pingshao import``."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from itertools import islice
+from typing import Any, TypeVar
+
+from crawler.items import BadRow, FeedbackItem
+from crawler.job import CrawlResult
+from monitor import intake, runs
+from monitor.core import Core
+
+_LIMIT = timedelta(hours=6)
+_LOGGED = 50
+
+_T = TypeVar("_T")
+
+
+class ImportFailed(Exception):
+    """The file cannot be taken in; the message says why and what was expected."""
+
+
+def import_rows(core: Core, rows: Iterable[FeedbackItem | BadRow], shop_id: str) -> tuple[dict[str, Any], list[BadRow]]:
+    """Store a file's rows as a shop's reviews.
+
+    Args:
+        rows: What ``crawler.bases.files.read_file`` yields.
+
+    Returns:
+        The ledger line, and the first rows that could not be read.
+
+    Raises:
+        ImportFailed: another import for this shop is running.
+    """
+    started = runs.start(core, f"import:{shop_id}", "import", shop_id, _LIMIT)
+    if started is None:
+        raise ImportFailed(f"店铺 {shop_id} 的另一次导入还没结束")
+    # an export tells what was, whenever it is read: a row without a date says nothing about the present
+    origin = replace(started.origin, watched=False)
+    counts, seen, bad = intake.Counts(), 0, []
+    result = CrawlResult(status="failed", error="导入被中断")
+    try:
+        for batch in _batches(rows, intake.BATCH):
+            items = [row for row in batch if isinstance(row, FeedbackItem)]
+            bad += [row for row in batch if isinstance(row, BadRow)]
+            counts += intake.store(core, origin, items)
+            seen += len(batch)
+        error = f"{len(bad)} 行读不了" if bad else ""
+        result = CrawlResult(status="failed" if bad else "ok", error=error)
+    finally:
+        totals = replace(
+            result,
+            pages=1,
+            seen=seen,
+            new=counts.new,
+            changed=counts.changed,
+            duplicates=counts.duplicates,
+            skipped=len(bad),
+        )
+        line = runs.finish(core, started, totals)
+    return line, bad[:_LOGGED]
+
+
+def _batches(rows: Iterable[_T], size: int) -> Iterator[list[_T]]:
+    iterator = iter(rows)
+    while batch := list(islice(iterator, size)):
+        yield batch

@@ -1,0 +1,295 @@
+"""From item to stored, scored, filed feedback: one transaction a batch, and twice is the same as once.
+
+Clean and mask first, so that nothing personal is ever stored; look up what is known; score only what is new or changed;
+then store, open cases, detect crises and queue their notices together.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Self
+
+from sqlalchemy import insert, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import Session, col, func, select
+
+from crawler.items import FeedbackItem
+from monitor import cases, db, detect
+from monitor.cases import Fresh
+from monitor.core import Core
+from monitor.duplicates import text_key
+from monitor.judge import Judgement, Text
+from monitor.models import Feedback, FeedbackVersion, Product, Score
+from monitor.privacy import author_hash, mask, mask_nickname
+from monitor.text import clean
+
+FOLLOWUP_MARK = "【追评】"
+BATCH = 500
+_SHORT = 200  # names, titles, ids: longer ones are cut with a mark by clean() long before they could hurt
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a batch comes from.
+
+    Attributes:
+        watched: The source was read before, so what appears now has just happened even where it bears no date.
+    """
+
+    source_id: int
+    shop_id: str | None
+    platform: str
+    kind: str
+    watched: bool
+
+
+@dataclass
+class Counts:
+    """What became of a batch, for the ledger: ``new + changed + duplicates`` is the number of items."""
+
+    new: int = 0
+    changed: int = 0
+    duplicates: int = 0
+    negative: int = 0
+    cases_opened: int = 0
+    crises_opened: int = 0
+
+    def __iadd__(self, other: "Counts") -> Self:
+        for name, value in vars(other).items():
+            setattr(self, name, getattr(self, name) + value)
+        return self
+
+
+@dataclass(slots=True)
+class _Draft:
+    """An item on its way in: its row, and what is known of it."""
+
+    row: dict[str, Any]
+    known: Feedback | None = None
+    judgement: Judgement | None = None
+    feedback_id: int = 0
+    fresh: Fresh | None = field(default=None)
+
+
+def store(core: Core, origin: Origin, items: Sequence[FeedbackItem]) -> Counts:
+    """Take in a batch.
+
+    Returns:
+        What became of it. Items that are already stored unchanged, or stand twice in the batch, are duplicates.
+    """
+    now = core.clock.now()
+    drafts: dict[str, _Draft] = {}
+    for item in items:
+        row = _row(core, origin, item, now)
+        drafts[row["external_id"]] = _Draft(row)  # the later one of two is the newer
+    with db.reading(core.engine) as session:
+        fresh = _look_up(session, origin, drafts)
+    judgements = core.judge.judge_many([_text(draft.row) for draft in fresh])
+    for draft, judgement in zip(fresh, judgements, strict=True):
+        draft.judgement = judgement
+    if not fresh:
+        return Counts(duplicates=len(items))
+    with db.writing(core.engine) as session:
+        counts = _write(core, session, fresh, now)
+    counts.duplicates = len(items) - counts.new - counts.changed
+    return counts
+
+
+def _row(core: Core, origin: Origin, item: FeedbackItem, now: datetime) -> dict[str, Any]:
+    body = mask(clean(item.text)).text
+    if followup := mask(clean(item.followup)).text:
+        body = f"{body}\n{FOLLOWUP_MARK}{followup}".lstrip()
+    values: dict[str, Any] = {
+        "title": mask(clean(item.title)[:_SHORT]).text,
+        "text": body,
+        "stars": item.stars,
+        "reply": mask(clean(item.reply)).text,
+        "deleted": item.deleted,
+        "url": clean(item.url),
+        "product": clean(item.product)[:_SHORT],
+        "order_ref": clean(item.order_ref)[:_SHORT],
+    }
+    author = clean(item.author)[:_SHORT]
+    created = item.created_at if item.created_at is None or item.created_at <= now else now
+    return values | {
+        "source_id": origin.source_id,
+        "shop_id": origin.shop_id,
+        "platform": origin.platform,
+        "kind": origin.kind,
+        "external_id": clean(item.external_id)[:_SHORT],
+        "author": mask_nickname(author) if author else "",
+        "author_hash": author_hash(author, origin.platform, core.secret) if _is_name(author) else "",
+        "extra": {clean(str(k)): clean(v) if isinstance(v, str) else v for k, v in item.extra.items()},
+        "created_at": created,
+        "happened_at": created or now,
+        "timely": item.created_at is not None or origin.watched,
+        "first_seen_at": now,
+        "updated_at": now,
+        "version": 1,
+        "content_hash": _content_hash(values),
+        "text_key": text_key(body),
+    }
+
+
+def _is_name(author: str) -> bool:
+    """Whether a nickname tells one person from another: "匿名用户" and what platforms masked themselves do not."""
+    return bool(author) and "*" not in author and "匿名" not in author and author.lower() not in ("anonymous", "guest")
+
+
+def _content_hash(values: dict[str, Any]) -> str:
+    """What an edit changes; a new address or a product renamed does not make a review a new version."""
+    parts = [str(values[name]) for name in ("title", "text", "stars", "reply", "deleted")]
+    return hashlib.sha1("\x00".join(parts).encode(), usedforsecurity=False).hexdigest()
+
+
+def _text(row: dict[str, Any]) -> Text:
+    return Text(row["text"] or row["title"], row["kind"], row["stars"])
+
+
+def _look_up(session: Session, origin: Origin, drafts: dict[str, _Draft]) -> list[_Draft]:
+    """Mark what is known; give back what is new or changed."""
+    known = session.exec(
+        select(Feedback).where(Feedback.source_id == origin.source_id, col(Feedback.external_id).in_(drafts))
+    )
+    for row in known:
+        drafts[row.external_id].known = row
+    return [d for d in drafts.values() if d.known is None or d.known.content_hash != d.row["content_hash"]]
+
+
+def _write(core: Core, session: Session, drafts: Sequence[_Draft], now: datetime) -> Counts:
+    new = _insert(session, [draft for draft in drafts if draft.known is None])
+    changed = [draft for draft in drafts if draft.known is not None and _update(session, draft, now)]
+    stored = [*new, *changed]
+    _products(session, new)
+    _scores(session, stored, now)
+    batch = [_fresh(draft) for draft in stored]
+    opened = cases.file_feedback(core, session, batch)
+    crises = detect.detect(core, session, batch)
+    cases.tell(core, session, opened)
+    return Counts(
+        new=len(new),
+        changed=len(changed),
+        negative=sum(item.negative for item in batch),
+        cases_opened=len(opened),
+        crises_opened=len(crises),
+    )
+
+
+def _insert(session: Session, drafts: Sequence[_Draft]) -> list[_Draft]:
+    """Store new rows; one that another writer stored meanwhile is left to it."""
+    if not drafts:
+        return []
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    statement = (
+        dialect.insert(Feedback)
+        .on_conflict_do_nothing(index_elements=["source_id", "external_id"])
+        .returning(col(Feedback.id), col(Feedback.external_id))
+    )
+    ids = {row.external_id: row.id for row in session.execute(statement, [draft.row for draft in drafts])}
+    stored = [draft for draft in drafts if draft.row["external_id"] in ids]
+    for draft in stored:
+        draft.feedback_id = ids[draft.row["external_id"]]
+    _mark_copies(session, stored)
+    return stored
+
+
+def _mark_copies(session: Session, drafts: Sequence[_Draft]) -> None:
+    """Point a text at the earliest stored one that says the same, so that copies can be told and counted."""
+    keys = {draft.row["text_key"] for draft in drafts} - {""}
+    firsts = (
+        select(Feedback.text_key, func.min(Feedback.id))
+        .where(col(Feedback.text_key).in_(keys))
+        .group_by(Feedback.text_key)
+    )
+    first = dict(session.exec(firsts).all())
+    copies = [
+        {"id": draft.feedback_id, "duplicate_of": first[key]}
+        for draft in drafts
+        if (key := draft.row["text_key"]) and first[key] != draft.feedback_id
+    ]
+    if copies:
+        session.execute(update(Feedback), copies)
+
+
+def _update(session: Session, draft: _Draft, now: datetime) -> bool:
+    """Keep what the row said as a version and write what it says now, if nobody else did."""
+    known = draft.known
+    assert known is not None
+    assert known.id is not None
+    names = ("title", "text", "stars", "reply", "deleted", "content_hash", "text_key", "url")
+    values = {name: draft.row[name] for name in names}
+    result: Any = session.execute(
+        update(Feedback)
+        .where(col(Feedback.id) == known.id, col(Feedback.version) == known.version)
+        .values(**values, version=known.version + 1, updated_at=now),
+        execution_options={"synchronize_session": False},
+    )
+    if result.rowcount != 1:
+        return False
+    session.add(
+        FeedbackVersion(
+            feedback_id=known.id,
+            version=known.version,
+            at=known.updated_at,
+            text=known.text,
+            stars=known.stars,
+            reply=known.reply,
+            deleted=known.deleted,
+        )
+    )
+    draft.feedback_id = known.id
+    return True
+
+
+def _products(session: Session, drafts: Sequence[_Draft]) -> None:
+    names = {(draft.row["shop_id"], draft.row["product"]) for draft in drafts if draft.row["product"]}
+    known = set(session.exec(select(Product.shop_id, Product.name).where(col(Product.name).in_({n for _, n in names}))))
+    rows = [{"shop_id": shop_id, "name": name} for shop_id, name in sorted(names - known, key=str)]
+    if rows:
+        session.execute(insert(Product), rows)
+
+
+def _scores(session: Session, drafts: Sequence[_Draft], now: datetime) -> None:
+    rows = [_score(draft, now) for draft in drafts]
+    old = [row["feedback_id"] for row, draft in zip(rows, drafts, strict=True) if draft.known]
+    for row in session.exec(select(Score).where(col(Score.feedback_id).in_(old))):
+        session.delete(row)
+    session.flush()
+    if rows:
+        session.execute(insert(Score), rows)
+
+
+def _score(draft: _Draft, now: datetime) -> dict[str, Any]:
+    judged = draft.judgement
+    assert judged is not None
+    return {
+        "feedback_id": draft.feedback_id,
+        "model": judged.model,
+        "negative": judged.negative,
+        "p_negative": judged.p_negative,
+        "severity": judged.severity,
+        "categories": list(judged.categories),
+        "flags": list(judged.flags),
+        "evidence": [{"code": e.code, "start": e.start, "end": e.end, "text": e.text} for e in judged.evidence],
+        "scored_at": now,
+    }
+
+
+def _fresh(draft: _Draft) -> Fresh:
+    row, judged, known = draft.row, draft.judgement, draft.known
+    assert judged is not None
+    return Fresh(
+        feedback_id=draft.feedback_id,
+        shop_id=row["shop_id"],
+        kind=row["kind"],
+        product=row["product"],
+        join_key=cases.join_key(row["shop_id"], row["order_ref"], row["author_hash"], row["product"]),
+        negative=judged.negative and not row["deleted"],
+        severity=judged.severity,
+        categories=judged.categories,
+        happened_at=row["happened_at"],
+        timely=row["timely"],
+        changed=known is not None,
+        case_id=known.case_id if known else None,
+    )

@@ -1,0 +1,200 @@
+"""The verdict on a text: negative or not, what it complains about, how bad it is, and where it says so."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from monitor.categories import SEVERITIES, Hit, Rulebook, codes
+from monitor.coding import CATEGORIES, COLUMNS, FLAGS, Reading, read
+from monitor.ngrams import LIMIT, Batch, fold
+from monitor.sentiment import Floats, logit, make_engine, sigmoid
+from monitor.tables import load
+
+THRESHOLD = 0.5  # of p_negative
+_CHUNK = 16_384  # characters judged at once: what fits the processor's cache
+_STARS = (1.0, 2.0, 3.0, 4.0, 5.0)
+_STAR_ODDS = (1.6, 1.3, 0.3, -0.9, -1.5)  # what stars add to the log-odds; a clear text outweighs them
+_SILENT_ODDS = -0.4  # prior log-odds of a text with no words
+_CRITICAL = {"legal_threat", "media_threat"}
+_ALWAYS_HIGH = {"fraud", "refund_demand", "extortion"}
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Where the text given says what a code stands for: `text[start:end]`."""
+
+    code: str
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The verdict on one text.
+
+    Attributes:
+        negative: Whether the writer complains; `p_negative >= 0.5`.
+        p_negative: Calibrated probability, four decimals.
+        categories: Codes, the most important first; empty when not negative.
+        severity: low, medium, high or critical; None when not negative.
+        flags: Codes; empty when not negative.
+        evidence: A span for every category but `other`, and for every flag.
+        model: Engine and version.
+    """
+
+    negative: bool
+    p_negative: float
+    categories: tuple[str, ...]
+    severity: str | None
+    flags: tuple[str, ...]
+    evidence: tuple[Evidence, ...]
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """What is to be judged; stars from 1 to 5 where the source has them."""
+
+    text: str
+    kind: str = "review"
+    stars: float | None = None
+
+
+class Judge:
+    """Judges texts with one engine and one weights file.
+
+    Args:
+        engine: `builtin` or `snownlp`: who decides the polarity. Categories are the weights file's either way.
+        weights: A file made by `pingshao train`; the built-in one by default.
+    """
+
+    def __init__(self, engine: str = "builtin", weights: Path | None = None) -> None:
+        self._tables = load(weights)
+        self._engine = make_engine(engine, self._tables)
+        self._rules = Rulebook(codes())
+        self.model = self._engine.version
+
+    def judge(self, text: Text) -> Judgement:
+        """Judges one text."""
+        return self.judge_many([text])[0]
+
+    def judge_many(self, texts: Sequence[Text]) -> list[Judgement]:
+        """Judges texts in their order; a verdict does not depend on the other texts."""
+        return [judgement for chunk in _chunks(texts) for judgement in self._judge_chunk(chunk)]
+
+    def _judge_chunk(self, texts: Sequence[Text]) -> list[Judgement]:
+        batch = fold([text.text for text in texts])
+        hits = self._rules.find(batch, batch.string())
+        p = self._p_negative(texts, batch, hits)
+        negative = p >= THRESHOLD
+        found = iter(
+            self._code([t for t, bad in zip(texts, negative, strict=True) if bad], batch, hits, p, negative)
+        )
+        return [
+            self._judgement(float(score), next(found)) if bad else self._judgement(float(score), None)
+            for score, bad in zip(p, negative, strict=True)
+        ]
+
+    def _p_negative(self, texts: Sequence[Text], batch: Batch, hits: Sequence[Sequence[Hit]]) -> Floats:
+        words = logit(self._engine.p_negative([text.text[:LIMIT] for text in texts]))
+        words = np.where(np.diff(batch.bounds) == 2, _SILENT_ODDS, words)  # noqa: PLR2004 — nothing between the edges
+        stars = np.array([_star_odds(text.stars) for text in texts])
+        push = np.array([max((hit.rule.push for hit in found), default=0.0) for found in hits])
+        rounded: Floats = np.round(sigmoid(words + stars + push), 4)
+        return rounded
+
+    def _code(
+        self,
+        texts: Sequence[Text],
+        batch: Batch,
+        hits: Sequence[Sequence[Hit]],
+        p: Floats,
+        negative: np.ndarray,
+    ) -> Iterator["_Codes"]:
+        if not texts:
+            return
+        rows = batch.take(negative)
+        kept = [found for found, bad in zip(hits, negative, strict=True) if bad]
+        reading = read(self._tables, rows, kept, logit(p[negative]))
+        for row, text in enumerate(texts):
+            yield _codes(text.text, rows, row, kept[row], reading)
+
+    def _judgement(self, p: float, found: "_Codes | None") -> Judgement:
+        if found is None:
+            return Judgement(False, p, (), None, (), (), self.model)
+        return Judgement(True, p, found.categories, found.severity, found.flags, found.evidence, self.model)
+
+
+@dataclass(frozen=True, slots=True)
+class _Codes:
+    categories: tuple[str, ...]
+    severity: str
+    flags: tuple[str, ...]
+    evidence: tuple[Evidence, ...]
+
+
+def _chunks(texts: Sequence[Text]) -> Iterator[Sequence[Text]]:
+    start = size = 0
+    for at, text in enumerate(texts):
+        size += min(len(text.text), LIMIT) + 2
+        if size >= _CHUNK:
+            yield texts[start : at + 1]
+            start, size = at + 1, 0
+    if start < len(texts):
+        yield texts[start:]
+
+
+def _star_odds(stars: float | None) -> float:
+    return 0.0 if stars is None else float(np.interp(stars, _STARS, _STAR_ODDS))
+
+
+def _codes(text: str, batch: Batch, row: int, hits: Sequence[Hit], reading: Reading) -> _Codes:
+    logits = reading.logits[row]
+    order = sorted((-float(logits[COLUMNS.index(code)]), code) for code in CATEGORIES if code != "other")
+    evidence: list[Evidence] = []
+    categories: list[str] = []
+    for odds, code in order:
+        if odds < 0 and (place := _evidence(text, batch, row, code, hits, reading)):
+            categories.append(code)
+            evidence.append(place)
+    flags = [code for code in FLAGS if logits[COLUMNS.index(code)] > 0]
+    for code in flags:
+        if place := _evidence(text, batch, row, code, hits, reading):
+            evidence.append(place)
+    severity = _severity(logits, categories, flags, hits)
+    return _Codes(tuple(categories) or ("other",), severity, tuple(flags), tuple(evidence))
+
+
+def _evidence(
+    text: str, batch: Batch, row: int, code: str, hits: Sequence[Hit], reading: Reading
+) -> Evidence | None:
+    base = int(batch.bounds[row])
+    mine = [hit for hit in hits if hit.rule.code == code]
+    if mine:
+        best = max(mine, key=lambda hit: (hit.rule.weight, hit.end - hit.start, -hit.start))
+        low, high = base + best.start, base + best.end
+    else:
+        low, high = reading.place(batch, row, COLUMNS.index(code))
+    low, high = max(low, base + 1), min(high, int(batch.bounds[row + 1]) - 1)
+    if low >= high:
+        return None
+    start, end = int(batch.origin[low]), int(batch.origin[high - 1]) + 1
+    return Evidence(code, start, end, text[start:end])
+
+
+def _severity(logits: Floats, categories: Sequence[str], flags: Sequence[str], hits: Sequence[Hit]) -> str:
+    level = int(logits[COLUMNS.index("severity>=medium")] > 0) + int(
+        logits[COLUMNS.index("severity>=high")] > 0
+    )
+    if _CRITICAL & set(flags):
+        return "critical"
+    if _ALWAYS_HIGH & set(flags):
+        level = max(level, 2)
+    said = {*categories, *flags}
+    floors = [
+        SEVERITIES.index(hit.rule.severity) for hit in hits if hit.rule.severity and hit.rule.code in said
+    ]
+    return SEVERITIES[max([level, *floors])]

@@ -1,0 +1,101 @@
+"""What was mended, and whether the complaint fell."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from sqlalchemy import func, select
+from sqlmodel import Session, col
+
+from monitor.models import Improvement
+from reports.period import Period
+from reports.shares import FEW, Share, difference
+from reports.store import F, S, each, feedback, judged, negative, step, within
+
+Fell = Literal["fell", "rose", "same", "early"]
+_BEFORE = timedelta(days=28)
+_TOLD = timedelta(days=56)
+_LEAST = timedelta(days=7)
+_MOST = 8
+
+
+@dataclass(frozen=True)
+class Mended:
+    """An improvement with its complaint before and after.
+
+    Attributes:
+        what: What was done.
+        category: The complaint it was meant to end.
+        product: The product, or "" for all.
+        shop_id: The shop, or None for all.
+        done_at: When.
+        days: How many days after it are counted.
+        before: Complaints of all feedback in the four weeks before.
+        after: In the days after, at most four weeks.
+        interval: 95 % interval of the change of the rate.
+        verdict: What may be said.
+    """
+
+    what: str
+    category: str
+    product: str
+    shop_id: str | None
+    done_at: datetime
+    days: int
+    before: Share
+    after: Share
+    interval: tuple[float, float]
+    verdict: Fell
+
+
+def improvements(session: Session, period: Period, kind: str) -> list[Mended]:
+    """Improvements of the eight weeks up to a span's end, newest first, at most eight."""
+    found = (
+        select(Improvement)
+        .where(within(col(Improvement.done_at), period.end - _TOLD, period.end))  # type: ignore[arg-type]
+        .order_by(col(Improvement.done_at).desc(), col(Improvement.id).desc())
+        .limit(_MOST)
+    )
+    return [_mended(session, row, period.end, kind) for row in session.execute(found).scalars()]
+
+
+def _mended(session: Session, row: Improvement, until: datetime, kind: str) -> Mended:
+    done = row.done_at
+    end = min(done + _BEFORE, until)
+    here = [F.kind == kind, within(F.happened_at, done - _BEFORE, end)]
+    if row.shop_id is not None:
+        here.append(F.shop_id == row.shop_id)
+    if row.product:
+        here.append(F.product == row.product)
+    after = step(F.happened_at, (done - _BEFORE, done, end), (0, 1)).label("after")
+    member = each(session, S.categories)
+    all_of = dict(session.execute(select(after, func.count()).select_from(feedback).where(*here).group_by("after")).tuples())
+    bad = dict(
+        session.execute(
+            select(after, func.count())
+            .select_from(judged, member)
+            .where(*here, negative, member.c.value == row.category)
+            .group_by("after")
+        ).tuples()
+    )
+    before, now = (Share(bad.get(n, 0), all_of.get(n, 0)) for n in (0, 1))
+    interval = difference(before, now)
+    return Mended(
+        row.what,
+        row.category,
+        row.product,
+        row.shop_id,
+        done,
+        (end - done).days,
+        before,
+        now,
+        interval,
+        _verdict(before, now, interval, end - done),
+    )
+
+
+def _verdict(before: Share, after: Share, interval: tuple[float, float], passed: timedelta) -> Fell:
+    if passed < _LEAST or after.whole < FEW or before.whole < FEW:
+        return "early"
+    low, high = interval
+    return "fell" if high < 0 else "rose" if low > 0 else "same"

@@ -1,0 +1,70 @@
+"""A few of the worst feedbacks in the buyers' own (masked) words."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import case, select
+from sqlmodel import Session
+
+from monitor.states import SEVERITIES
+from reports.period import Period
+from reports.store import C, F, S, judged, negative, still_open, within
+
+_LOOKED_AT = 10  # times as many rows as wanted: copies and second feedbacks of a case are passed over
+
+
+@dataclass(frozen=True)
+class Quote:
+    """One feedback.
+
+    Attributes:
+        feedback_id: Its id.
+        case_id: Its case.
+        state: The case's state.
+        severity: Its severity.
+        categories: What it complains of.
+        shop_id: The shop.
+        product: The product.
+        stars: Its stars.
+        at: When it was written.
+        text: The masked text, whole.
+    """
+
+    feedback_id: int
+    case_id: int | None
+    state: str
+    severity: str
+    categories: list[str]
+    shop_id: str | None
+    product: str
+    stars: float | None
+    at: datetime
+    text: str
+
+
+def worst(session: Session, period: Period, most: int, *, only_open: bool = False) -> list[Quote]:
+    """The most severe negatives with text, one for each case and text."""
+    rank = case({name: n for n, name in enumerate(SEVERITIES)}, value=S.severity, else_=-1)
+    found = (
+        select(
+            F.id, F.case_id, C.state, S.severity, S.categories, F.shop_id, F.product, F.stars, F.happened_at, F.text, F.text_key
+        )
+        .select_from(judged)
+        .where(within(F.happened_at, period.start, period.end), negative, F.text != "", *([still_open] if only_open else []))
+        .order_by(rank.desc(), S.p_negative.desc(), F.id)
+        .limit(most * _LOOKED_AT)
+    )
+    return _different(session.execute(found).all(), most)
+
+
+def _different(rows: Sequence[tuple[object, ...]], most: int) -> list[Quote]:
+    seen: set[tuple[str, object]] = set()
+    quotes: list[Quote] = []
+    for *fields, text_key in rows:
+        quote = Quote(*fields)  # type: ignore[arg-type]
+        keys = {("case", quote.case_id or -quote.feedback_id), ("text", text_key or quote.text)}
+        if not keys & seen and len(quotes) < most:
+            quotes.append(quote)
+        seen |= keys
+    return quotes

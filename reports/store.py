@@ -1,0 +1,67 @@
+"""The store's tables as columns, the conditions figures share, and what SQLite and PostgreSQL say differently."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, FromClause, Table, and_, case, func, literal, or_
+from sqlmodel import Session, SQLModel
+
+from monitor import models
+from monitor.states import CASE_OPEN
+
+
+def _table(model: type[SQLModel]) -> Table:
+    return SQLModel.metadata.tables[str(model.__tablename__)]
+
+
+feedback, score, cases = _table(models.Feedback), _table(models.Score), _table(models.Case)
+crisis, timer, person, run = (_table(m) for m in (models.Crisis, models.Timer, models.Person, models.Run))
+F, S, C = feedback.c, score.c, cases.c
+
+judged = feedback.outerjoin(score, S.feedback_id == F.id).outerjoin(cases, C.id == F.case_id)
+"""Feedbacks with their score and case, where they have one."""
+false_alarm = C.state == "false_alarm"
+suspected = or_(S.negative, false_alarm)
+"""Was taken for negative, whether or not staff said 误报 afterwards."""
+negative = and_(S.negative, or_(C.state.is_(None), C.state != "false_alarm"))
+"""Is negative: judged so, and not taken back by staff."""
+settled = C.state.in_(("resolved", "closed"))
+still_open = C.state.in_(CASE_OPEN)
+
+
+def within(column: ColumnElement[datetime], start: datetime, end: datetime) -> ColumnElement[bool]:
+    """``start <= column < end``."""
+    return and_(column >= start, column < end)
+
+
+def tally(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    """How many rows meet the condition; 0 where there are none."""
+    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
+
+
+def step(column: ColumnElement[datetime], edges: Sequence[datetime], values: Sequence[Any]) -> ColumnElement[Any]:
+    """``values[i]`` where ``edges[i] <= column < edges[i + 1]``, found in log2 comparisons; the ends are not checked."""
+    if len(values) == 1:
+        value = values[0]
+        return literal(value, column.type if isinstance(value, datetime) else None)
+    half = len(values) // 2
+    low = step(column, edges[: half + 1], values[:half])
+    return case((column < edges[half], low), else_=step(column, edges[half:], values[half:]))
+
+
+def each(session: Session, column: ColumnElement[Any]) -> FromClause:
+    """The members of a JSON list as rows of one column, ``value``."""
+    unpack = func.json_each if _is_sqlite(session) else func.json_array_elements_text
+    return unpack(column).table_valued("value", joins_implicitly=True)
+
+
+def seconds(session: Session, start: ColumnElement[datetime], end: ColumnElement[datetime]) -> ColumnElement[float]:
+    """How many seconds lie between two moments."""
+    if _is_sqlite(session):
+        return (func.julianday(end) - func.julianday(start)) * 86400.0
+    return func.extract("epoch", end - start)
+
+
+def _is_sqlite(session: Session) -> bool:
+    return session.get_bind().dialect.name == "sqlite"

@@ -1,0 +1,100 @@
+"""The store: schema, transactions, backups."""
+
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from factories import NOW
+from sqlalchemy import Engine, inspect
+from sqlmodel import SQLModel, select
+
+from monitor import db
+from monitor.models import Event
+
+
+def event(what: str = "x", at: datetime = NOW) -> Event:
+    return Event(at=at, actor="a", door="system", subject="case", subject_id=1, what=what)
+
+
+def test_migrations_make_exactly_the_tables_of_the_models(engine: Engine) -> None:
+    """Autogenerate must find nothing to change after an upgrade."""
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    with engine.connect() as connection:
+        differences = compare_metadata(MigrationContext.configure(connection), SQLModel.metadata)
+    assert differences == []
+    assert "feedback" in inspect(engine).get_table_names()
+
+
+def test_second_upgrade_changes_nothing(engine: Engine, tmp_path: Path) -> None:
+    """A store that is up to date is neither changed nor backed up."""
+    assert db.upgrade(engine, tmp_path / "backups", NOW) is None
+    assert not (tmp_path / "backups").exists()
+
+
+def test_sqlite_file_with_data_is_copied_before_it_is_migrated(sqlite: Engine, tmp_path: Path) -> None:
+    """A backup with the data must exist before the schema moves."""
+    with db.writing(sqlite) as session:
+        session.add(event("before"))
+        session.connection().exec_driver_sql("UPDATE alembic_version SET version_num = 'older'")
+    with pytest.raises(Exception, match="older"):  # a revision nobody knows cannot be moved from
+        db.upgrade(sqlite, tmp_path / "backups", NOW)
+    copies = list((tmp_path / "backups").glob("*.db"))
+    assert len(copies) == 1
+    copy = db.connect(f"sqlite:///{copies[0]}")
+    with db.reading(copy) as session:
+        assert session.exec(select(Event.what)).all() == ["before"]
+    copy.dispose()
+
+
+def test_times_come_back_aware_in_utc(engine: Engine) -> None:
+    """What is stored in another zone is the same moment when read."""
+    shanghai = NOW.astimezone(tz=__import__("zoneinfo").ZoneInfo("Asia/Shanghai"))
+    with db.writing(engine) as session:
+        session.add(event(at=shanghai))
+    with db.reading(engine) as session:
+        row = session.exec(select(Event)).one()
+    assert row.at == NOW
+    assert row.at.utcoffset() == timedelta(0)
+    assert row.at.tzinfo == UTC
+
+
+def test_a_failed_transaction_leaves_nothing(engine: Engine) -> None:
+    """An exception inside writing() rolls everything back."""
+
+    def fail() -> None:
+        with db.writing(engine) as session:
+            session.add(event())
+            session.flush()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    with db.reading(engine) as session:
+        assert session.exec(select(Event)).all() == []
+
+
+def test_two_writers_that_read_first_both_succeed(sqlite: Engine) -> None:
+    """Read-then-write waits for the other writer instead of failing at once."""
+    errors: list[Exception] = []
+
+    def work() -> None:
+        try:
+            for _ in range(20):
+                with db.writing(sqlite) as session:
+                    count = len(session.exec(select(Event.id)).all())
+                    session.add(event(str(count)))
+        except Exception as error:  # noqa: BLE001 — the thread hands over whatever went wrong
+            errors.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    with db.reading(sqlite) as session:
+        seen = [int(what) for what in session.exec(select(Event.what)).all()]
+    assert sorted(seen) == list(range(80))
