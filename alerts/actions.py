@@ -1,18 +1,21 @@
 """The one handler behind every door: a click is written down first, then done, once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
 from monitor import db, lifecycle
-from monitor.core import Core
 from monitor.audit import Refused
+from monitor.core import Core
 from monitor.lifecycle import ACTIONS, Action, Actor
 from monitor.models import Inbound, Person
+from monitor.privacy import mask
+from monitor.text import clean
 
 Door = Literal["slack", "link"]
+_MOST_TO = 100  # characters of a name or number
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,9 @@ def handle(core: Core, click: Click) -> Outcome:
     """Do what a click asks for, once: inbound row, change, event, timers and notices in one transaction.
 
     A double gets the first outcome and changes nothing; a refusal leaves nothing but the inbound row.
+    What the person wrote is cleaned, and personal data in it masked, before anything is stored.
     """
+    click = replace(click, action=_tidy(click.action))
     with db.writing(core.engine) as session:
         row = _receive(core, session, click)
         if row is None:
@@ -70,7 +75,7 @@ def handle(core: Core, click: Click) -> Outcome:
 def found(session: Session, door: Door, key: str) -> Outcome | None:
     """What became of a click that came in before; None for a new one."""
     row = session.exec(select(Inbound).where(Inbound.door == door, Inbound.key == key)).one_or_none()
-    return row and Outcome(row.payload["done"], row.outcome, row.payload["person"])
+    return Outcome(row.payload["done"], row.outcome, row.payload["person"]) if row else None
 
 
 def lacks(action: Action) -> bool:
@@ -109,6 +114,11 @@ def _do(core: Core, session: Session, click: Click) -> Outcome:
             return Outcome(True, lifecycle.act(core, session, click.action, actor), person.name)
     except Refused as refusal:
         return Outcome(False, str(refusal), person.name, lacks(click.action) and _may(click.action, person))
+
+
+def _tidy(action: Action) -> Action:
+    to = "".join(filter(str.isprintable, action.to))[:_MOST_TO]  # a name must stay as the config spells it
+    return replace(action, note=mask(clean(action.note)).text, to=to)
 
 
 def _may(action: Action, person: Person) -> bool:

@@ -23,11 +23,11 @@ class LinkError(Exception):
     """The link cannot be used; the message tells the person why."""
 
 
-class Expired(LinkError):  # noqa: N818 — what happened to the link, as people say it
+class Expired(LinkError):
     """The link was genuine and is too old."""
 
 
-class Forged(LinkError):  # noqa: N818 — same
+class Forged(LinkError):
     """The link was not made here, or was changed."""
 
 
@@ -103,9 +103,7 @@ class Links:
         try:
             until, *fields = self._serializer(kind).loads(token)
         except BadData:
-            raise Forged(
-                "这个链接不是评哨发出的，或者在转发时被截断、改动了。请回到原来的消息里再点一次。"
-            ) from None
+            raise Forged("这个链接不是评哨发出的，或者在转发时被截断、改动了。请回到原来的消息里再点一次。") from None
         if self._clock.now() >= datetime.fromtimestamp(until, self._clock.now().tzinfo):
             raise Expired("这个链接已经过期了。请打开最新的提醒消息，用里面的链接。")
         return kind(*fields)

@@ -9,9 +9,7 @@ from crawler.times import is_relative, parse_time
 
 __all__ = ["is_relative", "parse_count", "parse_stars", "parse_time", "plain_text"]
 
-_COUNT = re.compile(
-    r"(?<![\d.])(-?)(\d{1,3}(?:,\d{3})+|\d{1,15})(\.\d{1,6})?\s*(亿|万|千|百|[kKwWmM](?![a-zA-Z]))?"
-)
+_COUNT = re.compile(r"(?<![\d.])(-?)(\d{1,3}(?:,\d{3})+|\d{1,15})(\.\d{1,6})?\s*(亿|万|千|百|[kKwWmM](?![a-zA-Z]))?")
 _FACTORS = {"亿": 10**8, "万": 10**4, "w": 10**4, "千": 1000, "k": 1000, "百": 100, "m": 10**6}
 _LOWEST, _HIGHEST = 1.0, 5.0
 _NUMBER = r"(\d{1,3}(?:\.\d{1,4})?)"
@@ -42,9 +40,7 @@ def parse_count(value: object) -> int | None:
     found = _COUNT.search(unicodedata.normalize("NFKC", value)) if isinstance(value, str) else None
     if not found or found[1]:
         return None
-    return round(
-        float(found[2].replace(",", "") + (found[3] or "")) * _FACTORS.get((found[4] or "").lower(), 1)
-    )
+    return round(float(found[2].replace(",", "") + (found[3] or "")) * _FACTORS.get((found[4] or "").lower(), 1))
 
 
 def parse_stars(value: object, words: Mapping[str, float] | None = None) -> float | None:
@@ -58,9 +54,8 @@ def parse_stars(value: object, words: Mapping[str, float] | None = None) -> floa
         return _in_range(value)
     if not isinstance(value, str) or not (text := unicodedata.normalize("NFKC", value).strip()):
         return None
-    for word in sorted(words or (), key=len, reverse=True):
-        if word and words and _has_word(text, word):
-            return _in_range(words[word])
+    if words and (found := [word for word in words if word and _has_word(text, word)]):
+        return _in_range(words[max(found, key=len)])
     if drawn := text.count("★") + text.count("⭐") + text.count("🌟"):
         return _in_range(drawn + (0.5 if "½" in value or "⯨" in text else 0.0))
     return _said(text)

@@ -21,15 +21,14 @@ _ENTITY = re.compile(r"&(?:[a-zA-Z]{2,8}|#\d{1,7}|#[xX][0-9a-fA-F]{1,6});")
 _EMOTICON = re.compile(r"""\balt\s*=\s*["']?(\[[^\]\["'<>]{1,20}\])""")
 _ONE_WORD = re.compile(r"[a-zA-Z-]*")  # <p>, <br>, <input disabled>, but not "a <b and c> d"
 _SPACES = re.compile(r"[ \t\r\f\v\xa0\u3000]+")
+_TO_DO = re.compile(r"[<&\t\n\r\f\v\xa0\u3000]|  ")
 _LINES = re.compile(r" ?\n[ \n]*")
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_SAYS_NOTHING = frozenset(
-    {"ascii", "utf-8", "iso8859-1", "cp1252", "gb2312", "gbk"}
-)  # served without meaning it
+_SAYS_NOTHING = frozenset({"ascii", "utf-8", "iso8859-1", "cp1252", "gb2312", "gbk"})  # served without meaning it
 _TAIL = 3  # bytes of a character that may be cut off at the end of a page
 
 
@@ -39,6 +38,8 @@ def plain_text(html: str) -> str:
     A second layer of escaping (``&amp;quot;``, ``&lt;br&gt;``) is undone too, but text that only *shows* a tag the
     writer typed, such as ``&lt;script&gt;``, stays as he typed it, and ``<`` that opens no HTML tag is text.
     """
+    if not _TO_DO.search(html):
+        return html.strip()
     if "<" in html:
         html = _without_tags(html)
     if "&" in html:

@@ -29,7 +29,9 @@ _NUMERALS = {
     "an": 1,
 }
 
-_OFFSET = r"(?:(?:UTC|GMT)\s*(?P<utc>[+-]\d{1,2}(?::?\d\d)?)(?!\d)|(?P<off>[+-]\d\d:?\d\d)(?!\d)|(?P<zone>Z|[A-Z]{2,4})\b)"
+_OFFSET = (
+    r"(?:(?:UTC|GMT)\s*(?P<utc>[+-]\d{1,2}(?::?\d\d)?)(?!\d)|(?P<off>[+-]\d\d:?\d\d)(?!\d)|(?P<zone>Z|[A-Z]{2,4})\b)"
+)
 _CLOCK = (
     r"(?:[T\s,]*(?:\(?(?:星期|周|礼拜)[一二三四五六日天]\)?)?[\s,]*(?P<half>凌晨|早上|上午|中午|下午|傍晚|晚上)?\s*"
     r"(?P<H>\d{1,2})\s*[:时點点]\s*(?:(?P<M>[0-5]?\d)(?!\d)\s*(?:[:分]\s*(?:(?P<S>[0-5]?\d)(?!\d)(?:[.,](?P<F>\d{1,9}))?秒?)?)?)?"
@@ -57,6 +59,7 @@ _NEAR_DAY = re.compile(
     re.ASCII,
 )
 _JUST_NOW = re.compile(r"刚刚|刚才|just now", re.IGNORECASE)
+_HOW_LONG = re.compile(r"刚|前|ago|now", re.IGNORECASE)
 _AGO = re.compile(
     r"(?P<n>\d{1,4}|[半一两二三四五六七八九十]|\ban?\b)\s*个?\s*(?:(?P<seconds>秒钟?|sec(?:ond)?s?)|(?P<minutes>分钟?|min(?:ute)?s?)|"
     r"(?P<hours>小时|钟头|h(?:ou)?rs?)|(?P<days>天|日|days?)|(?P<weeks>周|星期|礼拜|weeks?)|(?P<months>月|months?)|(?P<years>年|years?))"
@@ -87,11 +90,10 @@ def parse_time(value: object, zone: ZoneInfo, now: datetime) -> datetime | None:
 
 def is_relative(value: object) -> bool:
     """Whether ``value`` only says how long ago ("3分钟前"): the next visit will read another time off it."""
-    return (
-        isinstance(value, str)
-        and not _absolute(value := _plain(value), UTC)
-        and _ago(value, datetime.max) is not None
-    )
+    if not isinstance(value, str) or not _HOW_LONG.search(value):
+        return False
+    text = _plain(value)
+    return bool(_JUST_NOW.search(text) or _AGO.search(text)) and not _absolute(text, UTC)
 
 
 def _iso(text: str, zone: tzinfo) -> datetime | None:

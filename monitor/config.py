@@ -1,5 +1,6 @@
 """Reading the config file: one clear line for every mistake, secrets by environment, paths from the file's folder."""
 
+import contextlib
 import difflib
 import os
 import secrets
@@ -77,13 +78,15 @@ def signing_secret(settings: Settings) -> bytes:
     if given := secret(settings.service.secret_env):
         return given.encode()
     path = settings.service.var_dir / "secret"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    except FileExistsError:
-        return path.read_bytes()
-    with os.fdopen(handle, "wb") as file:
-        file.write(secrets.token_hex(32).encode())
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f"secret.{os.getpid()}")
+        handle = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_hex(32))
+        with contextlib.suppress(FileExistsError):  # another process was faster: its secret counts
+            os.link(draft, path)
+        draft.unlink()
     return path.read_bytes()
 
 
@@ -131,11 +134,14 @@ def _absolute(settings: Settings, folder: Path) -> Settings:
         return path if path.is_absolute() else folder / path
 
     service = settings.service
+    folder = from_folder(service.base_dir)
     url = service.database_url
     prefix = "sqlite:///"
     if url.startswith(prefix) and not url.startswith(prefix + "/") and url != prefix:
         url = prefix + str(folder / url.removeprefix(prefix))
-    service = _with(service, var_dir=from_folder(service.var_dir), database_url=url)
+    service = _with(
+        service, base_dir=folder, var_dir=from_folder(service.var_dir), database_url=url
+    )
     scoring = settings.scoring
     if scoring.weights:
         scoring = _with(scoring, weights=from_folder(scoring.weights))

@@ -1,7 +1,6 @@
 """One source, once: lease, subprocess, outcome."""
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from crawler.job import CrawlJob, CrawlResult
@@ -11,11 +10,10 @@ from monitor.core import Core
 from monitor.settings import Source
 
 
-async def crawl_source(core: Core, source: Source, config: Path, opener: str) -> dict[str, Any]:
+async def crawl_source(core: Core, source: Source, opener: str) -> dict[str, Any]:
     """Crawl a source in a process of its own and write down how it went.
 
     Args:
-        config: The config file (absolute), for the process; relative paths in its sources start from its folder.
         opener: Dotted ``module:function`` by which the process opens the store.
 
     Returns:
@@ -25,7 +23,6 @@ async def crawl_source(core: Core, source: Source, config: Path, opener: str) ->
     if started is None:
         return ledger_line(source.name, "ok", "上一次抓取还没结束，这次跳过")
     now = core.clock.now().isoformat()
-    folder = str(config.parent)
     job = CrawlJob(
         name=source.name,
         kind=source.kind,
@@ -38,9 +35,9 @@ async def crawl_source(core: Core, source: Source, config: Path, opener: str) ->
         brand=source.brand,
         watermark=started.watermark,
         pipelines=["monitor.pipeline.StorePipeline"],
-        context={"open": opener, "config": str(config), "now": now, "origin": asdict(started.origin)},
+        context={"open": opener, "settings": core.settings.model_dump(mode="json"), "now": now, "origin": asdict(started.origin)},
         max_pages=source.max_pages,
-        base_dir=folder,
+        base_dir=str(core.settings.service.base_dir),
     )
     try:
         result = await crawl(job, source.time_limit.total_seconds())

@@ -169,7 +169,7 @@ def scope_of(session: Session, crisis_id: int) -> dict[str, Any]:
             col(Feedback.text),
         )
         .join(CrisisFeedback, col(CrisisFeedback.feedback_id) == Feedback.id)
-        .where(CrisisFeedback.crisis_id == crisis_id)
+        .where(col(CrisisFeedback.crisis_id) == crisis_id)
         .order_by(col(Feedback.happened_at), col(Feedback.id))
     )
     rows = session.execute(mine).all()

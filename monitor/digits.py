@@ -23,6 +23,7 @@ BETWEEN = f"(?:(?!\\*{{4}})(?:{SEPARATOR})){{0,4}}"  # four stars are a mask: no
 MASKED = r"(?:\d{3,4}-?)?\*{4,}\d{4}(?!\d)"
 
 _SPOKEN = {"幺": 1, "两": 2, "洞": 0, "拐": 7, "勾": 9}  # the rest unicodedata.numeric knows
+_ORDINARY = {"", " ", *".,，、-—/()（）[]~～+"}  # what may stand between two numbers, too
 _group = re.compile(f"(\\d+|[{ODD_DIGIT}]|[XxＸｘ])")
 
 _mobile = re.compile(r"((?:0086|86|0)?)(1[3-9]\d)\d{4}(\d{4})")
@@ -31,7 +32,7 @@ _service = re.compile(r"[48]00\d{7}")
 _birth = r"(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
 _id18 = re.compile(rf"[1-8]\d{{5}}(?:19|20)\d\d{_birth}\d{{3}}[\dX]")
 _id15 = re.compile(rf"[1-8][1-7]\d{{4}}\d\d{_birth}\d{{3}}")
-_card = re.compile(r"(?:6[02]|9558)\d{12,17}|(?:4|5[1-5]|3[4-7])\d{11,14}")
+_card = re.compile(r"6[02]\d{11,17}|9558\d{12,15}|4\d{12,15}|5[1-5]\d{14}|3[4-7]\d{12,14}")
 
 
 class Found(NamedTuple):
@@ -49,6 +50,7 @@ class _Group:
     end: int
     digits: str
     gap: str  # what stands before it, blanks folded
+    odd: bool  # a Chinese numeral, circled digit or the like
 
 
 def personal(run: str) -> list[Found]:
@@ -86,7 +88,7 @@ def _groups(run: str) -> Iterator[_Group]:
     for match in _group.finditer(run):
         digits = "".join(_digit(char) for char in match[0])
         gap = run[end : match.start()]
-        yield _Group(match.start(), match.end(), digits, gap.strip() or gap[:1])
+        yield _Group(match.start(), match.end(), digits, gap.strip() or gap[:1], not match[0].isdecimal())
         end = match.end()
 
 
@@ -128,10 +130,11 @@ def _known(digits: str, groups: list[_Group]) -> tuple[str, str] | None:
 
 
 def _one_hand(groups: list[_Group]) -> bool:
-    """Whether the groups look like one number, not like prices, sizes or a date that happen to add up."""
+    """Whether the groups look like one number, not like prices, sizes or dates that happen to add up."""
     gaps = {group.gap for group in groups[1:]}
     shape = [len(group.digits) for group in groups]
-    return len(gaps) <= 1 or max(shape) == 1 or shape[-1] == 4 or not gaps & {".", "/", ",", "，", "、"}  # noqa: PLR2004
+    written_oddly = not gaps <= _ORDINARY or any(group.odd for group in groups)
+    return len(gaps) <= 1 or max(shape) == 1 or shape[-2:] == [4, 4] or written_oddly
 
 
 def _in_fours(groups: list[_Group]) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from monitor.categories import SEVERITIES, Hit, Rulebook, codes
-from monitor.coding import CATEGORIES, COLUMNS, FLAGS, Reading, read
+from monitor.coding import CATEGORIES, COLUMNS, RULED, STEPS, Reading, read
 from monitor.ngrams import LIMIT, Batch, fold
 from monitor.sentiment import Floats, logit, make_engine, sigmoid
 from monitor.tables import load
@@ -17,8 +17,9 @@ _CHUNK = 16_384  # characters judged at once: what fits the processor's cache
 _STARS = (1.0, 2.0, 3.0, 4.0, 5.0)
 _STAR_ODDS = (1.6, 1.3, 0.3, -0.9, -1.5)  # what stars add to the log-odds; a clear text outweighs them
 _SILENT_ODDS = -0.4  # prior log-odds of a text with no words
-_CRITICAL = {"legal_threat", "media_threat"}
-_ALWAYS_HIGH = {"fraud", "refund_demand", "extortion"}
+_SPOKEN = [column for column, code in enumerate(COLUMNS) if code in RULED and code != "other"]
+_MEDIUM, _HIGH = (COLUMNS.index(step) for step in STEPS)
+_LEVEL = {name: level for level, name in enumerate(SEVERITIES)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +120,9 @@ class Judge:
         rows = batch.take(negative)
         kept = [found for found, bad in zip(hits, negative, strict=True) if bad]
         reading = read(self._tables, rows, kept, logit(p[negative]))
+        logits = reading.logits.tolist()
         for row, text in enumerate(texts):
-            yield _codes(text.text, rows, row, kept[row], reading)
+            yield _codes(text.text, rows, row, kept[row], reading, logits[row])
 
     def _judgement(self, p: float, found: "_Codes | None") -> Judgement:
         if found is None:
@@ -151,50 +153,37 @@ def _star_odds(stars: float | None) -> float:
     return 0.0 if stars is None else float(np.interp(stars, _STARS, _STAR_ODDS))
 
 
-def _codes(text: str, batch: Batch, row: int, hits: Sequence[Hit], reading: Reading) -> _Codes:
-    logits = reading.logits[row]
-    order = sorted((-float(logits[COLUMNS.index(code)]), code) for code in CATEGORIES if code != "other")
-    evidence: list[Evidence] = []
-    categories: list[str] = []
-    for odds, code in order:
-        if odds < 0 and (place := _evidence(text, batch, row, code, hits, reading)):
-            categories.append(code)
-            evidence.append(place)
-    flags = [code for code in FLAGS if logits[COLUMNS.index(code)] > 0]
-    for code in flags:
-        if place := _evidence(text, batch, row, code, hits, reading):
-            evidence.append(place)
-    severity = _severity(logits, categories, flags, hits)
-    return _Codes(tuple(categories) or ("other",), severity, tuple(flags), tuple(evidence))
+def _codes(text: str, batch: Batch, row: int, hits: Sequence[Hit], reading: Reading, logits: Sequence[float]) -> _Codes:
+    likely = sorted((-logits[column], column) for column in _SPOKEN if logits[column] > 0)
+    places = [(column, _evidence(text, batch, row, column, hits, reading)) for _, column in likely]
+    evidence = tuple(place for _, place in places if place is not None)
+    said = [column for column, place in places if place is not None]
+    categories = tuple(COLUMNS[column] for column in said if column < len(CATEGORIES))
+    flags = tuple(COLUMNS[column] for column in sorted(said) if column >= len(CATEGORIES))
+    return _Codes(categories or ("other",), _severity(logits, {*categories, *flags}, hits), flags, evidence)
 
 
-def _evidence(
-    text: str, batch: Batch, row: int, code: str, hits: Sequence[Hit], reading: Reading
-) -> Evidence | None:
-    base = int(batch.bounds[row])
+def _evidence(text: str, batch: Batch, row: int, column: int, hits: Sequence[Hit], reading: Reading) -> Evidence | None:
+    code = COLUMNS[column]
+    base, last = int(batch.bounds[row]), int(batch.bounds[row + 1]) - 1
     mine = [hit for hit in hits if hit.rule.code == code]
     if mine:
-        best = max(mine, key=lambda hit: (hit.rule.weight, hit.end - hit.start, -hit.start))
+        best = max(mine, key=_strength)
         low, high = base + best.start, base + best.end
     else:
-        low, high = reading.place(batch, row, COLUMNS.index(code))
-    low, high = max(low, base + 1), min(high, int(batch.bounds[row + 1]) - 1)
+        low, high = reading.place(batch, row, column)
+    low, high = max(low, base + 1), min(high, last)
     if low >= high:
         return None
     start, end = int(batch.origin[low]), int(batch.origin[high - 1]) + 1
     return Evidence(code, start, end, text[start:end])
 
 
-def _severity(logits: Floats, categories: Sequence[str], flags: Sequence[str], hits: Sequence[Hit]) -> str:
-    level = int(logits[COLUMNS.index("severity>=medium")] > 0) + int(
-        logits[COLUMNS.index("severity>=high")] > 0
-    )
-    if _CRITICAL & set(flags):
-        return "critical"
-    if _ALWAYS_HIGH & set(flags):
-        level = max(level, 2)
-    said = {*categories, *flags}
-    floors = [
-        SEVERITIES.index(hit.rule.severity) for hit in hits if hit.rule.severity and hit.rule.code in said
-    ]
+def _strength(hit: Hit) -> tuple[float, int, int]:
+    return hit.rule.weight, hit.end - hit.start, -hit.start
+
+
+def _severity(logits: Sequence[float], said: set[str], hits: Sequence[Hit]) -> str:
+    level = (logits[_MEDIUM] > 0) + (logits[_MEDIUM] > 0 and logits[_HIGH] > 0)
+    floors = [_LEVEL[hit.rule.severity] for hit in hits if hit.rule.severity and hit.rule.code in said]
     return SEVERITIES[max([level, *floors])]

@@ -118,9 +118,11 @@ def act(core: Core, session: Session, action: Action, actor: Actor) -> str:
         raise Refused(f"{actor.name or '您'}没有“{info.label}”的权限，请找主管")
     if (info.needs == "note" and not action.note.strip()) or (info.needs == "to" and not action.to.strip()):
         raise Refused(f"“{info.label}”还缺{'内容' if info.needs == 'note' else '对象'}")
-    row: Case | Crisis | None = session.get(
-        Case if action.subject == "case" else Crisis, action.subject_id, with_for_update=True
-    )
+    row: Case | Crisis | None
+    if action.subject == "case":
+        row = session.get(Case, action.subject_id, with_for_update=True)
+    else:
+        row = session.get(Crisis, action.subject_id, with_for_update=True)
     if row is None:
         raise Refused("找不到这条记录")
     start, target = info.moves[action.subject]
@@ -204,7 +206,7 @@ class _Move:
         return self._plain(now, answered_at=now)
 
     def _resolved(self, now: datetime) -> str:
-        for stage in ("respond", "solve") if isinstance(self.row, Case) else ("follow_up",):
+        for stage in ("respond", "solve") if isinstance(self.row, Case) else ("respond", "follow_up"):
             timers.meet(self.session, self.row, stage, now)
         result = {"result": self.action.note.strip()} if isinstance(self.row, Crisis) else {}
         return self._plain(now, resolved_at=now, **result)

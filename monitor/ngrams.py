@@ -53,7 +53,7 @@ class Batch:
         out = np.zeros((ORDERS, size), dtype=np.int64)
         rolling = np.zeros(size, dtype=np.uint64)
         shift = np.uint64(64 - bits)
-        for order in range(ORDERS):
+        for order in range(min(ORDERS, size)):
             rolling = rolling[: size - order] * _STEP + codes[order:]
             mixed = (rolling ^ (rolling >> np.uint64(31))) * _MIX[order]
             out[order, : size - order] = (mixed >> shift).astype(np.int64)

@@ -1,7 +1,7 @@
 """The Scrapy item pipeline that hands what a spider yields to intake; named in each crawl job by the composition root.
 
 The job's ``context`` says how to reach the store: ``open`` (dotted ``module:function`` that gives a Core for
-``config`` and ``now``) and ``origin`` (the fields of ``intake.Origin``).
+``settings`` and ``now``) and ``origin`` (the fields of ``intake.Origin``).
 """
 
 import importlib
@@ -33,7 +33,7 @@ class StorePipeline:
         """Open the store."""
         context: dict[str, Any] = self._crawler.settings.getdict("PINGSHAO_CONTEXT")
         module, _, function = context["open"].partition(":")
-        self._core = getattr(importlib.import_module(module), function)(context["config"], context["now"])
+        self._core = getattr(importlib.import_module(module), function)(context["settings"], context["now"])
         self._origin = intake.Origin(**context["origin"])
 
     def process_item(self, item: FeedbackItem) -> FeedbackItem:

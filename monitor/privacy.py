@@ -76,7 +76,7 @@ _AT = r"""\s?(?:[@＠]|[(（\[【]\s?at\s?[)）\]】]|艾特|圈[aA])\s?
     |\s(?:at|AT)\s(?=(?:qq|1\d\d|gmail|hotmail|outlook|sina|foxmail)(?![A-Za-z0-9]))"""
 _LOCAL = "[A-Za-z0-9._%+-]"
 _HOST = r"""(?:[A-Za-z0-9-]{1,63}\s?(?:[.。．点]|dot)\s?){1,4}
-    (?:com|cn|net|org|edu|gov|top|vip|me|io|hk|tw)(?![A-Za-z])"""
+    (?i:com|cn|net|org|edu|gov|top|vip|me|io|hk|tw)(?![A-Za-z])"""
 _NO_EMAIL = rf"(?!{_LOCAL}{{0,64}}(?:{_AT}))"
 _NUMERALS = rf"{DIGIT}(?:{BETWEEN}{DIGIT})"
 _ID = "[A-Za-z][A-Za-z0-9_-]{5,19}"
@@ -86,7 +86,7 @@ _RULES = (
     _Rule("", "", MASKED, str),
     _Rule(
         "",
-        r"(?:(?:订单|定单|交易)(?:编号|号码?|(?i:id))|(?i:order)\s*(?i:number|no\.?|id|\#)"
+        r"(?:(?:订单|定单|下单|交易)(?:编号|号码?|(?i:id))|(?i:order)\s*(?i:number|no\.?|id|\#)"
         rf"|(?:订单|(?i:order))(?!\D{{0,4}}1[3-9]\d{{9}}(?!\d))){_IS}",
         r"[A-Za-z]{0,4}\d[\d-]{5,30}(?:[、,，和\s]{1,2}\d{12,30})*",
         str,
@@ -96,7 +96,7 @@ _RULES = (
         "wechat",
         r"(?:[微威薇徽维][信芯❤]|(?<![A-Za-z])(?:[vV][xX信]|[wW][xX](?:id)?|(?i:wechat|weixin))"
         rf"|加\s?[vV](?![A-Za-z])|(?<![A-Za-z])[vV](?=[:：]))\s?(?:同?号码?|[账帐]号|(?i:id))?{_IS}",
-        rf"(?:(?<=[:：=号]){_ID}|(?<=[\s是为]){_ID}(?<=[\d_-])|{_NUMERALS}{{5,18}})(?![A-Za-z0-9_])",
+        rf"(?:(?:(?<=[:：=号])|(?<=号[是为])){_ID}|(?<=[\s是为信芯❤]){_ID}(?<=[\d_-])|{_NUMERALS}{{5,18}})(?![A-Za-z0-9_])",
         _hidden,
     ),
     _Rule("wechat", "", r"(?<![A-Za-z])wxid_\w{6,30}", _hidden),
@@ -116,7 +116,7 @@ _RULES = (
     _Rule("wangwang", "(?<![A-Za-z0-9])tb", r"\d{6,12}(?!\d)", _hidden),
     _Rule(
         "tracking",
-        rf"(?:(?:快递|物流|包裹|运|邮件)?单号?|(?:快递|物流|包裹)(?:编?号)|运单编?号|{_COURIER}(?:运?单号?|号)?){_IS}",
+        rf"(?:(?:快递|物流|包裹|运|邮件)单号?|(?<![订定下])单号|(?:快递|物流|包裹)(?:编?号)|运单编?号|{_COURIER}(?:运?单号?|号)?){_IS}",
         r"[A-Za-z]{0,4}\d{8,20}(?!\d)",
         _tracking,
     ),
@@ -156,7 +156,7 @@ _RUN = rf"{_NO_EMAIL}{DIGIT}(?:{BETWEEN}(?!{MASKED}){_NO_EMAIL}{DIGIT})*(?:[Xx�
 _at = re.compile(_AT, re.VERBOSE)
 _region = re.compile(addresses.REGION, re.VERBOSE)
 _rules = re.compile(
-    "|".join(f"(?P<r{i}>(?P<l{i}>{rule.label}){rule.value})" for i, rule in enumerate(_RULES)) + f"|{_RUN}",
+    "|".join(f"(?P<r{i}>(?P<l{i}>{rule.label})(?:{rule.value}))" for i, rule in enumerate(_RULES)) + f"|{_RUN}",
     re.VERBOSE,
 )
 # No rule fits a text without one of these; most reviews are done here.

@@ -57,6 +57,8 @@ class Service(Section):
     """SQLite file or ``postgresql+psycopg://…``."""
     var_dir: Path = Path("var")
     """Folder for run-time files: secrets, backups, reports, logs."""
+    base_dir: Path = Path()
+    """Folder that relative paths start from; the config file's own when absent."""
     public_url: str = "http://127.0.0.1:8000"
     """What signed links begin with."""
     secret_env: str = "PINGSHAO_SECRET"  # noqa: S105 — the name of a variable, not a secret

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Select, and_, case, func, or_, select
 from sqlmodel import Session
 
+from monitor.states import CASE_OPEN, CRISIS_OPEN
 from reports.period import Period
 from reports.store import C, cases, crisis, person, seconds, tally, timer, within
 
@@ -99,8 +100,7 @@ def due(session: Session, now: datetime, most: int) -> Due:
 
 def _running() -> Any:
     return or_(
-        C.state.in_(("received", "assigned", "contacted", "answered")),
-        K.state.in_(("open", "acknowledged", "customer_notified")),
+        C.state.in_(CASE_OPEN), K.state.in_(CRISIS_OPEN)
     )
 
 

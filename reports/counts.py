@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlmodel import Session
 
 from monitor.settings import Settings
-from reports.period import Windows
+from reports.period import Period, Windows
 from reports.shares import Z_MANY, Share, Verdict, compare
 from reports.store import F, S, each, judged, negative, step, tally, within
 
@@ -126,7 +126,7 @@ _COUNTS = (
 
 
 def by_day(session: Session, windows: Windows, kind: str) -> dict[date, Counts]:
-    """Counts of every day of the three spans, days without any included."""
+    """Counts of every day of the three spans, days without any included; of one kind, or of both for ""."""
     period = windows.all_days()
     index = step(F.happened_at, period.edges, range(len(period.days)))
     found = select(index.label("i"), *_COUNTS).select_from(judged).where(*_these(period, kind)).group_by("i")
@@ -139,7 +139,7 @@ def by_day(session: Session, windows: Windows, kind: str) -> dict[date, Counts]:
 def total(days: dict[date, Counts], windows: Windows) -> Triple:
     """The days summed over the three spans."""
     now, prior, norm = (
-        sum((days[day] for day in part.days), Counts()) for part in (windows.now, windows.prior, windows.norm)
+        sum((days.get(day, Counts()) for day in part.days), Counts()) for part in (windows.now, windows.prior, windows.norm)
     )
     return Triple(now, prior, norm)
 
@@ -188,8 +188,9 @@ def by_category(session: Session, windows: Windows, kind: str, totals: Triple) -
     return sorted(rows, key=lambda row: (-row.now, -row.norm, row.code))
 
 
-def _these(period: Any, kind: str) -> tuple[Any, ...]:
-    return within(F.happened_at, period.start, period.end), F.kind == kind
+def _these(period: Period, kind: str) -> list[ColumnElement[bool]]:
+    here = [within(F.happened_at, period.start, period.end)]
+    return [*here, F.kind == kind] if kind else here
 
 
 def _platform_of(settings: Settings, shop_id: str | None) -> str:

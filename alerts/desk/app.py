@@ -16,7 +16,7 @@ from alerts.links import Expired, Forged, Links
 from monitor import db
 from monitor.core import Core
 
-_SENTENCES = {404: "没有这个页面。", 405: "这个地址不接受这种请求。"}
+_SENTENCES = {"Not Found": "没有这个页面。", "Method Not Allowed": "这个地址不接受这种请求。"}
 
 
 def create_app(core: Core, links: Links) -> FastAPI:
@@ -37,7 +37,7 @@ def create_app(core: Core, links: Links) -> FastAPI:
     def home() -> HTMLResponse:
         with db.reading(core.engine) as session:
             house = status.read(session, core.settings, core.clock.now())
-        views = {c.row.id: urlsplit(links.view("crisis", c.row.id or 0)).path for c in house.crises}
+        views = {n: urlsplit(links.view("crisis", n)).path for line in house.crises if (n := line.crisis.id)}
         return pages.render("status", house=house, views=views)
 
     @app.get("/healthz", summary="服务和数据库是否可用")
@@ -63,7 +63,7 @@ def _add_errors(app: FastAPI, pages: Pages) -> None:
 
     @app.exception_handler(HTTPException)
     def refused(_request: Request, error: HTTPException) -> HTMLResponse:
-        return pages.problem(error.status_code, _SENTENCES.get(error.status_code, error.detail))
+        return pages.problem(error.status_code, _SENTENCES.get(error.detail, error.detail))
 
     @app.exception_handler(RequestValidationError)
     def unreadable(_request: Request, _error: RequestValidationError) -> HTMLResponse:

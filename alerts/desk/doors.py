@@ -14,7 +14,6 @@ from alerts.links import Link, Links
 from monitor import db
 from monitor.core import Core
 from monitor.lifecycle import ACTIONS, Action
-from monitor.text import clean
 
 _MAX_NOTE = 2000
 _MAX_PAGE = 1_000_000
@@ -43,17 +42,16 @@ def router(core: Core, links: Links, pages: Pages) -> APIRouter:
         with db.reading(core.engine) as session:
             subject = _subject(session, seen.subject, seen.subject_id)
             shown = subjects.feedbacks(session, subject, page)
-            audit = subjects.events(session, subject)
         last = max(1, -(-subject.count // subjects.PAGE))
-        return pages.render("subject", subject=subject, shown=shown, audit=audit, page=page, last=last)
+        return pages.render("subject", subject=subject, shown=shown, page=page, last=last)
 
     return routes
 
 
 def _perform(core: Core, links: Links, pages: Pages, token: str, fields: dict[str, str]) -> HTMLResponse:
     link = links.read(token)
-    note, to = clean(fields.get("note", "")), clean(fields.get("to", ""))[:100]
-    action = Action(link.action, link.subject, link.subject_id, note, to)
+    note = fields.get("note", "").strip()
+    action = Action(link.action, link.subject, link.subject_id, note, fields.get("to", ""))
     problem = ""
     if len(note) > _MAX_NOTE:
         problem = f"说明请控制在 {_MAX_NOTE} 字以内。"
@@ -66,9 +64,7 @@ def _perform(core: Core, links: Links, pages: Pages, token: str, fields: dict[st
     return _told(pages, links, link, outcome)
 
 
-def _ask(
-    session: Session, pages: Pages, links: Links, link: Link, problem: str = "", note: str = ""
-) -> HTMLResponse:
+def _ask(session: Session, pages: Pages, links: Links, link: Link, problem: str = "", note: str = "") -> HTMLResponse:
     if link.action not in ACTIONS:
         raise HTTPException(404, "没有这个操作。")
     subject = _subject(session, link.subject, link.subject_id)

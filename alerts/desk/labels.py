@@ -1,4 +1,4 @@
-"""Chinese words for what the pages show: stages, severities, deliveries, events; times and spans as people read them."""
+"""Chinese words for what the pages show: stages, severities, deliveries, events; times as people read them."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta

@@ -12,6 +12,7 @@ from alerts.desk import labels
 from monitor.core import Core
 from monitor.lifecycle import ACTIONS
 from monitor.models import Timer
+from monitor.privacy import mask
 from monitor.states import STATE_LABELS
 
 HERE = Path(__file__).parent
@@ -53,6 +54,7 @@ class Pages:
             "clock": self._clock,
             "category": labels.category,
             "shop": core.settings.shop_name,
+            "hide": lambda text: mask(text).text,
         }
 
     def render(self, name: str, status: int = 200, **values: Any) -> HTMLResponse:

@@ -111,7 +111,7 @@ async def _tell(
     """Tell the one who clicked why nothing was done; what was done shows on the card itself."""
     try:
         outcome = await doing
-    except Exception:
+    except Exception:  # noqa: BLE001 — Slack has its answer; the person must hear of any failure
         _log.exception("slack_click_failed", action=action.what, subject=action.subject, id=action.subject_id)
         outcome = Outcome(done=False, text="没能记下这一步，请再点一次；还不行就请管理员看日志。")
     address = str(payload.get("response_url", ""))

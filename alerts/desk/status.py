@@ -3,27 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlmodel import Session, col, func, select
 
 from alerts.desk.labels import DELIVERIES
-from monitor.models import Case, Crisis, Outbox, Person, Source, Timer
+from monitor import queries
+from monitor.models import Case, Outbox, Source, Timer
+from monitor.queries import CrisisLine
 from monitor.settings import Settings
-from monitor.states import CASE_OPEN, CRISIS_OPEN
+from monitor.states import CASE_OPEN
 
-_MOST_CRISES = 50
 _MOST_DEAD = 20
 _TROUBLE = ("failed", "attention")
-
-
-@dataclass(frozen=True, slots=True)
-class OpenCrisis:
-    """An open crisis with its three deadlines and the one who looks after it."""
-
-    row: Crisis
-    clocks: Sequence[Timer]
-    assignee: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +22,18 @@ class Status:
     """The house at one moment.
 
     Attributes:
-        sources: In the config's order; one that never ran has no id yet.
-        crises: Open ones, the oldest first, at most 50; ``crisis_count`` is how many there are.
+        at: The moment.
+        sources: Those of the config, in its order, then whatever else was imported.
+        crises: Open ones, the oldest first.
         cases: Open cases by state.
-        cases_late: Open cases with a deadline passed.
+        cases_late: Open cases with a deadline passed and not met.
         deliveries: Messages by state.
         dead: The latest messages that were given up, at most 20.
     """
 
     at: datetime
     sources: Sequence[Source]
-    crises: Sequence[OpenCrisis]
-    crisis_count: int
+    crises: Sequence[CrisisLine]
     cases: Mapping[str, int]
     cases_late: int
     deliveries: Mapping[str, int]
@@ -50,63 +41,46 @@ class Status:
 
     @property
     def attention(self) -> list[str]:
-        """What somebody should look at now, one short line each."""
-        late = sum(any(clock.due_at <= self.at and not clock.met_at for clock in c.clocks) for c in self.crises)
+        """What somebody should look at now, one short phrase each."""
+        late = sum(any(_late(timer, self.at) for timer in line.clocks.values()) for line in self.crises)
         bad = sum(source.status in _TROUBLE for source in self.sources)
-        dead = self.deliveries["dead"]
         counted = (
             (late, f"{late} 个危机已超时"),
             (self.cases_late, f"{self.cases_late} 个工单已超时"),
             (bad, f"{bad} 个来源有问题"),
-            (dead, f"{dead} 条消息发不出"),
+            (self.deliveries["dead"], f"{self.deliveries['dead']} 条消息发不出"),
         )
         return [words for count, words in counted if count]
 
 
 def read(session: Session, settings: Settings, now: datetime) -> Status:
     """The house as it stands."""
-    open_crises = col(Crisis.state).in_(CRISIS_OPEN)
-    deliveries = dict.fromkeys(DELIVERIES, 0) | _counts(session, Outbox.state)
     dead = select(Outbox).where(Outbox.state == "dead").order_by(col(Outbox.id).desc()).limit(_MOST_DEAD)
     return Status(
         at=now,
         sources=_sources(session, settings),
-        crises=_crises(session, open_crises),
-        crisis_count=session.exec(select(func.count()).select_from(Crisis).where(open_crises)).one(),
-        cases=dict.fromkeys(CASE_OPEN, 0) | _counts(session, Case.state, col(Case.state).in_(CASE_OPEN)),
+        crises=queries.open_crises(session),
+        cases=_cases(session),
         cases_late=_cases_late(session, now),
-        deliveries=deliveries,
+        deliveries=dict.fromkeys(DELIVERIES, 0) | queries.outbox_counts(session),
         dead=session.exec(dead).all(),
     )
 
 
-def deadlines(session: Session, subject: str, ids: Sequence[int]) -> dict[int, list[Timer]]:
-    """The deadlines of cases or crises, the earliest first."""
-    owner = col(Timer.case_id if subject == "case" else Timer.crisis_id)
-    wanted = select(Timer).where(owner.in_(ids), Timer.step == "deadline").order_by(col(Timer.due_at))
-    found: dict[int, list[Timer]] = {n: [] for n in ids}
-    for timer in session.exec(wanted):
-        found[getattr(timer, f"{subject}_id")].append(timer)
-    return found
+def _late(timer: Timer, now: datetime) -> bool:
+    return timer.state in {"armed", "breached"} and timer.met_at is None and timer.due_at <= now
 
 
 def _sources(session: Session, settings: Settings) -> list[Source]:
-    """Every source of the config, and what else has a row (imported files, sources taken out) but is no trouble now."""
-    rows = {row.name: row for row in session.exec(select(Source).order_by(col(Source.id)))}
-    configured = [
-        rows.pop(source.name, None) or Source(name=source.name, kind=source.kind, shop_id=source.shop)
-        for source in settings.sources
-        if source.enabled
-    ]
-    return configured + list(rows.values())
+    rows = {row.name: row for row in queries.sources(session)}
+    mine = [rows.get(s.name) or Source(name=s.name, kind=s.kind, shop_id=s.shop) for s in settings.sources]
+    named = {source.name for source in mine}
+    return mine + [row for name, row in rows.items() if name not in named]
 
 
-def _crises(session: Session, open_crises: Any) -> list[OpenCrisis]:
-    wanted = select(Crisis).where(open_crises).order_by(col(Crisis.opened_at), col(Crisis.id)).limit(_MOST_CRISES)
-    rows = {row.id: row for row in session.exec(wanted) if row.id is not None}
-    clocks = deadlines(session, "crisis", list(rows))
-    names = dict(session.exec(select(Person.id, Person.name)).all())
-    return [OpenCrisis(row, clocks[n], names.get(row.assignee_id, "")) for n, row in rows.items()]
+def _cases(session: Session) -> dict[str, int]:
+    by_state = select(Case.state, func.count()).where(col(Case.state).in_(CASE_OPEN)).group_by(Case.state)
+    return dict.fromkeys(CASE_OPEN, 0) | dict(session.exec(by_state).all())
 
 
 def _cases_late(session: Session, now: datetime) -> int:
@@ -122,7 +96,3 @@ def _cases_late(session: Session, now: datetime) -> int:
         )
     )
     return session.exec(late).one()
-
-
-def _counts(session: Session, state: Any, *where: Any) -> dict[str, int]:
-    return dict(session.exec(select(state, func.count()).where(*where).group_by(state)).all())

@@ -7,7 +7,7 @@ from typing import Any
 from sqlmodel import Session, col, func, select
 
 from alerts.desk.labels import category
-from alerts.desk.status import deadlines
+from monitor import queries
 from monitor.lifecycle import ACTIONS
 from monitor.models import Case, Crisis, CrisisFeedback, Event, Feedback, Person, Score, Timer
 from monitor.states import CRISIS_OPEN
@@ -23,15 +23,17 @@ class Subject:
     Attributes:
         kind: ``case`` or ``crisis``.
         row: Its row.
-        assignee: Who looks after it, empty for nobody.
-        clocks: Its deadlines.
+        assignee: Who looks after it.
+        clocks: The deadline of each stage.
+        events: The latest 200, the newest first.
         count: How many feedbacks it is about.
     """
 
     kind: str
     row: Case | Crisis
-    assignee: str
-    clocks: Sequence[Timer]
+    assignee: Person | None
+    clocks: dict[str, Timer]
+    events: Sequence[Event]
     count: int
 
 
@@ -46,30 +48,29 @@ class Shown:
 
 def read(session: Session, kind: str, subject_id: int) -> Subject | None:
     """The case or crisis, None where there is none."""
-    row = session.get(Case if kind == "case" else Crisis, subject_id)
-    if row is None:
+    if kind == "crisis":
+        crisis = queries.crisis_view(session, subject_id, limit=0, events=_MOST_EVENTS)
+        if crisis is None:
+            return None
+        return Subject(kind, crisis.crisis, crisis.assignee, crisis.clocks, crisis.events, crisis.count)
+    case = queries.case_view(session, subject_id, limit=0, events=_MOST_EVENTS)
+    if case is None:
         return None
-    holder = session.get(Person, row.assignee_id) if row.assignee_id else None
-    count = session.exec(_about(select(func.count()).select_from(Feedback), kind, subject_id)).one()
-    clocks = deadlines(session, kind, [subject_id])[subject_id]
-    return Subject(kind, row, holder.name if holder else "", clocks, count)
+    mine = select(func.count()).select_from(Feedback).where(Feedback.case_id == subject_id)
+    return Subject(kind, case.case, case.assignee, case.clocks, case.events, session.exec(mine).one())
 
 
 def feedbacks(session: Session, subject: Subject, page: int) -> list[Shown]:
-    """One page of its feedbacks, the oldest first; pages count from 1."""
-    wanted = (
-        _about(select(Feedback, Score).outerjoin(Score), subject.kind, subject.row.id)
-        .order_by(col(Feedback.happened_at), col(Feedback.id))
-        .limit(PAGE)
-        .offset((page - 1) * PAGE)
-    )
-    return [Shown(row, score, marked(row.text, score.evidence if score else [])) for row, score in session.exec(wanted)]
-
-
-def events(session: Session, subject: Subject) -> list[Event]:
-    """Its latest events, the newest first."""
-    mine = select(Event).where(Event.subject == subject.kind, Event.subject_id == subject.row.id)
-    return list(session.exec(mine.order_by(col(Event.id).desc()).limit(_MOST_EVENTS)))
+    """One page of its feedbacks, the newest first; pages count from 1."""
+    wanted = select(Feedback, Score).join(Score, isouter=True)
+    if subject.kind == "case":
+        wanted = wanted.where(Feedback.case_id == subject.row.id)
+    else:
+        about = select(CrisisFeedback.feedback_id).where(CrisisFeedback.crisis_id == subject.row.id)
+        wanted = wanted.where(col(Feedback.id).in_(about))
+    newest = wanted.order_by(col(Feedback.happened_at).desc(), col(Feedback.id).desc())
+    rows = session.exec(newest.limit(PAGE).offset((page - 1) * PAGE))
+    return [Shown(row, score, marked(row.text, score.evidence if score else [])) for row, score in rows]
 
 
 def choices(session: Session, subject: Subject, action: str) -> list[tuple[str, str]]:
@@ -95,10 +96,3 @@ def marked(text: str, evidence: Sequence[dict[str, Any]]) -> list[tuple[str, str
         parts += [(text[done:start], ""), (text[start:end], category(span["code"]))]
         done = end
     return [part for part in (*parts, (text[done:], "")) if part[0]]
-
-
-def _about(query: Any, kind: str, subject_id: int | None) -> Any:
-    if kind == "case":
-        return query.where(Feedback.case_id == subject_id)
-    about = col(CrisisFeedback.feedback_id) == Feedback.id
-    return query.join(CrisisFeedback, about).where(CrisisFeedback.crisis_id == subject_id)

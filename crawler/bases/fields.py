@@ -16,15 +16,13 @@ Field = Literal[
     "sku", "batch", "warehouse", "courier", "likes", "reposts", "comments", "parent",
 ]  # fmt: skip
 FIELDS: tuple[str, ...] = get_args(Field)
-_COUNTS = ("likes", "reposts", "comments")
-_WORDS = ("sku", "batch", "warehouse", "courier", "parent")
+_COUNTS = frozenset({"likes", "reposts", "comments"})
+_EXTRA = _COUNTS | {"sku", "batch", "warehouse", "courier", "parent"}
 _YES = frozenset({"1", "true", "yes", "y", "是", "已删除", "deleted"})
 _PAGING = frozenset(
     "page p pn pg pageno page_no pagenum page_num pageindex currentpage paged offset start cursor".split()
 )
-_PAGING_PATH = re.compile(
-    r"/(?:page|p)[-_/]?\d+(?=/|\.\w+$|$)|[-_](?:page|p)[-_]?\d+(?=\.\w+$|/?$)", re.IGNORECASE
-)
+_PAGING_PATH = re.compile(r"/(?:page|p)[-_/]?\d+(?=/|\.\w+$|$)|[-_](?:page|p)[-_]?\d+(?=\.\w+$|/?$)", re.IGNORECASE)
 
 
 def make_item(
@@ -43,39 +41,45 @@ def make_item(
         zone: Zone of times that name none.
         now: What relative times are counted from.
         where: Page address or file and line, for the BadRow.
-        page: What a derived id starts from; a page's address is taken without its paging.
+        page: What a derived id starts from: ``page_identity`` of an address, or what else tells two reviews apart.
         words: The source's own words for stars.
     """
-    text = plain_text(said(raw, "text"))
-    title = plain_text(said(raw, "title"))
+    text = _clean(said(raw, "text"))
+    title = _clean(said(raw, "title"))
     stars = parse_stars(raw.get("stars"), words)
-    followup = plain_text(said(raw, "followup"))
+    followup = _clean(said(raw, "followup"))
     deleted = said(raw, "deleted").casefold() in _YES
     if not (text or title or stars or followup or deleted):
         return BadRow(where, "没有文字、标题和评分，无可入库")
     time = parse_time(raw.get("time"), zone, now)
-    author = plain_text(said(raw, "author"))
+    author = _clean(said(raw, "author"))
     return FeedbackItem(
         external_id=said(raw, "id")
-        or derived_id(page_identity(page), author, _stable(raw.get("time"), time), text or title),
+        or derived_id(page, author, _stable(raw.get("time"), time), text or title),
         text=text,
         created_at=time,
         stars=stars,
         title=title,
         url=said(raw, "url"),
         author=author,
-        product=plain_text(said(raw, "product")),
+        product=_clean(said(raw, "product")),
         order_ref=said(raw, "order"),
         followup=followup,
-        reply=plain_text(said(raw, "reply")),
+        reply=_clean(said(raw, "reply")),
         deleted=deleted,
         extra=_extra(raw),
     )
 
 
+def _clean(text: str) -> str:
+    return plain_text(text) if text else ""
+
+
 def said(raw: Mapping[str, object], name: str) -> str:
     """A raw value as text; numbers without a false ``.0``, what is no value at all as ``""``."""
     value = raw.get(name)
+    if value is None:
+        return ""
     if isinstance(value, str):
         return value.strip()
     if isinstance(value, bool):
@@ -87,9 +91,7 @@ def said(raw: Mapping[str, object], name: str) -> str:
 
 def derived_id(*parts: str) -> str:
     """A stable id out of what makes a review itself, for sources that give none."""
-    return hashlib.sha1(
-        "\x1f".join(parts).encode("utf-8", "surrogatepass"), usedforsecurity=False
-    ).hexdigest()
+    return hashlib.sha1("\x1f".join(parts).encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
 
 
 def _stable(said_time: object, time: datetime | None) -> str:
@@ -101,22 +103,17 @@ def _stable(said_time: object, time: datetime | None) -> str:
 
 def page_identity(url: str) -> str:
     """The address without what pages through a list: a review pushed on to page 2 stays the same review."""
-    if "://" not in url:
-        return url
     parts = urlsplit(url)
     query = [
-        (name, value)
-        for name, value in parse_qsl(parts.query, keep_blank_values=True)
-        if name.lower() not in _PAGING
+        (name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name.lower() not in _PAGING
     ]
-    return urlunsplit(
-        (parts.scheme, parts.netloc, _PAGING_PATH.sub("", parts.path).rstrip("/"), urlencode(query), "")
-    )
+    return urlunsplit((parts.scheme, parts.netloc, _PAGING_PATH.sub("", parts.path).rstrip("/"), urlencode(query), ""))
 
 
 def _extra(raw: Mapping[str, object]) -> dict[str, str | int | float]:
-    extra: dict[str, str | int | float] = {name: text for name in _WORDS if (text := said(raw, name))}
-    for name in _COUNTS:
-        if (count := parse_count(raw.get(name))) is not None:
-            extra[name] = count
+    extra: dict[str, str | int | float] = {}
+    for name in _EXTRA & raw.keys():
+        value = parse_count(raw[name]) if name in _COUNTS else said(raw, name)
+        if value is not None and value != "":
+            extra[name] = value
     return extra

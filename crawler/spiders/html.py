@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, field_validator
 from crawler.bases import base
 from crawler.bases.base import Connector, Fetch, HttpUrl, Output
 from crawler.bases.fields import Field as FieldName
+from crawler.bases.fields import page_identity
 from crawler.bases.html_pages import links, read_fields, split_field
 
 if TYPE_CHECKING:
@@ -36,9 +37,7 @@ class Options(base.Options):
     fields: dict[FieldName, str] = Field(
         description='字段 → "css"（文字）、"@attr"（该条目自身的属性）或 "css@attr"；取第一处匹配，product、parent 在条目内没有时到整页找'
     )
-    stars: dict[str, float] = Field(
-        default={}, description="评分字段里出现的词 → 星数，如 { One = 1, Two = 2 }"
-    )
+    stars: dict[str, float] = Field(default={}, description="评分字段里出现的词 → 星数，如 { One = 1, Two = 2 }")
 
     @field_validator("fields")
     @classmethod
@@ -64,9 +63,10 @@ class HtmlConnector(Connector[Options]):
         """The page's items, then its links."""
         del fetch
         fields = {str(name): field for name, field in self.options.fields.items()}
+        identity = page_identity(page.url)
         for item in page.css(self.options.item):
             raw = read_fields(item, page, fields)
             raw["url"] = page.urljoin(str(raw["url"])) if raw.get("url") else page.url
-            yield self.item(raw, where=page.url, page=page.url, words=self.options.stars)
+            yield self.item(raw, where=page.url, page=identity, words=self.options.stars)
         for url in links(page, self.options.follow):
             yield Fetch(url, link=True, conditional=True)

@@ -1,0 +1,253 @@
+"""The live cards of cases and crises: what happened, whose it is, by when, and what to say first."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+from zoneinfo import ZoneInfo
+
+from alerts import drafts, words
+from alerts.content import Button, Card, Line, Span, bold, line, link
+from monitor.lifecycle import ACTIONS, NOTICE_WAYS
+from monitor.models import Case, Crisis, Event, Person
+from monitor.queries import CaseView, CrisisView, Item
+from monitor.states import STATE_LABELS
+
+_BUTTONS = {
+    "case": ("claim", "contacted", "answered", "resolved", "escalate", "false_alarm"),
+    "crisis": ("claim", "plan", *NOTICE_WAYS, "resolved", "false_alarm"),
+}
+_CONFIRM = {"false_alarm": "确定是误报吗？计时会停下来。"}
+_SPREAD = {
+    "copied": "同一段文字、{authors} 个账号：像是有人在带节奏，先核实再回应",
+    "independent": "不同账号、不同说法：像是同一批{what}",
+}
+_SHARED = {"product": "商品", "batch": "批次", "sku": "规格", "warehouse": "仓库", "courier": "快递"}
+_MOSTLY = 0.6  # a value that this share of the feedbacks have in common is worth saying
+_EVENTS = 3
+
+
+class Links(Protocol):
+    """Makes signed addresses."""
+
+    def make(self, action: str, subject: str, subject_id: int, person: str) -> str:
+        """A page on which one person can do one thing once."""
+
+    def view(self, subject: str, subject_id: int) -> str:
+        """A page that shows a case or crisis."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """For whom and when a card is written.
+
+    Attributes:
+        now: The time of sending.
+        zone: The zone its clocks are told in.
+        shop_name: The name people know a shop by.
+        links: Makes the addresses.
+        clicks: The channel brings clicks on buttons back; otherwise buttons are links.
+        person: Whom the links are signed for; None for a group, or a reader who may only look.
+    """
+
+    now: datetime
+    zone: ZoneInfo
+    shop_name: Callable[[str | None], str]
+    links: Links
+    clicks: bool = True
+    person: Person | None = None
+
+    def moment(self, at: datetime) -> str:
+        """The time as its reader calls it."""
+        return words.moment(at, self.now, self.zone)
+
+
+def crisis_card(view: CrisisView, reader: Reader) -> Card:
+    """The card of a crisis."""
+    crisis = view.crisis
+    what = words.code(crisis.category) if crisis.category else "集中差评"
+    lines = [
+        _spread(view, what, reader),
+        words.clocks("crisis", view.clocks, reader.now, reader.zone),
+        _holder(crisis, view.assignee, crisis.severity),
+        *_quoted(view.worst),
+        *_done_so_far(crisis),
+        *_events(view.events, reader),
+        _draft(crisis, crisis.category, crisis.product, reader),
+    ]
+    more = f"看全部 {view.count} 条" if view.count > 1 else "看详情"
+    return Card(
+        title=crisis_title(view, reader),
+        lines=tuple(lines),
+        buttons=_buttons(crisis, more, reader),
+        about=f"crisis:{crisis.id}",
+    )
+
+
+def crisis_title(view: CrisisView, reader: Reader) -> str:
+    """``【危机】示例旗舰店 · 物流配送 · 37 位买家``."""
+    crisis = view.crisis
+    what = words.code(crisis.category) if crisis.category else "集中差评"
+    many = crisis.scope.get("buyers") or view.count
+    return f"【危机】{reader.shop_name(crisis.shop_id)} · {what} · {many} 位买家"
+
+
+def case_card(view: CaseView, reader: Reader) -> Card:
+    """The card of a case."""
+    case = view.case
+    newest = view.items[0] if view.items else None
+    lines = [
+        *_quoted(newest),
+        *([line(f"还有 {len(view.items) - 1} 条是同一位买家的", role="small")] if len(view.items) > 1 else []),
+        words.clocks("case", view.clocks, reader.now, reader.zone) if view.clocks else line("很久以前的评价，不计时"),
+        _holder(case, view.assignee, case.severity),
+        *_author(view),
+        *([line(f"已并入危机 #{case.crisis_id}")] if case.crisis_id else []),
+        *_events(view.events, reader),
+        _draft(case, next(iter(case.categories), "other"), newest.feedback.product if newest else "", reader),
+    ]
+    return Card(
+        title=case_title(view, reader),
+        lines=tuple(lines),
+        buttons=_buttons(case, "看详情", reader),
+        about=f"case:{case.id}",
+    )
+
+
+def case_title(view: CaseView, reader: Reader) -> str:
+    """``【差评】示例旗舰店 · 质量问题、售后退换 · 严重``."""
+    case = view.case
+    kind = "负面帖子" if case.kind == "mention" else "差评"
+    what = "、".join(words.code(code) for code in case.categories[:3]) or "未说明原因"
+    return f"【{kind}】{reader.shop_name(case.shop_id)} · {what} · {words.SEVERITY[case.severity]}"
+
+
+def cases_card(views: Iterable[CaseView], total: int, first: int, reader: Reader) -> Card:
+    """One page of a flood: how many, of what, and a line for each.
+
+    Args:
+        views: The cases of this page.
+        total: How many there are on all pages.
+        first: The number of this page's first case, from 1.
+        reader: For whom.
+    """
+    views = list(views)
+    counts = Counter(words.code(code) for view in views for code in view.case.categories[:1] or ["other"])
+    shop = reader.shop_name(views[0].case.shop_id if views else None)
+    span = f"第 {first}–{first + len(views) - 1} 件" if len(views) < total else ""
+    told = "，".join(f"{name} {n} 件" for name, n in counts.most_common())
+    listed: list[str | Span] = []
+    for n, view in enumerate(views, first):
+        listed += [f"\n{n}. " if listed else f"{n}. ", *case_line(view, reader)]
+    return Card(
+        title=f"【差评】{shop} · 一下来了 {total} 件" + (f" · {span}" if span else ""),
+        lines=(line(told), line(*listed)) if views else (line("这些都已经处理掉了"),),
+    )
+
+
+def case_line(view: CaseView, reader: Reader) -> list[str | Span]:
+    """A case in one line with the way to its page."""
+    case = view.case
+    facts = [words.SEVERITY[case.severity], *(words.code(code) for code in case.categories[:2])]
+    text = ""
+    if view.items:
+        feedback = view.items[0].feedback
+        facts += words.feedback_facts(feedback, with_platform=False)
+        text = " ".join((feedback.text or feedback.title).split())
+    short = f"「{text[:40]}……」" if len(text) > 40 else f"「{text}」"  # noqa: PLR2004 — what fits a phone's line
+    holder = view.assignee.name if view.assignee else STATE_LABELS[case.state]
+    page = link("看详情", reader.links.view("case", case.id or 0))
+    return [f"{short} {' · '.join(facts)} · {holder} ", page]
+
+
+def _spread(view: CrisisView, what: str, reader: Reader) -> Line:
+    scope = view.crisis.scope
+    parts = []
+    if "first_at" in scope:
+        first, last = (datetime.fromisoformat(scope[name]) for name in ("first_at", "last_at"))
+        parts.append(words.span_of_time(first, last, reader.now, reader.zone))
+    parts.append(f"{view.count} 条{what}")
+    for name, label in _SHARED.items():
+        value, n = next(iter(scope.get(name, [])), ("", 0))
+        if view.count > 1 and n >= _MOSTLY * view.count:
+            parts.append(f"{'都是' if n == view.count else f'{n} 条'}同一{label}（{value}）")
+    spread = scope.get("spread", {})
+    if view.count > 1 and spread.get("verdict") in _SPREAD:
+        parts.append(_SPREAD[spread["verdict"]].format(what=what, **spread))
+    return line("，".join(parts) + "。")
+
+
+def _holder(row: Case | Crisis, assignee: Person | None, severity: str) -> Line:
+    who = assignee.name if assignee else bold("还没人认领")
+    return line("负责人：", who, f"　状态：{STATE_LABELS[row.state]}　程度：{words.SEVERITY[severity]}")
+
+
+def _quoted(item: Item | None) -> list[Line]:
+    if item is None:
+        return []
+    feedback = item.feedback
+    facts = " · ".join(words.feedback_facts(feedback))
+    page = [" · " if facts else "", link("看原文", feedback.url)] if feedback.url else []
+    lines = [words.quote(feedback, item.score)]
+    if feedback.deleted:
+        lines.append(line("原文已被删除，这里是我们看到时的样子", role="small"))
+    return [*lines, line(facts, *page, role="small")] if facts or page else lines
+
+
+def _author(view: CaseView) -> list[Line]:
+    author = view.items[0].feedback.author if view.items else ""
+    if view.earlier:
+        bad = f"，其中 {view.earlier_negative} 条差评" if view.earlier_negative else "，都不是差评"
+        return [line(f"买家{author}：之前写过 {view.earlier} 条{bad}")]
+    return [line(f"买家{author}：第一次见到")] if author else []
+
+
+def _done_so_far(crisis: Crisis) -> list[Line]:
+    lines = []
+    if crisis.notices or crisis.state == "acknowledged":
+        ways = [
+            f"✓ {label}（{crisis.notices[way]['by']}）" if way in crisis.notices else f"□ {label}"
+            for way, label in words.NOTICE_WAYS.items()
+        ]
+        lines.append(line("告知客户：" + "　".join(ways)))
+    lines += [line(f"{name}：{said}") for name, said in (("初步方案", crisis.plan), ("处理结果", crisis.result)) if said]
+    return lines
+
+
+def _events(events: Iterable[Event], reader: Reader) -> list[Line]:
+    """What people did last, oldest first."""
+    done = [event for event in events if event.door != "system" and event.what in ACTIONS][:_EVENTS]
+    told = [f"{reader.moment(event.at)} {event.actor} {ACTIONS[event.what].label}" for event in reversed(done)]
+    return [line("最近：" + "；".join(told), role="small")] if told else []
+
+
+def _draft(row: Case | Crisis, category: str, product: str, reader: Reader) -> Line:
+    said = drafts.draft(category, row.id or 0, reader.shop_name(row.shop_id), product)
+    return line("建议先说：", said)
+
+
+def _buttons(row: Case | Crisis, more: str, reader: Reader) -> tuple[Button, ...]:
+    """What can be done now, by this reader, then the way to the whole."""
+    subject = "case" if isinstance(row, Case) else "crisis"
+    row_id = row.id or 0
+    shown = []
+    for action in _BUTTONS[subject]:
+        info = ACTIONS[action]
+        if row.state not in info.moves[subject][0] or _pointless(action, row):
+            continue
+        if reader.clicks:
+            shown.append(Button(action, info.label, confirm=_CONFIRM.get(action, "")))
+        elif reader.person and info.allowed(subject, reader.person.role):
+            shown.append(Button(action, info.label, reader.links.make(action, subject, row_id, reader.person.name)))
+    return (*shown, Button("view", more, reader.links.view(subject, row_id)))
+
+
+def _pointless(action: str, row: Case | Crisis) -> bool:
+    """Whether the state allows it, but it was done already."""
+    facts: dict[str, Any] = {"claim": row.assignee_id}
+    if isinstance(row, Crisis):
+        facts |= {name: way in row.notices for name, way in NOTICE_WAYS.items()} | {"plan": row.plan}
+    else:
+        facts |= {"escalate": row.crisis_id}
+    return bool(facts.get(action))

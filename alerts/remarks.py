@@ -1,0 +1,98 @@
+"""What is said besides the cards: reminders, breaches, growth, lists, trouble with the monitor itself, summaries."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from alerts import words
+from alerts.cards import Reader, case_line
+from alerts.content import Button, Card, Line, Span, bold, line
+from monitor.models import Outbox, Person
+from monitor.queries import CaseView, CrisisView
+
+_RUNGS = {"assignee": "负责人", "channel": "全组", "lead": "主管", "manager": "经理"}
+_KINDS = {
+    "crisis": "危机",
+    "case": "差评",
+    "cases": "差评清单",
+    "timer": "时限提醒",
+    "source": "来源状态",
+    "report": "报告",
+    "outbox": "送达异常",
+}
+
+
+def timer_card(row: Outbox, title: str, assignee: Person | None, reader: Reader) -> Card:
+    """A reminder, a breach or a rung of the ladder, about the case or crisis of that title."""
+    facts = row.payload
+    due = datetime.fromisoformat(facts["due_at"])
+    stage = words.STAGES[row.subject].get(facts["stage"], facts["stage"])
+    holder = f"负责人是{assignee.name}" if assignee else "还没人认领"
+    late = words.duration(reader.now - due)
+    if row.kind == "timer.reminder":
+        left = words.duration(due - reader.now)
+        said = line(bold(f"还有 {left}"), f"：“{stage}”要在 {reader.moment(due)} 前完成，{holder}。")
+    elif row.kind == "timer.breached":
+        said = line(bold("已超时"), f"：“{stage}”应在 {reader.moment(due)} 前完成，已过 {late}，{holder}。")
+    else:
+        to = _RUNGS.get(facts.get("rung", ""), "")
+        said = line(bold(f"升级到{to}"), f"：“{stage}”过时限 {late}了还没完成，{holder}。")
+    about = f"{row.subject}:{row.subject_id}"
+    return Card(f"{_head(row.kind)}{title}", (said,), (_page(row, reader),), about)
+
+
+def _head(kind: str) -> str:
+    return {"timer.reminder": "【快到时限】", "timer.breached": "【超时】"}.get(kind, "【超时升级】")
+
+
+def grown_card(row: Outbox, view: CrisisView, title: str, reader: Reader) -> Card:
+    """A crisis became bigger or worse."""
+    said = line(bold("事态变大"), f"：现在 {view.count} 条，程度{words.SEVERITY[view.crisis.severity]}。")
+    holder = line(f"负责人：{view.assignee.name if view.assignee else '还没人认领'}")
+    return Card(f"【危机扩大】{title}", (said, holder), (_page(row, reader),), f"crisis:{view.crisis.id}")
+
+
+def overdue_card(row: Outbox, views: Sequence[CaseView], total: int, first: int, reader: Reader) -> Card:
+    """One page of many cases whose clock ran out, or soon will, at once."""
+    stage = words.STAGES["case"].get(row.payload["stage"], row.payload["stage"])
+    soon = row.payload.get("step") == "reminder"
+    listed: list[str | Span] = []
+    for n, view in enumerate(views, first):
+        listed += [f"\n{n}. " if listed else f"{n}. ", *case_line(view, reader)]
+    head = f"{'【快到时限】' if soon else '【超时】'}{total} 件差评的“{stage}”"
+    span = f" · 第 {first}–{first + len(views) - 1} 件" if len(views) < total else ""
+    return Card(head + span, (line(*listed),) if listed else ())
+
+
+def source_card(row: Outbox, reader: Reader) -> Card:
+    """A source went silent, or came back."""
+    facts = row.payload
+    name = facts.get("name", "")
+    if row.kind == "source.recovered":
+        return Card(f"【来源恢复】{name}", (line("又能采到数据了。"),))
+    since = datetime.fromisoformat(facts["since"]) if facts.get("since") else None
+    silent = f"从 {reader.moment(since)} 起没有新数据。" if since else "还从来没有采到过数据。"
+    lines = (line(facts.get("error") or "没有说明原因"), line(silent, bold("这段时间没有差评提醒，不等于没有差评。")))
+    return Card(f"【来源异常】{name}", lines)
+
+
+def dead_card(row: Outbox, dead: Sequence[Outbox], reader: Reader) -> Card:
+    """Messages that could not be delivered on another channel."""
+    facts = row.payload
+    lines: list[Line] = [line(f"原因：{facts['error']}"), line(f"没送到的有 {len(dead)} 条：")]
+    listed = "\n".join(
+        f"#{one.id} {_KINDS.get(one.kind.split('.')[0], one.kind)} {one.subject}:{one.subject_id}"
+        f"（{reader.moment(one.created_at)}）"
+        for one in dead
+    )
+    fix = line("修好后运行 pingshao outbox retry 重发。", role="small")
+    return Card(f"【发不出去】{facts['channel']} → {facts['target']}", (*lines, line(listed), fix))
+
+
+def summary_card(payload: dict[str, Any]) -> Card:
+    """A report in a few lines; the whole goes by mail."""
+    return Card(payload["title"], tuple(line(text) for text in payload.get("lines", ())))
+
+
+def _page(row: Outbox, reader: Reader) -> Button:
+    return Button("view", "看详情", reader.links.view(row.subject, row.subject_id))

@@ -1,0 +1,138 @@
+"""Chinese words for codes, times and states, as staff read them."""
+
+import re
+from datetime import datetime, timedelta
+from functools import cache
+from zoneinfo import ZoneInfo
+
+from alerts.content import Line, Span, bold, clean, line
+from monitor.models import Feedback, Score, Timer
+
+SEVERITY = {"low": "轻微", "medium": "一般", "high": "严重", "critical": "危急"}
+STAGES = {
+    "crisis": {"respond": "内部响应", "notice": "告知客户", "follow_up": "跟进"},
+    "case": {"respond": "首次回复", "solve": "解决"},
+}
+NOTICE_WAYS = {"sms": "短信", "push": "推送", "call": "外呼"}
+_PLATFORMS = {
+    "tmall": "天猫",
+    "taobao": "淘宝",
+    "jd": "京东",
+    "pdd": "拼多多",
+    "suning": "苏宁",
+    "douyin": "抖音",
+    "kuaishou": "快手",
+    "weibo": "微博",
+    "xiaohongshu": "小红书",
+    "bilibili": "B站",
+    "zhihu": "知乎",
+    "tieba": "贴吧",
+    "heimao": "黑猫投诉",
+}
+_NUMBERS = "①②③④⑤"
+_QUOTED = 300  # characters of a text shown in full
+_BEFORE = 60  # characters kept before the first telling word of a longer one
+
+
+@cache
+def _names() -> dict[str, str]:
+    from monitor.categories import names
+
+    return names()
+
+
+def code(name: str) -> str:
+    """The Chinese name of a category or flag."""
+    return _names().get(name, name)
+
+
+def platform(name: str) -> str:
+    """The Chinese name of a platform."""
+    return _PLATFORMS.get(name, name)
+
+
+def moment(at: datetime, now: datetime, zone: ZoneInfo) -> str:
+    """``今天 15:02``, ``明天 14:02``, ``11月23日 14:02``; with the year where it is another."""
+    here, today = at.astimezone(zone), now.astimezone(zone).date()
+    day = {-1: "昨天", 0: "今天", 1: "明天"}.get((here.date() - today).days)
+    if day is None:
+        year = f"{here.year}年" if here.year != today.year else ""
+        day = f"{year}{here.month}月{here.day}日"
+    return f"{day} {here:%H:%M}"
+
+
+def span_of_time(first: datetime, last: datetime, now: datetime, zone: ZoneInfo) -> str:
+    """``今天 14:02–14:51``, or one moment where both are the same minute."""
+    start, end = moment(first, now, zone), moment(last, now, zone)
+    if start == end:
+        return start
+    same_day = start.split(" ")[0] == end.split(" ")[0]
+    return f"{start}–{end.split(' ')[1] if same_day else end}"
+
+
+def duration(span: timedelta) -> str:
+    """``28 分钟``, ``3 小时``, ``2 天``: rounded down, one minute at least."""
+    minutes = max(1, int(span.total_seconds() // 60))
+    for size, unit in ((1440, "天"), (60, "小时")):
+        if minutes >= size:
+            return f"{minutes // size} {unit}"
+    return f"{minutes} 分钟"
+
+
+def clocks(subject: str, timers: dict[str, Timer], now: datetime, zone: ZoneInfo) -> Line:
+    """Each stage with its deadline as a time of day, done or overdue."""
+    stages = [(stage, timers[stage]) for stage in STAGES[subject] if stage in timers]
+    parts: list[str | Span] = []
+    for n, (stage, timer) in enumerate(stages):
+        parts.append(("　" if n else "") + f"{_NUMBERS[n]} {STAGES[subject][stage]} ")
+        parts.append(_clock(timer, now, zone))
+    return line(*parts)
+
+
+def _clock(timer: Timer, now: datetime, zone: ZoneInfo) -> str | Span:
+    if timer.met_at is not None:
+        late = timer.met_at - timer.due_at
+        return "✓ 已完成" + (f"（晚了 {duration(late)}）" if late > timedelta() else "")
+    if timer.state == "cancelled":
+        return "不再计时"
+    due = moment(timer.due_at, now, zone)
+    if timer.state == "breached" or timer.due_at <= now:
+        return bold(f"✗ 已超时（应在 {due} 前）")
+    return f"{due} 前"
+
+
+def feedback_facts(feedback: Feedback, *, with_platform: bool = True) -> list[str]:
+    """``订单 …8841``, the product, ``1 星``, the platform: what is known of them."""
+    order = re.sub(r"\W", "", feedback.order_ref)
+    stars = "" if feedback.stars is None else f"{feedback.stars:g} 星"
+    place = platform(feedback.platform) if with_platform else ""
+    return [fact for fact in (f"订单 …{order[-4:]}" if order else "", feedback.product, stars, place) if fact]
+
+
+def quote(feedback: Feedback, score: Score | None) -> Line:
+    """The buyer's words in 「」 with the telling ones in bold; a long text says how long it is."""
+    text = feedback.text or feedback.title or "（没有文字）"
+    marks = _marks(text, score) if feedback.text else []
+    low, high = 0, len(text)
+    if len(text) > _QUOTED:
+        low = max(0, min(marks[0][0] if marks else 0, len(text) - _QUOTED + _BEFORE) - _BEFORE)
+        high = min(len(text), low + _QUOTED)
+    parts: list[str | Span] = ["「" + ("……" if low else "")]
+    at = low
+    for start, end in marks:
+        if start >= high or end <= at:
+            continue
+        parts += [text[at : max(at, start)], bold(text[max(at, start) : min(end, high)])]
+        at = min(end, high)
+    parts.append(text[at:high])
+    parts.append("」" if high - low == len(text) else f"……」（节选，全文 {len(text):,} 字）")
+    kept = [part for part in parts if part and (isinstance(part, Span) or clean(part))]
+    return line(*kept, role="quote")
+
+
+def _marks(text: str, score: Score | None) -> list[tuple[int, int]]:
+    """Where the evidence stands, in order; what does not fit the text (it was edited since) is left out."""
+    evidence = score.evidence if score else []
+    return sorted(
+        {(mark["start"], mark["end"]) for mark in evidence if 0 <= mark["start"] < mark["end"] <= len(text)}
+    )

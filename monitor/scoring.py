@@ -1,0 +1,92 @@
+"""The `score` command: JSON lines in, JSON lines out, in the same order."""
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+from monitor.judge import Judge, Judgement, Text
+
+_BATCH = 256
+_KINDS = ("review", "mention")
+_MOST_STARS = 5
+
+
+class Scorer:
+    """Scores JSON lines.
+
+    Attributes:
+        bad: Lines so far that were no feedback.
+    """
+
+    def __init__(self, judge: Judge) -> None:
+        self._judge = judge
+        self.bad = 0
+
+    def score_lines(self, lines: Iterable[str]) -> Iterator[str]:
+        """One JSON line out for each line in; a bad one gives `{"error", "line"}` in its place."""
+        numbered = enumerate(lines, 1)
+        while batch := list(islice(numbered, _BATCH)):
+            parsed = [_parse(line) for _, line in batch]
+            verdicts = iter(self._judge.judge_many([part[0] for part in parsed if not isinstance(part, str)]))
+            for (number, _), part in zip(batch, parsed, strict=True):
+                if isinstance(part, str):
+                    self.bad += 1
+                    yield _dump({"error": part, "line": number})
+                else:
+                    yield _dump(_answer(part[1], next(verdicts)))
+
+
+def run(stdin: Iterable[str], stdout: IO[str], engine: str, weights: Path | None = None) -> int:
+    """Scores a stream.
+
+    Returns:
+        Exit status: 0, or 1 if any line was bad.
+    """
+    scorer = Scorer(Judge(engine, weights))
+    with suppress(BrokenPipeError):  # the reader has seen enough
+        for line in scorer.score_lines(stdin):
+            stdout.write(line + "\n")
+        stdout.flush()
+    return 1 if scorer.bad else 0
+
+
+def _parse(line: str) -> tuple[Text, dict[str, Any]] | str:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return f"no JSON: {error}"
+    if not isinstance(row, dict):
+        return 'expected an object like {"text": "…"}'
+    text, kind, stars = row.get("text"), row.get("kind", "review"), row.get("stars")
+    if not isinstance(text, str):
+        return "text: expected a string"
+    if kind is not None and kind not in _KINDS:
+        return f"kind: expected one of {', '.join(_KINDS)}"
+    if stars is not None and (isinstance(stars, bool) or not isinstance(stars, int | float) or not 1 <= stars <= _MOST_STARS):
+        return "stars: expected a number from 1 to 5"
+    return Text(text, kind or "review", stars), row
+
+
+def _answer(row: dict[str, Any], verdict: Judgement) -> dict[str, Any]:
+    answer: dict[str, Any] = {"id": row["id"]} if "id" in row else {"id": None}
+    return answer | {
+        "negative": verdict.negative,
+        "p_negative": verdict.p_negative,
+        "categories": verdict.categories,
+        "severity": verdict.severity,
+        "flags": verdict.flags,
+        "evidence": [{"code": e.code, "start": e.start, "end": e.end, "text": e.text} for e in verdict.evidence],
+        "model": verdict.model,
+    }
+
+
+def _dump(answer: dict[str, Any]) -> str:
+    line = json.dumps(answer, ensure_ascii=False)
+    try:
+        line.encode()
+    except UnicodeEncodeError:  # a lone surrogate in the text or id cannot be written as UTF-8
+        return json.dumps(answer)
+    return line

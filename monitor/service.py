@@ -1,0 +1,122 @@
+"""The long-running service: APScheduler wakes crawls and summaries, one loop sweeps timers, another delivers.
+
+Nothing here decides anything or remembers anything: each waking does what is due by the store, so a restart or a
+second service changes nothing.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from monitor.core import Core
+from monitor.settings import Source
+
+if TYPE_CHECKING:
+    from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+_SWEEP_EVERY = 1.0  # seconds between two looks for due timers
+_DELIVER_EVERY = 0.5  # seconds between two looks at the outbox
+_SUMMARIES_EVERY = 30  # seconds between two looks for summaries that are due
+_DEFAULT_EVERY = 600.0  # seconds between two crawls of a source that does not say
+_JOB = {"coalesce": True, "misfire_grace_time": None, "max_instances": 1}
+
+log = structlog.get_logger()
+
+
+class Service:
+    """Wakes what is due, until stopped.
+
+    Args:
+        core: The common ground.
+        crawl: Crawls one source; runs in the event loop.
+        sweep: Fires due timers; runs in a thread.
+        deliver: Sends what the outbox holds; runs in a thread.
+        summaries: Builds and queues the summaries that are due; runs in a thread.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        *,
+        crawl: Callable[[Source], Awaitable[Any]],
+        sweep: Callable[[], Any],
+        deliver: Callable[[], Any],
+        summaries: Callable[[], Any],
+    ) -> None:
+        self._core, self._crawl = core, crawl
+        self._loops = [("sweep", sweep, _SWEEP_EVERY), ("deliver", deliver, _DELIVER_EVERY)]
+        self._summaries = summaries
+        self._running: set[asyncio.Task[Any]] = set()
+
+    async def run(self, until: Awaitable[Any]) -> None:
+        """Work until ``until`` is done; then stop crawls and let what is being written finish."""
+        alarm = self._alarm_clock()
+        stop = asyncio.Event()
+        loops = [asyncio.create_task(_repeat(*loop, stop)) for loop in self._loops]
+        alarm.start()
+        try:
+            await until
+        finally:
+            alarm.shutdown(wait=False)
+            stop.set()
+            for crawl in self._running:
+                crawl.cancel()
+            await asyncio.gather(*loops, *self._running, return_exceptions=True)
+
+    def _alarm_clock(self) -> "AsyncIOScheduler":
+        from apscheduler.schedulers.asyncio import AsyncIOScheduler
+        from apscheduler.triggers.cron import CronTrigger
+        from apscheduler.triggers.interval import IntervalTrigger
+
+        zone = self._core.settings.zone
+        alarm = AsyncIOScheduler(timezone=zone, job_defaults=_JOB)
+        for source in self._core.settings.sources:
+            if not source.enabled:
+                continue
+            if source.cron:
+                alarm.add_job(self._crawl_once, CronTrigger.from_crontab(source.cron, zone), [source], name=source.name)
+                continue
+            seconds = source.every.total_seconds() if source.every else _DEFAULT_EVERY
+            alarm.add_job(
+                self._crawl_once,
+                IntervalTrigger(seconds=seconds, jitter=seconds / 20),
+                [source],
+                name=source.name,
+                next_run_time=self._core.clock.now(),
+            )
+        alarm.add_job(
+            self._summaries_once, IntervalTrigger(seconds=_SUMMARIES_EVERY), next_run_time=self._core.clock.now()
+        )
+        return alarm
+
+    async def _crawl_once(self, source: Source) -> None:
+        task = asyncio.ensure_future(self._crawl(source))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        try:
+            line = await task
+        except Exception:
+            log.exception("crawl broke", source=source.name)
+        else:
+            log.info("crawled", **line)
+
+    async def _summaries_once(self) -> None:
+        try:
+            await asyncio.to_thread(self._summaries)
+        except Exception:
+            log.exception("summary broke")
+
+
+async def _repeat(name: str, work: Callable[[], Any], pause: float, stop: asyncio.Event) -> None:
+    """Do the work again and again; an error is logged and the next round tries again."""
+    while not stop.is_set():
+        try:
+            await asyncio.to_thread(work)
+        except Exception:
+            log.exception("round broke", loop=name)
+        try:
+            await asyncio.wait_for(stop.wait(), pause)
+        except TimeoutError:
+            continue

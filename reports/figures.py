@@ -1,0 +1,208 @@
+"""Everything a report says, as numbers and names out of the store; rendering adds only words and shapes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Literal
+
+from sqlmodel import Session
+
+from monitor import db
+from monitor.core import Core
+from monitor.settings import Settings
+from reports import clocks, counts
+from reports.counts import Category, Counts, Group, Triple
+from reports.coverage import Coverage, coverage
+from reports.crises import Crises, crises
+from reports.improvements import Mended, improvements
+from reports.ledger import Ledger, clearance, ledger
+from reports.period import Kind, Windows, windows
+from reports.quotes import Quote, worst
+from reports.shares import Share, unusual
+from reports.words import Words, words
+
+_LEAST_NORM_DAYS = 7
+_OVERDUE = 10
+_QUOTES = 5
+_GROUPS = 100
+
+
+@dataclass(frozen=True)
+class Usual:
+    """A category's negatives of a day beside the usual number.
+
+    Attributes:
+        code: The category.
+        count: Negatives that name it.
+        mean: How many there are on an average day of the four weeks before; None while there is no week of data.
+        mark: ``more`` than chance explains, ``new`` in four weeks, or "".
+    """
+
+    code: str
+    count: int
+    mean: float | None
+    mark: Literal["more", "new", ""]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The figures of the morning check or the evening summary.
+
+    Attributes:
+        kind: Which of the two.
+        windows: The day and what it is compared with.
+        now: When the figures were taken: deadlines and sources are as of then.
+        reviews: Reviews of the day, and before.
+        mentions: Mentions, likewise.
+        norm_days: Days of the four weeks before from the first with any feedback.
+        ledger: What became of the day's negatives.
+        clearance: 日清率.
+        due: Deadlines, whenever their case was opened.
+        crises: Crises.
+        categories: Categories of the day, most frequent first.
+        quotes: The worst still open.
+        coverage: What the figures rest on.
+    """
+
+    kind: Kind
+    windows: Windows
+    now: datetime
+    reviews: Triple
+    mentions: Triple
+    norm_days: int
+    ledger: Ledger
+    clearance: Share
+    due: clocks.Due
+    crises: Crises
+    categories: list[Usual]
+    quotes: list[Quote]
+    coverage: Coverage
+
+
+@dataclass(frozen=True)
+class Review:
+    """The figures of the weekly or the monthly report.
+
+    Attributes:
+        kind: Which of the two.
+        windows: The span and what it is compared with.
+        now: When the figures were taken.
+        subject: ``review``; ``mention`` where there were mentions and no reviews at all.
+        days: Counts of every day of the spans.
+        totals: Their sums.
+        groups: By ``shop``, ``platform`` and ``product``, at most a hundred each.
+        categories: By category.
+        mentions: Mentions beside the reviews.
+        words: Words of the negative ones.
+        ledger: What became of the span's negatives.
+        clearance: 日清率 of the span.
+        clearance_before: And of the span before.
+        responses: How fast buyers were answered.
+        by_stage: Deadlines met and missed by stage.
+        by_person: And by person.
+        crises: Crises.
+        quotes: Cases for the review meeting.
+        improvements: What was mended.
+        coverage: What the figures rest on.
+    """
+
+    kind: Kind
+    windows: Windows
+    now: datetime
+    subject: Literal["review", "mention"]
+    days: dict[date, Counts]
+    totals: Triple
+    groups: dict[str, list[Group]]
+    categories: list[Category]
+    mentions: Triple
+    words: Words
+    ledger: Ledger
+    clearance: Share
+    clearance_before: Share
+    responses: clocks.Responses
+    by_stage: list[clocks.Kept]
+    by_person: list[clocks.Kept]
+    crises: Crises
+    quotes: list[Quote]
+    improvements: list[Mended]
+    coverage: Coverage
+
+
+def summary(core: Core, kind: Kind, day: date) -> Summary:
+    """The figures of a ``daily`` or ``evening`` summary."""
+    now = core.clock.now()
+    spans = windows(kind, day, now, core.settings.zone)
+    with db.reading(core.engine) as session:
+        reviews, mentions = (counts.by_day(session, spans, sort) for sort in ("review", "mention"))
+        both = {day: reviews[day] + mentions[day] for day in reviews}
+        norm = [both[day].n for day in spans.norm.days]
+        norm_days = next((len(norm) - n for n, count in enumerate(norm) if count), 0)
+        rows = counts.by_category(session, spans, "", counts.total(both, spans))
+        return Summary(
+            kind,
+            spans,
+            now,
+            counts.total(reviews, spans),
+            counts.total(mentions, spans),
+            norm_days,
+            ledger(session, spans.now, core.settings.policy.detect.max_age),
+            clearance(session, spans.now),
+            clocks.due(session, now, _OVERDUE),
+            crises(session, spans.now),
+            [_usual(row, norm_days) for row in rows if row.now],
+            worst(session, spans.now, _QUOTES, only_open=True),
+            coverage(session, spans.now, core.settings, now),
+        )
+
+
+def _usual(row: Category, norm_days: int) -> Usual:
+    if norm_days < _LEAST_NORM_DAYS:
+        return Usual(row.code, row.now, None, "")
+    mean = row.norm / norm_days
+    return Usual(row.code, row.now, mean, "new" if not row.norm else "more" if unusual(row.now, mean) else "")
+
+
+def review(core: Core, kind: Kind, day: date) -> Review:
+    """The figures of a ``weekly`` or ``monthly`` report."""
+    now = core.clock.now()
+    spans = windows(kind, day, now, core.settings.zone)
+    with db.reading(core.engine) as session:
+        reviews, mentions = (counts.by_day(session, spans, sort) for sort in ("review", "mention"))
+        mentioned = counts.total(mentions, spans)
+        subject: Literal["review", "mention"] = "review"
+        if mentioned.now.n and not counts.total(reviews, spans).now.n:
+            subject, reviews = "mention", mentions
+        totals = counts.total(reviews, spans)
+        groups = counts.by_group(session, spans, subject, core.settings)
+        by_stage, by_person = clocks.kept(session, spans.now, now)
+        return Review(
+            kind,
+            spans,
+            now,
+            subject,
+            reviews,
+            totals,
+            {dimension: rows[:_GROUPS] for dimension, rows in groups.items()},
+            counts.by_category(session, spans, subject, totals),
+            mentioned,
+            words(session, spans, subject, _names(core.settings, groups)),
+            ledger(session, spans.now, core.settings.policy.detect.max_age),
+            clearance(session, spans.now),
+            clearance(session, spans.prior),
+            clocks.responses(session, spans.now),
+            by_stage,
+            by_person,
+            crises(session, spans.now),
+            worst(session, spans.now, _QUOTES),
+            improvements(session, spans.now, subject),
+            coverage(session, spans.now, core.settings, now),
+        )
+
+
+def _names(settings: Settings, groups: dict[str, list[Group]]) -> Iterator[str]:
+    for shop in settings.shops:
+        yield shop.name
+    for source in settings.sources:
+        yield from source.brand
+    for group in groups["product"][:_GROUPS]:
+        yield group.name

@@ -1,0 +1,117 @@
+"""Up to three sentences on what a week or month was like, made from its figures by rule: no figure, no claim."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from reports.counts import Group
+from reports.figures import Review
+from reports.labels import VERDICT, category, number, percent, platform, share, short
+
+NOUN = {"review": ("评价", "差评", "差评率"), "mention": ("提及", "负面提及", "负面率")}
+SPAN = {"weekly": "上周", "monthly": "上月", "daily": "昨天", "evening": "今天"}
+_MAIN = 0.3  # of the change: what carries less is not called its cause
+_LEAST = 5  # feedbacks more or fewer
+_SEVERAL = 2
+
+
+def headline(figures: Review) -> list[str]:
+    """One to three sentences, the level first, then what moved it, then what most needs saying."""
+    last = next((line for line in (_crises(figures), _mended(figures), _missed(figures)) if line), "")
+    return [line for line in (_level(figures), _cause(figures), last) if line]
+
+
+def _level(figures: Review) -> str:
+    when, (noun, bad, rate) = SPAN[figures.kind], NOUN[figures.subject]
+    now, norm = figures.totals.now, figures.totals.norm
+    if not now.n:
+        sources = f"{len(figures.coverage.sources)} 个来源中 {figures.coverage.well} 个正常"
+        return f"{when}没有收到{noun}（{sources if figures.coverage.sources else '没有配置来源'}）。"
+    if now.bad.few:
+        return f"{when}只有 {now.n} 条{noun}，其中{bad} {now.negative} 条；数量太少，不作比较。"
+    if not now.negative:
+        before = f"；前四周平均{rate} {share(norm.bad)}" if norm.n else ""
+        return f"{when} {now.n:,} 条{noun}，没有{bad}{before}。"
+    if figures.totals.verdict == "none":
+        return f"{when}{rate} {share(now.bad)}；前四周数据太少，暂不比较。"
+    return f"{when}{rate} {share(now.bad)}，前四周平均 {percent(norm.bad.rate)}，{VERDICT[figures.totals.verdict]}。"
+
+
+def _cause(figures: Review) -> str:
+    """What the change came from; where the whole stood still, the category that did not."""
+    verdict = figures.totals.verdict
+    if verdict not in {"up", "down"}:
+        risen = [row for row in figures.categories if row.verdict == "up" and row.now - row.expected >= _LEAST]
+        if verdict != "flat" or not risen:
+            return ""
+        row = max(risen, key=lambda row: row.now - row.expected)
+        return f"但{category(row.code)}增多：{row.now} 条，按前四周的比例应为 {number(row.expected)} 条左右。"
+    gone = _gap(figures.totals.now.negative, figures.totals.norm.negative, figures)
+    parts = list(_parts(figures, gone))
+    more = "多出" if gone > 0 else "少了"
+    return f"比往常{more}约 {abs(gone):.0f} 条，主要在{'；集中在'.join(parts)}。" if parts else ""
+
+
+def _gap(now: int, norm: int, figures: Review) -> float:
+    """How many more negatives there are than the norm's share of all feedback would give."""
+    totals = figures.totals
+    return now - norm * totals.now.n / totals.norm.n
+
+
+def _parts(figures: Review, gone: float) -> Iterator[str]:
+    def carries(change: float) -> bool:
+        return change / gone >= _MAIN and abs(change) >= _LEAST
+
+    def told(name: str, change: float) -> str:
+        return f"{name}（{'多' if change > 0 else '少'} {abs(change):.0f} 条）"
+
+    causes = [(row.now - row.expected, row) for row in figures.categories if row.verdict in {"up", "down"}]
+    named: list[str] = [told(category(row.code), change) for change, row in _largest(causes, gone) if carries(change)]
+    if not named:
+        return
+    yield "、".join(named[:_SEVERAL])
+    places: list[str] = []
+    for dimension, rows in figures.groups.items():
+        changes = [(_gap(row.counts.now.negative, row.counts.norm.negative, figures), row) for row in rows]
+        top = _largest(changes, gone)[:1]
+        if len(rows) >= _SEVERAL and top and carries(top[0][0]):
+            places.append(told(_place(dimension, top[0][1]), top[0][0]))
+    if places:
+        yield "、".join(places)
+
+
+def _largest(changes: Sequence[tuple[float, Any]], gone: float) -> list[tuple[float, Any]]:
+    return sorted(changes, key=lambda pair: -pair[0] / gone)
+
+
+def _place(dimension: str, group: Group) -> str:
+    name = short(group.name, 20)
+    return f"“{name}”" if dimension == "product" else platform(name) if dimension == "platform" else name
+
+
+def _crises(figures: Review) -> str:
+    found = figures.crises
+    if not found.opened and not found.open:
+        return ""
+    when = SPAN[figures.kind]
+    happened = f"{when}发生 {found.opened} 起危机" if found.opened else f"{when}没有新的危机"
+    return f"{happened}，" + (f"还有 {found.open} 起没有了结。" if found.open else "已经了结。")
+
+
+def _mended(figures: Review) -> str:
+    for row in figures.improvements:
+        if row.verdict in {"fell", "rose"}:
+            change = "降到" if row.verdict == "fell" else "升到"
+            return (
+                f"改进“{short(row.what, 20)}”后，{category(row.category)}从 {share(row.before)}"
+                f"{change} {share(row.after)}。"
+            )
+    return ""
+
+
+def _missed(figures: Review) -> str:
+    everything = sum(row.all for row in figures.by_stage)
+    missed = sum(row.late + row.missed for row in figures.by_stage)
+    if not everything:
+        return ""
+    return f"{everything:,} 个到期的时限" + (f"里有 {missed:,} 个超时。" if missed else "全部按时完成。")
+

@@ -1,0 +1,167 @@
+"""Figures and codes in the words people read."""
+
+import re
+import unicodedata
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from monitor import categories
+from monitor.lifecycle import ACTIONS
+from monitor.settings import Settings
+from monitor.states import STATE_LABELS
+from reports.crises import Happening
+from reports.shares import Share, Verdict
+
+SEVERITY = {"critical": "严重", "high": "高", "medium": "中", "low": "低"}
+STAGE = {
+    "crisis.respond": "危机响应",
+    "crisis.notice": "告知客户",
+    "crisis.follow_up": "危机跟进",
+    "case.respond": "首次答复",
+    "case.solve": "解决",
+}
+VERDICT: dict[Verdict, str] = {"up": "明显升高", "down": "明显下降", "flat": "持平", "few": "样本太少", "none": "无往期可比"}
+TROUBLE = {"failed": "抓取失败", "attention": "需要人处理", "silent": "没有新内容", "stopped": "没有运行", "new": "尚未运行"}
+CAUSE = {"critical": "一条严重反馈", "burst": "短时间集中出现", "person": "人工升级"}
+FELL = {"fell": "降了", "rose": "反而升了", "same": "看不出变化", "early": "还太早"}
+PLATFORM = {
+    "tmall": "天猫",
+    "taobao": "淘宝",
+    "jd": "京东",
+    "pdd": "拼多多",
+    "suning": "苏宁",
+    "douyin": "抖音",
+    "kuaishou": "快手",
+    "weibo": "微博",
+    "xiaohongshu": "小红书",
+    "bilibili": "B站",
+    "zhihu": "知乎",
+    "tieba": "贴吧",
+    "heimao": "黑猫投诉",
+}
+_EVENTS = {"opened": "危机成立", "merged.in": "并入另一起危机", "timer.breached": "超时"}
+_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+_SPACE = re.compile(r"\s+")
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+
+
+def plain(text: str) -> str:
+    """Outside text in one line, without characters that hide, turn or break text."""
+    if text.isprintable() and "  " not in text:
+        return text
+    seen = (" " if ch.isspace() else ch for ch in text if ch.isspace() or unicodedata.category(ch) not in _HIDDEN)
+    return _SPACE.sub(" ", "".join(seen)).strip()
+
+
+def short(text: str, most: int) -> str:
+    """At most so many characters of a text in one line."""
+    text = plain(text)
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"
+
+
+def category(code: str) -> str:
+    """A category's name; the code itself where none is known any more."""
+    return categories.names().get(code, code)
+
+
+def platform(code: str) -> str:
+    """A platform's name."""
+    return PLATFORM.get(code, code)
+
+
+def stage(subject: str, name: str) -> str:
+    """A deadline's name."""
+    return STAGE.get(f"{subject}.{name}", name)
+
+
+def happening(event: Happening) -> str:
+    """What an event of a crisis was."""
+    if event.what in _EVENTS:
+        return (stage("crisis", event.stage) if event.stage else "") + _EVENTS[event.what]
+    action = ACTIONS.get(event.what)
+    return action.label if action else event.what
+
+
+def state(code: str) -> str:
+    """A state's name; for a feedback without a case, 未建单."""
+    return STATE_LABELS.get(code, code) if code else "未建单"
+
+
+def percent(rate: float) -> str:
+    """``3.1%``; never 0.0% for something nor 100.0% for less than all."""
+    if rate in {0, 1}:
+        return f"{rate:.0%}"
+    if 0 < rate < 0.001:  # noqa: PLR2004 — a tenth of a percent, the last digit shown
+        return "<0.1%"
+    if 0.999 < rate < 1:  # noqa: PLR2004 — the same from above
+        return ">99.9%"
+    return f"{rate:.1%}"
+
+
+def share(value: Share) -> str:
+    """``3.1%（58/1,871）``; few are told as counts, nothing as a dash."""
+    if not value.whole:
+        return "—"
+    if value.few:
+        return f"{value.whole} 条中 {value.part} 条"
+    return f"{percent(value.rate)}（{value.part:,}/{value.whole:,}）"
+
+
+def ratio(value: Share) -> str:
+    """A share for a table's cell: ``3.1%``, or ``1/3`` where few."""
+    if not value.whole:
+        return "—"
+    return f"{value.part}/{value.whole}" if value.few else percent(value.rate)
+
+
+def number(value: float) -> str:
+    """``1,234`` or, for means, ``8.5``."""
+    return f"{value:,.0f}" if value == int(value) or value >= 100 else f"{value:.1f}"  # noqa: PLR2004 — three digits say enough
+
+
+def duration(spent: float | timedelta) -> str:
+    """``25 分钟``, ``3 小时 20 分``, ``2 天 5 小时``; seconds in."""
+    total = int(spent.total_seconds() if isinstance(spent, timedelta) else spent)
+    if total < _MINUTE:
+        return "不到 1 分钟"
+    if total < _HOUR:
+        return f"{total // _MINUTE} 分钟"
+    if total < _DAY:
+        hours, minutes = total // _HOUR, total % _HOUR // _MINUTE
+        return f"{hours} 小时 {minutes} 分" if minutes else f"{hours} 小时"
+    days, hours = total // _DAY, total % _DAY // _HOUR
+    return f"{days} 天 {hours} 小时" if hours else f"{days} 天"
+
+
+def day(value: date) -> str:
+    """``11月9日``."""
+    return f"{value.month}月{value.day}日"
+
+
+def weekday(value: date) -> str:
+    """``周一``."""
+    return "周" + "一二三四五六日"[value.weekday()]
+
+
+def days(first: date, last: date) -> str:
+    """``11月9日–15日``, ``10月26日–11月1日``."""
+    if first == last:
+        return day(first)
+    return f"{day(first)}–{last.day}日" if first.month == last.month else f"{day(first)}–{day(last)}"
+
+
+def moment(at: datetime, zone: ZoneInfo) -> str:
+    """``11月15日 08:03`` in the service's zone."""
+    local = at.astimezone(zone)
+    return f"{day(local.date())} {local:%H:%M}"
+
+
+def who(name: str) -> str:
+    """A person's name; 未认领 for nobody."""
+    return name or "未认领"
+
+
+def link(settings: Settings, subject: str, subject_id: int) -> str:
+    """The desk's page of a case, crisis or feedback."""
+    pages = {"case": "cases", "crisis": "crises", "feedback": "feedback"}
+    return f"{settings.service.public_url.rstrip('/')}/{pages[subject]}/{subject_id}"
