@@ -3,8 +3,6 @@
 ``build(settings, clock)`` is the one way to make the application; commands, tests and the demo all use it.
 """
 
-import asyncio
-import json
 import os
 import sys
 import time
@@ -16,16 +14,19 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from monitor.errors import WrongCall
+
 if TYPE_CHECKING:
-    from alerts.actions import Outcome
-    from alerts.channels.base import Channel
-    from alerts.links import Links
     from fastapi import FastAPI
 
+    from alerts.actions import Outcome
+    from alerts.channel import Channel
+    from alerts.links import Links
     from monitor.clock import Clock
     from monitor.core import Core
     from monitor.doctor import Check
     from monitor.settings import Settings, Source
+    from monitor.summaries import Summary
 
 _CRAWLS_AT_ONCE = 4
 _OPENER = "scheduler:open_core"
@@ -72,6 +73,8 @@ class App:
 
     async def crawl_all(self, names: Sequence[str] = ()) -> list[dict[str, Any]]:
         """The enabled sources, or those named, some at a time; one that breaks does not stop the others."""
+        import asyncio
+
         from monitor.crawling import ledger_line
 
         gate = asyncio.Semaphore(_CRAWLS_AT_ONCE)
@@ -88,6 +91,8 @@ class App:
 
     def once(self, names: Sequence[str] = ()) -> dict[str, Any]:
         """One whole pass: crawl, store, score, detect, sweep, deliver; gives the ledger."""
+        import asyncio
+
         from monitor import ledger
 
         since = ledger.mark(self.core)
@@ -106,8 +111,8 @@ class App:
         from alerts import outbox
 
         owner, sent = f"{os.uname().nodename}:{os.getpid()}", 0
-        while (done := outbox.deliver(self.core, self.channels, self.links, owner)).claimed:
-            sent += done.sent
+        while done := outbox.deliver(self.core, self.channels, owner, links=self.links).sent:
+            sent += done
         return sent
 
     def act(self, person: str, action: str, subject: str, subject_id: int, note: str = "", to: str = "") -> "Outcome":
@@ -121,9 +126,8 @@ class App:
         return handle(self.core, click)
 
     def report(self, kind: Any, day: date, folder: Path | None = None, *, send: bool = False) -> list[Path]:
-        """Render a report, write it (below ``var_dir`` unless told) and queue it if asked; gives its files, HTML first."""
-        from alerts.routing import enqueue_report
-        from monitor import db
+        """Render a report, write it (below ``var_dir`` by default), queue it if asked; gives its files, HTML first."""
+        from monitor.summaries import Summary
         from reports.build import build as build_report
         from reports.build import write
 
@@ -132,11 +136,17 @@ class App:
         if send:
             eml = next(file for file in files if file.suffix == ".eml")
             payload = {"eml": str(eml.resolve()), "lines": list(report.lines), "title": report.title}
-            with db.writing(self.core.engine) as session:
-                enqueue_report(
-                    session, self.core.settings, f"{kind}:{day:%Y-%m-%d}", kind, payload, self.core.clock.now()
-                )
+            self._queue(Summary(kind, day, self.core.clock.now()), payload)
         return files
+
+    def _queue(self, summary: "Summary", payload: dict[str, Any]) -> None:
+        from alerts.routing import enqueue_report
+        from monitor import db, summaries
+
+        now = self.core.clock.now()
+        with db.writing(self.core.engine) as session:
+            summaries.record(session, summary, now)
+            enqueue_report(session, self.core.settings, summary.key, summary.kind, payload, now)
 
     def send_due_summaries(self) -> int:
         """Build and queue the summaries whose hour has come; gives how many."""
@@ -173,13 +183,15 @@ class App:
 
     def doctor(self) -> "Iterator[tuple[str, Check]]":
         """Everything worth looking at, in order."""
+        from functools import partial
+
         from monitor import doctor
         from monitor.doctor import Finding
         from reports import charts
 
         yield from doctor.checks(self.core)
         for name, channel in self.channels.items():
-            yield f"渠道 {name}", lambda name=name, channel=channel: _channel_finding(name, channel)
+            yield f"渠道 {name}", partial(_channel_finding, name, channel)
         yield "字体", lambda: Finding("字体", f"中文字体 {charts.font_name()}")
 
     def close(self) -> None:
@@ -200,13 +212,16 @@ def build(settings: "Settings", clock: "Clock") -> App:
     Raises:
         ConfigError: a channel is of a kind that does not exist, or lacks what it needs.
     """
-    from alerts.channels import make_channels
+    from alerts.channel import UnknownKindError, open_all
     from alerts.links import Links
     from alerts.routing import make_notify
     from monitor import config, db, directory
     from monitor.core import Core
 
-    channels = make_channels(settings)
+    try:
+        channels = open_all(settings)
+    except UnknownKindError as error:
+        raise config.ConfigError(f"channels: {error}") from None
     engine = db.connect(settings.service.database_url)
     db.upgrade(engine, settings.service.var_dir / "backups", clock.now())
     with db.writing(engine) as session:
@@ -227,3 +242,293 @@ def open_core(settings: dict[str, Any], now: str) -> "Core":
     clock = StartedClock(datetime.fromisoformat(now))
     engine = db.connect(known.service.database_url)
     return Core(known, engine, clock, config.signing_secret(known), make_notify(known, clock))
+
+
+# ── the command line ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+cli = typer.Typer(
+    name="pingshao",
+    help="评哨：盯住店铺评价和网上声音，出事时按时钟把人叫齐。",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+outbox_cli = typer.Typer(help="等着发、不确定、发不出去的消息。", no_args_is_help=True, rich_markup_mode=None)
+cli.add_typer(outbox_cli, name="outbox")
+
+_Json = Annotated[bool, typer.Option("--json", help="标准输出只有一个 JSON 对象。")]
+_config: list[Path | None] = [None]  # what --config said; typer offers no lighter way to hand it to a sub-command
+
+
+@cli.callback()
+def _main(
+    config: Annotated[Path | None, typer.Option(help="配置文件；默认 $PINGSHAO_CONFIG，再默认 ./pingshao.toml")] = None,
+) -> None:
+    _config[0] = config
+
+
+def _settings() -> "Settings":
+    from monitor import config
+
+    return config.load(config.config_path(_config[0]))
+
+
+def _app() -> App:
+    from monitor.logs import set_up
+
+    set_up()
+    return build(_settings(), SystemClock())
+
+
+def _day(value: str | None, settings: "Settings") -> date:
+    if value is None:
+        return datetime.now(settings.zone).date()
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise WrongCall(f"--date: 应为 YYYY-MM-DD，实为 {value!r}") from None
+
+
+def _moment(value: str | None, settings: "Settings") -> datetime | None:
+    if value is None:
+        return None
+    try:
+        at = datetime.fromisoformat(value)
+    except ValueError:
+        raise WrongCall(f"--since: 应为 ISO 时间，如 2026-11-01 或 2026-11-01T08:00+08:00，实为 {value!r}") from None
+    return at if at.tzinfo else at.replace(tzinfo=settings.zone)
+
+
+def _known(what: str, value: str, known: Sequence[str]) -> str:
+    from monitor.config import nearest
+
+    if value not in known:
+        raise WrongCall(f"{what}: 没有 {value!r}{nearest(value, known)}")
+    return value
+
+
+def _tell(result: dict[str, Any], as_json: bool) -> int:
+    """Print a ledger; exit status 1 where a source failed or a message is dead."""
+    from monitor import printing
+
+    printing.as_json(result) if as_json else printing.ledger(result)
+    return 0 if all(line["status"] == "ok" for line in result["sources"]) else 1
+
+
+@cli.command()
+def init(folder: Annotated[Path, typer.Argument(help="写到哪个目录")] = Path()) -> int:
+    """写一份带注释的配置和一份示例导出表。"""
+    from monitor import starter
+
+    try:
+        files = starter.write(folder)
+    except (starter.AlreadyThere, OSError) as error:
+        raise WrongCall(str(error)) from None
+    for file in files:
+        typer.echo(f"写好 {file}")
+    typer.echo(f"接下来：cd {folder} && pingshao doctor && pingshao once")
+    return 0
+
+
+@cli.command()
+def once(
+    source: Annotated[list[str] | None, typer.Option(help="只抓这个来源，可以重复")] = None, as_json: _Json = False
+) -> int:
+    """走一整遍：抓取、入库、打分、判断、计时、发送，最后打印账目。"""
+    app = _app()
+    for name in source or ():
+        _known("--source", name, [s.name for s in app.core.settings.sources])
+    return _tell(app.once(source or ()), as_json)
+
+
+@cli.command()
+def crawl(name: Annotated[str, typer.Argument(help="来源的名字")], as_json: _Json = False) -> int:
+    """抓一个来源，一次。"""
+    import asyncio
+
+    from monitor import ledger
+
+    app = _app()
+    _known("来源", name, [s.name for s in app.core.settings.sources])
+    since = ledger.mark(app.core)
+    lines = asyncio.run(app.crawl_all([name]))
+    return _tell(ledger.ledger(app.core, since, lines, 0, 0), as_json)
+
+
+@cli.command("import")
+def import_file(
+    file: Annotated[Path, typer.Argument(help="商家后台导出的 CSV 或 XLSX")],
+    shop: Annotated[str, typer.Option(help="店铺的 id")],
+    column_map: Annotated[str, typer.Option("--map", help="列映射的名字；auto 按表头猜")] = "auto",
+    as_json: _Json = False,
+) -> int:
+    """导入评价表；重复导入不会重复入库。"""
+    from crawler.bases.base import SourceError
+    from crawler.bases.files import read_file
+    from monitor import ledger, printing
+    from monitor.importing import ImportFailed, import_rows
+
+    app = _app()
+    _known("--shop", shop, [s.id for s in app.core.settings.shops])
+    since = ledger.mark(app.core)
+    try:
+        rows = read_file(file, column_map, app.core.settings.zone, app.core.clock.now())
+        line, bad = import_rows(app.core, rows, shop)
+    except (SourceError, ImportFailed) as error:
+        raise WrongCall(str(error)) from None
+    printing.bad_rows(bad, line["skipped"])
+    return _tell(ledger.ledger(app.core, since, [line], 0, 0), as_json)
+
+
+@cli.command()
+def score(engine: Annotated[str | None, typer.Option(help="builtin 或 snownlp")] = None) -> int:
+    """给标准输入的 JSON 行打分，逐行输出。"""
+    from monitor import config, scoring
+    from monitor.settings import Scoring
+
+    chosen = Scoring()
+    if engine is not None:
+        chosen = Scoring(engine=_known("--engine", engine, ["builtin", "snownlp"]))  # type: ignore[arg-type]
+    elif config.config_path(_config[0]).exists():
+        chosen = _settings().scoring
+    return scoring.run(sys.stdin, sys.stdout, chosen.engine, chosen.weights)
+
+
+@cli.command()
+def serve(host: str = "127.0.0.1", port: int = 8000) -> int:
+    """常驻运行：定时抓取、计时、发送、状态页；SIGTERM 干净退出。"""
+    import asyncio
+
+    app = _app()
+    typer.echo(f"评哨在 http://{host}:{port} 运行，Ctrl-C 停止", err=True)
+    asyncio.run(app.serve(host, port))
+    app.close()
+    return 0
+
+
+@cli.command()
+def report(
+    kind: Annotated[str, typer.Argument(help="daily | evening | weekly | monthly")],
+    day: Annotated[str | None, typer.Option("--date", help="YYYY-MM-DD，默认今天")] = None,
+    out: Annotated[Path | None, typer.Option(help="写到哪个目录，默认 var/reports")] = None,
+    send: Annotated[bool, typer.Option("--send", help="同时发送")] = False,
+) -> int:
+    """生成一份报告：HTML、图片、.eml。"""
+    from monitor.summaries import KINDS
+
+    _known("报告", kind, KINDS)
+    app = _app()
+    for file in app.report(kind, _day(day, app.core.settings), out, send=send):
+        typer.echo(file)
+    if send:
+        typer.echo(f"发送 {app.deliver()} 封", err=True)
+    return 0
+
+
+@cli.command()
+def export(
+    what: Annotated[str, typer.Argument(help="feedback | cases | crises | timers | events | outbox")],
+    kind: Annotated[str, typer.Option("--format", help="jsonl | csv | xlsx")] = "jsonl",
+    since: Annotated[str | None, typer.Option(help="从这个时间起（ISO）")] = None,
+) -> int:
+    """把库里的数据写到标准输出。"""
+    from monitor import db, exports, sheets
+
+    _known("导出", what, list(exports.KINDS))
+    _known("--format", kind, sheets.FORMATS)
+    app = _app()
+    settings = app.core.settings
+    with db.reading(app.core.engine) as session:
+        sheets.to_stdout(exports.export(session, what, _moment(since, settings), settings.zone), kind)
+    return 0
+
+
+@cli.command()
+def doctor(as_json: _Json = False) -> int:
+    """检查数据库、来源、渠道、时钟、时区、字体，说清每个问题怎么办。"""
+    from monitor import printing
+    from monitor.doctor import examine
+
+    app = _app()
+    return printing.findings(examine(app.doctor()), as_json)
+
+
+@outbox_cli.command("list")
+def outbox_list(as_json: _Json = False) -> int:
+    """列出等待、不确定和发不出去的消息。"""
+    from alerts import outbox
+    from monitor import db, printing
+
+    app = _app()
+    with db.reading(app.core.engine) as session:
+        rows = outbox.listing(session)
+    printing.outbox(rows, app.core.settings.zone, as_json)
+    return 0
+
+
+@outbox_cli.command("retry")
+def outbox_retry(ids: Annotated[list[int] | None, typer.Argument(help="消息编号；不写就是全部")] = None) -> int:
+    """把发不出去的消息再发一次。"""
+    from alerts import outbox
+
+    app = _app()
+    count = outbox.retry(app.core, ids)
+    typer.echo(f"重新排队 {count} 条，发出 {app.deliver()} 条")
+    return 0
+
+
+@cli.command()
+def train(
+    files: Annotated[list[Path], typer.Argument(help="带标注的 JSON 行文件")],
+    out: Annotated[Path, typer.Option(help="权重写到哪个文件")],
+) -> int:
+    """用自己的标注训练打分模型，打印留出样本上的成绩。"""
+    from monitor import printing
+    from monitor.train import TrainError
+    from monitor.train import train as fit
+
+    try:
+        figures = fit(files, out, complain=lambda line: typer.echo(line, err=True))
+    except (TrainError, OSError) as error:
+        raise WrongCall(str(error)) from None
+    printing.as_json(figures)
+    return 0
+
+
+@cli.command()
+def demo(
+    folder: Annotated[Path, typer.Option(help="结果写到哪个目录")] = Path("var/demo"),
+) -> int:
+    """模拟一家店和它的一场危机，快进走完 25 小时。"""
+    from alerts.rehearsal.run import run_demo
+
+    return run_demo(build, folder)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; gives its exit status. A user's mistake is one line on standard error, never a traceback."""
+    from typer.exceptions import TyperException
+
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        return int(cli(list(arguments), prog_name="pingshao", standalone_mode=False) or 0)
+    except typer.Exit as ending:
+        return ending.exit_code
+    except TyperException as error:
+        message = getattr(error, "format_message", error.__str__)()
+    except WrongCall as error:
+        message = str(error)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader went away, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    print(f"pingshao: {message}", file=sys.stderr)
+    return 2
+
+
+def main() -> NoReturn:
+    """The console script."""
+    sys.exit(run(sys.argv[1:]))

@@ -1,7 +1,7 @@
 """The live cards of cases and crises: what happened, whose it is, by when, and what to say first."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -123,26 +123,25 @@ def case_title(view: CaseView, reader: Reader) -> str:
     return f"【{kind}】{reader.shop_name(case.shop_id)} · {what} · {words.SEVERITY[case.severity]}"
 
 
-def cases_card(views: Iterable[CaseView], total: int, first: int, reader: Reader) -> Card:
+def cases_card(views: Sequence[CaseView], counts: Mapping[str, int], first: int, reader: Reader) -> Card:
     """One page of a flood: how many, of what, and a line for each.
 
     Args:
         views: The cases of this page.
-        total: How many there are on all pages.
+        counts: How many there are on all pages, by their most important category.
         first: The number of this page's first case, from 1.
         reader: For whom.
     """
-    views = list(views)
-    counts = Counter(words.code(code) for view in views for code in view.case.categories[:1] or ["other"])
-    shop = reader.shop_name(views[0].case.shop_id if views else None)
+    total = sum(counts.values())
+    shop = reader.shop_name(views[0].case.shop_id)
     span = f"第 {first}–{first + len(views) - 1} 件" if len(views) < total else ""
-    told = "，".join(f"{name} {n} 件" for name, n in counts.most_common())
+    told = "，".join(f"{words.code(code)} {n} 件" for code, n in Counter(counts).most_common())
     listed: list[str | Span] = []
     for n, view in enumerate(views, first):
         listed += [f"\n{n}. " if listed else f"{n}. ", *case_line(view, reader)]
     return Card(
         title=f"【差评】{shop} · 一下来了 {total} 件" + (f" · {span}" if span else ""),
-        lines=(line(told), line(*listed)) if views else (line("这些都已经处理掉了"),),
+        lines=(line(told), line(*listed)),
     )
 
 
@@ -167,7 +166,7 @@ def _spread(view: CrisisView, what: str, reader: Reader) -> Line:
     if "first_at" in scope:
         first, last = (datetime.fromisoformat(scope[name]) for name in ("first_at", "last_at"))
         parts.append(words.span_of_time(first, last, reader.now, reader.zone))
-    parts.append(f"{view.count} 条{what}")
+    parts.append(f"{view.count} 条差评")
     for name, label in _SHARED.items():
         value, n = next(iter(scope.get(name, [])), ("", 0))
         if view.count > 1 and n >= _MOSTLY * view.count:
@@ -211,7 +210,9 @@ def _done_so_far(crisis: Crisis) -> list[Line]:
             for way, label in words.NOTICE_WAYS.items()
         ]
         lines.append(line("告知客户：" + "　".join(ways)))
-    lines += [line(f"{name}：{said}") for name, said in (("初步方案", crisis.plan), ("处理结果", crisis.result)) if said]
+    lines += [
+        line(f"{name}：{said}") for name, said in (("初步方案", crisis.plan), ("处理结果", crisis.result)) if said
+    ]
     return lines
 
 

@@ -104,5 +104,5 @@ def bold(text: str) -> Span:
 
 
 def link(text: str, url: str) -> Span:
-    """Text that leads somewhere; plain text where the address is no web page."""
-    return Span(clean(text), url=url if re.fullmatch(r"https?://[^\s<>|\"]+", url) else "")
+    """Text that leads somewhere; plain text where the address is no web page, or too long for a message."""
+    return Span(clean(text), url=url if re.fullmatch(r"https?://[^\s<>|\"]{1,2000}", url) else "")

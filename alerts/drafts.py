@@ -1,4 +1,4 @@
-"""Reply drafts: empathy, attribution, remedy, from data by category, filled from the case, for a person to copy and edit.
+"""Reply drafts: empathy, attribution, remedy, from data by category, filled from the case, for people to copy and edit.
 
 What may not be said to a buyer stands in ``replies/banned.toml``; every draft is checked against it.
 """
@@ -59,7 +59,9 @@ def _replies() -> dict[str, dict[str, list[str]]]:
 
 @cache
 def _banned() -> list[tuple[str, re.Pattern[str]]]:
-    return [(group["why"], re.compile("|".join(group["patterns"]))) for group in _read(FOLDER / "banned.toml")["groups"]]
+    return [
+        (group["why"], re.compile("|".join(group["patterns"]))) for group in _read(FOLDER / "banned.toml")["groups"]
+    ]
 
 
 def _read(path: Path) -> dict[str, Any]:

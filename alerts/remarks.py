@@ -22,10 +22,9 @@ _KINDS = {
 }
 
 
-def timer_card(row: Outbox, title: str, assignee: Person | None, reader: Reader) -> Card:
-    """A reminder, a breach or a rung of the ladder, about the case or crisis of that title."""
+def timer_card(row: Outbox, due: datetime, title: str, assignee: Person | None, reader: Reader) -> Card:
+    """A reminder, a breach or a rung of the ladder, about the deadline of the case or crisis of that title."""
     facts = row.payload
-    due = datetime.fromisoformat(facts["due_at"])
     stage = words.STAGES[row.subject].get(facts["stage"], facts["stage"])
     holder = f"负责人是{assignee.name}" if assignee else "还没人认领"
     late = words.duration(reader.now - due)
@@ -76,15 +75,17 @@ def source_card(row: Outbox, reader: Reader) -> Card:
     return Card(f"【来源异常】{name}", lines)
 
 
-def dead_card(row: Outbox, dead: Sequence[Outbox], reader: Reader) -> Card:
-    """Messages that could not be delivered on another channel."""
+def dead_card(row: Outbox, dead: Sequence[Outbox], total: int, reader: Reader) -> Card:
+    """Messages that could not be delivered on another channel: the first of them, and how many in all."""
     facts = row.payload
-    lines: list[Line] = [line(f"原因：{facts['error']}"), line(f"没送到的有 {len(dead)} 条：")]
+    lines: list[Line] = [line(f"原因：{facts['error']}"), line(f"没送到的有 {total} 条：")]
     listed = "\n".join(
         f"#{one.id} {_KINDS.get(one.kind.split('.')[0], one.kind)} {one.subject}:{one.subject_id}"
         f"（{reader.moment(one.created_at)}）"
         for one in dead
     )
+    if total > len(dead):
+        listed += f"\n……另有 {total - len(dead)} 条，运行 pingshao outbox list 看全部"
     fix = line("修好后运行 pingshao outbox retry 重发。", role="small")
     return Card(f"【发不出去】{facts['channel']} → {facts['target']}", (*lines, line(listed), fix))
 

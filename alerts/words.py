@@ -133,6 +133,4 @@ def quote(feedback: Feedback, score: Score | None) -> Line:
 def _marks(text: str, score: Score | None) -> list[tuple[int, int]]:
     """Where the evidence stands, in order; what does not fit the text (it was edited since) is left out."""
     evidence = score.evidence if score else []
-    return sorted(
-        {(mark["start"], mark["end"]) for mark in evidence if 0 <= mark["start"] < mark["end"] <= len(text)}
-    )
+    return sorted({(mark["start"], mark["end"]) for mark in evidence if 0 <= mark["start"] < mark["end"] <= len(text)})

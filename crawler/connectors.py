@@ -4,6 +4,7 @@ import difflib
 import importlib
 import inspect
 import pkgutil
+from typing import Any
 
 from crawler import spiders
 from crawler.bases.base import Connector
@@ -18,7 +19,7 @@ def kinds() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(spiders.__path__))
 
 
-def load(kind: str) -> type[Connector]:
+def load(kind: str) -> type[Connector[Any]]:
     """The connector class of a kind; its ``Options`` check the kind's keys in the config.
 
     Raises:

@@ -15,7 +15,7 @@ import idna
 from scrapy.exceptions import CannotResolveHostError, IgnoreRequest
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IHostnameResolver, IHostResolution
-from zope.interface import implementer
+from zope.interface import implementer  # type: ignore[import-untyped]  # it has none
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
@@ -54,7 +54,7 @@ class GuardMiddleware:
         from twisted.internet import reactor
 
         guard = cls(crawler.settings.getlist("PINGSHAO_ALLOW_PRIVATE_HOSTS"))
-        reactor.installNameResolver(_PinnedResolver(guard._pinned))  # type: ignore[attr-defined]  # noqa: SLF001 — its own
+        reactor.installNameResolver(_PinnedResolver(guard._pinned))
         return guard
 
     async def process_request(self, request: "Request") -> None:
@@ -75,7 +75,8 @@ class GuardMiddleware:
         inner = [address for address in self._pinned[host] if not is_public(address)]
         if inner:
             raise RefusedAddressError(
-                f"{shown}:{port} 指向内网地址 {inner[0]}，已拒绝；确需访问请在 [service] allow_private_hosts 写上 {shown}:{port}"
+                f"{shown}:{port} 指向内网地址 {inner[0]}，已拒绝；"
+                f"确需访问请在 [service] allow_private_hosts 写上 {shown}:{port}"
             )
 
 
@@ -102,13 +103,13 @@ class _PinnedResolver:
         addressTypes: object = None,  # noqa: N803 — Twisted's name
         transportSemantics: str = "TCP",  # noqa: N803 — Twisted's name
     ) -> "_Resolution":
-        del addressTypes
+        del addressTypes, transportSemantics
         resolution = _Resolution(hostName)
         resolutionReceiver.resolutionBegan(resolution)
         host = hostName.lower() if hostName.isascii() else idna.encode(hostName, uts46=True).decode()
         for address in self._pinned.get(host, ()):
             kind = IPv6Address if ":" in address else IPv4Address
-            resolutionReceiver.addressResolved(kind(transportSemantics, address, portNumber))
+            resolutionReceiver.addressResolved(kind("TCP", address, portNumber))
         resolutionReceiver.resolutionComplete()
         return resolution
 

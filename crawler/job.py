@@ -59,7 +59,7 @@ class CrawlResult:
     """How a crawl ended. ``seen = new + changed + duplicates + skipped`` whenever the pipeline did its part.
 
     Attributes:
-        status: ``attention`` where a person must act (login wall, captcha); ``failed`` where anything could not be read.
+        status: ``attention`` where a person must act (login wall); ``failed`` where something could not be read.
         pages: Pages or files answered, the unchanged ones among them.
         unchanged: Pages answered "not modified" and files that are as they were.
         error: One line in Chinese: where and why; empty when ok.

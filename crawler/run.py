@@ -1,11 +1,10 @@
 """One crawl, one process: ``crawl`` starts it and waits, ``main`` is what runs in it.
 
-The job comes as JSON on standard input, one line of JSON with the result goes to standard output, logs to standard error.
+The job comes as JSON on standard input; the result goes to standard output as one line of JSON, logs to standard error.
 """
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import signal
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from crawler.job import CrawlJob, CrawlResult
+from crawler.job import CrawlJob, CrawlResult, Status
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +55,8 @@ async def crawl(job: CrawlJob, limit_s: float) -> CrawlResult:
 
 
 async def _talk(child: asyncio.subprocess.Process, told: bytes, log: bytearray) -> bytes:
-    assert child.stdin and child.stdout
+    assert child.stdin
+    assert child.stdout
     reading = asyncio.create_task(_keep_tail(child, log))
     try:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it died; its log says why
@@ -132,11 +132,12 @@ def run(job: CrawlJob) -> CrawlResult:
     except (LookupError, ValidationError, ValueError) as error:
         return _failed(job, str(error))
     process = AsyncCrawlerProcess(scrapy_settings(job))
+    logging.getLogger("scrapy").setLevel(logging.WARNING)  # it would tell the log every setting, the job's context too
     crawler = process.create_crawler(SourceSpider)
     started = process.crawl(crawler, job=job, connector=connector, ledger=ledger)
     process.start()
-    if started.done() and not started.cancelled() and (error := started.exception()):
-        ledger.fail(job.name, f"{type(error).__name__}: {error}")
+    if started.done() and not started.cancelled() and (broken := started.exception()):
+        ledger.fail(job.name, f"{type(broken).__name__}: {broken}")
     return _account(job, connector, ledger, crawler.stats.get_stats())
 
 
@@ -164,7 +165,9 @@ def _account(job: CrawlJob, connector: Any, ledger: Any, stats: dict[str, Any]) 
 
     if stats.get(ERROR_KEY):
         ledger.fail(job.name, str(stats[ERROR_KEY]))
-    status = "attention" if ledger.attention else "failed" if ledger.faults else "ok"
+    if stats.get("finish_reason", "finished") not in {"finished", "start_error", "attention"}:
+        ledger.fail(job.name, f"抓取中断（{stats['finish_reason']}）")
+    status: Status = "attention" if ledger.attention else "failed" if ledger.faults else "ok"
     moved = {
         "options": fingerprint(job.options),
         "pages": ledger.validators,

@@ -5,36 +5,25 @@ import json
 import logging
 import unicodedata
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import urlsplit
 
 import scrapy
-from scrapy import exceptions as lost
-from scrapy.exceptions import CloseSpider, DropItem, IgnoreRequest
-from scrapy.http import HtmlResponse, Request, Response, TextResponse
-from scrapy.logformatter import LogFormatter
-from scrapy.pipelines import ItemPipelineManager
+from scrapy.exceptions import CloseSpider
+from scrapy.http import Request, Response, TextResponse
 from twisted.python.failure import Failure
 from w3lib.url import canonicalize_url
 
 from crawler import walls
+from crawler.answers import UnreadableError, as_page, is_robots, why_lost
 from crawler.bases.base import Connector, Fetch, Output, SourceError, Visited
-from crawler.guard import RefusedAddressError
 from crawler.items import BadRow, FeedbackItem
 from crawler.job import CrawlJob
 from crawler.ledger import Ledger, stats_key
-from crawler.text import decode
 
 logger = logging.getLogger(__name__)
 
-_NOT_MODIFIED, _GONE = 304, frozenset({404, 410})
-_REASONS: dict[type[BaseException], str] = {
-    lost.CannotResolveHostError: "域名无法解析",
-    lost.DownloadConnectionRefusedError: "连接被拒绝",
-    lost.DownloadTimeoutError: "超时没有应答",
-    lost.ResponseDataLossError: "页面没有传完，连接中断",
-    lost.DownloadFailedError: "连接中断",
-}
+_OK, _NOT_MODIFIED, _GONE = range(200, 300), 304, frozenset({404, 410})
 
 
 def site(url: str) -> str:
@@ -65,6 +54,7 @@ class SourceSpider(scrapy.Spider):
         self._asked: set[str] = set()
         self._read: set[str] = set()
         self._sites: set[str] = set()
+        self._full = False
 
     async def start(self) -> AsyncIterator[Any]:
         """The connector's first pages, or its items."""
@@ -72,8 +62,6 @@ class SourceSpider(scrapy.Spider):
             for output in self.connector.start():
                 if (taken := self._take(output)) is not None:
                     yield taken
-        except SourceError as error:
-            self.ledger.fail(self.job.name, str(error))
         except Exception as error:
             logger.exception("connector %s", self.job.kind)
             self.ledger.fail(self.job.name, f"连接器出错 {error!r}")
@@ -82,48 +70,39 @@ class SourceSpider(scrapy.Spider):
         """Judge an answer, hand text to the connector, pass on what it finds."""
         if response.status == _NOT_MODIFIED:
             yield from self._not_modified(fetch)
-            return
-        text = decode(response.body, _charset(response))
-        if wall := walls.wall_by_status(response.status, text or ""):
-            self._stop(response.url, wall)
-        if not self._wanted(response, fetch):
-            return
-        self.ledger.visited()
-        if not text or not text.strip():
-            reason = "页面是空的" if text is not None else "不是文本：二进制内容，或编码无法识别"
-            self.ledger.fail(response.url, reason)
-            return
-        yield from self._read_page(_as_text(response, text), fetch)
+        elif response.status not in _OK:
+            self._refused(response, fetch)
+        elif self._wanted(response, fetch):
+            self.ledger.visited()
+            try:
+                page = as_page(response, self.job.max_bytes)
+            except UnreadableError as error:
+                self.ledger.fail(response.url, str(error))
+            else:
+                yield from self._read_page(page, fetch)
 
     def lost(self, failure: Failure) -> None:
         """Judge a request that got no answer."""
         request: Request = failure.request  # type: ignore[attr-defined]  # Scrapy sets it
-        error = failure.value
-        if isinstance(error, walls.WallError):
-            self._stop(request.meta.get("redirect_urls", [request.url])[0], str(error))
-        reason = self._reason(error)
-        if "robots.txt" in reason and request.cb_kwargs["fetch"].link:
-            self.ledger.note(request.url, reason)
-        else:
-            self.ledger.fail(request.url, reason)
+        if isinstance(failure.value, walls.WallError):
+            self._stop(request.meta.get("redirect_urls", [request.url])[0], str(failure.value))
+        reason = why_lost(failure.value, self.job.max_bytes)
+        told = self.ledger.note if is_robots(reason) and request.cb_kwargs["fetch"].link else self.ledger.fail
+        told(request.url, reason)
 
-    def _reason(self, error: BaseException) -> str:
-        said = str(error)
-        if isinstance(error, RefusedAddressError):
-            return said
-        if "maxsize" in said.lower() or "max size" in said:
-            return f"页面超过 {self.job.max_bytes} 字节，没有读"
-        if isinstance(error, IgnoreRequest) and "robots.txt" in said:
-            return "robots.txt 不允许抓取"
-        if isinstance(error, IgnoreRequest) and "redirect" in said:
-            return "重定向次数过多"
-        return next(
-            (text for kind, text in _REASONS.items() if isinstance(error, kind)),
-            f"无法读取（{said or repr(error)}）",
-        )
+    def _refused(self, response: Response, fetch: Fetch) -> None:
+        try:
+            text = as_page(response, self.job.max_bytes).text
+        except UnreadableError:
+            text = ""
+        if wall := walls.wall_by_status(response.status, text):
+            self._stop(response.url, wall)
+        told = self.ledger.note if fetch.link and response.status in _GONE else self.ledger.fail
+        told(response.url, f"HTTP {response.status}")
 
     def _read_page(self, page: TextResponse, fetch: Fetch) -> Iterator[Any]:
-        found, links = 0, []
+        found = 0
+        links: list[str] = []
         try:
             for output in self.connector.read(page, fetch):
                 found += not isinstance(output, BadRow)
@@ -131,27 +110,19 @@ class SourceSpider(scrapy.Spider):
                 if (taken := self._take(output)) is not None:
                     yield taken
         except SourceError as error:
-            self._unreadable(page, str(error))
+            if wall := walls.wall_on_page(page):
+                self._stop(page.url, wall)
+            self.ledger.fail(page.url, str(error))
         except Exception as error:
             logger.exception("connector %s", self.job.kind)
             self.ledger.fail(page.url, f"连接器出错 {error!r}")
         else:
             if not found and (wall := walls.wall_on_page(page)):
                 self._stop(page.url, wall)
-            if fetch.conditional:
-                self._remember(page, fetch, links)
-
-    def _unreadable(self, page: TextResponse, reason: str) -> None:
-        if wall := walls.wall_on_page(page):
-            self._stop(page.url, wall)
-        self.ledger.fail(page.url, reason)
+            self._remember(page, fetch, links)
 
     def _wanted(self, response: Response, fetch: Fetch) -> bool:
-        """Whether the answer is a page of this site that was not read yet."""
-        if response.status // 100 != 2:  # noqa: PLR2004 — the 2xx class
-            told = self.ledger.note if fetch.link and response.status in _GONE else self.ledger.fail
-            told(response.url, f"HTTP {response.status}")
-            return False
+        """Whether the answer is a page of this site that was not read yet; redirects may lead anywhere."""
         if not fetch.link:
             self._sites.add(site(response.url))
         elif site(response.url) not in self._sites:
@@ -168,12 +139,12 @@ class SourceSpider(scrapy.Spider):
         known = self._validators.get(fetch.url, {})
         self.ledger.validators[fetch.url] = known
         for url in known.get("links", ()):
-            if (taken := self._take(Fetch(url, link=True, conditional=True))) is not None:
-                yield taken
+            if (request := self._request(Fetch(url, link=True, conditional=True))) is not None:
+                yield request
 
     def _remember(self, page: TextResponse, fetch: Fetch, links: list[str]) -> None:
         etag, modified = page.headers.get("ETag"), page.headers.get("Last-Modified")
-        if etag or modified:
+        if fetch.conditional and (etag or modified):
             self.ledger.validators[fetch.url] = {
                 "etag": (etag or b"").decode("latin-1"),
                 "modified": (modified or b"").decode("latin-1"),
@@ -182,30 +153,35 @@ class SourceSpider(scrapy.Spider):
 
     def _take(self, output: Output) -> FeedbackItem | Request | None:
         """Count what a connector yields; what is to be stored or fetched is passed on."""
-        if isinstance(output, Fetch):
-            return self._request(output)
-        if isinstance(output, Visited):
-            self.ledger.visited(unchanged=output.unchanged)
-            return None
-        if isinstance(output, SourceError):
-            self.ledger.fail(self.job.name, str(output))
-            return None
-        self._count("seen")
-        if isinstance(output, FeedbackItem) and self._mentions_brand(output):
-            return output
-        self._count("skipped")
-        if isinstance(output, BadRow):
-            self.ledger.note(output.where, output.reason)
-        else:
-            self.ledger.note(output.url or output.external_id, "没有提到品牌词")
+        match output:
+            case Fetch():
+                return self._request(output)
+            case Visited():
+                self.ledger.visited(unchanged=output.unchanged)
+            case SourceError():
+                self.ledger.fail(self.job.name, str(output))
+            case BadRow():
+                self._skip(output.where, output.reason)
+            case FeedbackItem() if self._mentions_brand(output):
+                self.crawler.stats.inc_value(stats_key("seen"))
+                return output
+            case FeedbackItem():
+                self._skip(output.url or output.external_id, "没有提到品牌词")
         return None
+
+    def _skip(self, where: str, reason: str) -> None:
+        self.crawler.stats.inc_value(stats_key("seen"))
+        self.crawler.stats.inc_value(stats_key("skipped"))
+        self.ledger.note(where, reason)
 
     def _request(self, fetch: Fetch) -> Request | None:
         address = canonicalize_url(fetch.url)
         if address in self._asked or (fetch.link and site(fetch.url) not in self._sites):
             return None
         if len(self._asked) >= self.job.max_pages:
-            self.ledger.note(fetch.url, f"已到 max_pages = {self.job.max_pages}，不再继续")
+            if not self._full:
+                self.ledger.note(fetch.url, f"已到 max_pages = {self.job.max_pages}，其余页面没有抓")
+            self._full = True
             return None
         self._asked.add(address)
         if not fetch.link:
@@ -225,67 +201,9 @@ class SourceSpider(scrapy.Spider):
         text = _folded(f"{item.title}\n{item.text}\n{item.followup}") if self._brand else ""
         return not self._brand or any(word in text for word in self._brand)
 
-    def _count(self, name: str) -> None:
-        self.crawler.stats.inc_value(stats_key(name))
-
     def _stop(self, where: str, reason: str) -> None:
         self.ledger.stop(where, reason)
         raise CloseSpider("attention")
-
-
-class Pipelines(ItemPipelineManager):
-    """Scrapy's pipelines; what they raise fails the run instead of vanishing in the log."""
-
-    async def process_item_async(self, item: Any) -> Any:
-        """Hand an item through the pipelines."""
-        try:
-            return await super().process_item_async(item)
-        except DropItem:
-            raise
-        except Exception as error:
-            self._failed(error)
-            raise
-
-    async def close_spider_async(self) -> None:
-        """Let the pipelines write what they hold back."""
-        try:
-            await super().close_spider_async()
-        except Exception as error:
-            self._failed(error)
-            raise
-
-    def _failed(self, error: Exception) -> None:
-        spider = self.crawler.spider if self.crawler else None
-        if isinstance(spider, SourceSpider):
-            spider.ledger.fail(spider.job.name, f"入库出错 {type(error).__name__}: {error}")
-
-
-class DiscreetFormatter(LogFormatter):
-    """Keeps buyers' words out of the log: they are not masked yet."""
-
-    def item_error(self, item: Any, exception: BaseException, response: Any, spider: Any) -> Any:
-        """The fault without the item."""
-        told = super().item_error("-", exception, response, spider)
-        return {**told, "args": {**told["args"], "item": "-"}} if isinstance(told["args"], dict) else told
-
-    dropped: ClassVar[Any] = None
-
-
-def _charset(response: Response) -> str:
-    return response.encoding if isinstance(response, TextResponse) else ""
-
-
-def _as_text(response: Response, text: str) -> TextResponse:
-    """The answer as a page whose text is right, whatever its header said."""
-    kind = HtmlResponse if "<" in text[:2000] else TextResponse
-    return kind(
-        response.url,
-        response.status,
-        response.headers,
-        text.encode("utf-8", "replace"),
-        encoding="utf-8",
-        request=response.request,
-    )
 
 
 def _folded(text: str) -> str:

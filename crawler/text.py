@@ -5,17 +5,18 @@ import re
 from html import unescape
 
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)((?:\s[^<>]*)?)/?>|<!--|<![a-zA-Z][^<>]*>")
-_BLOCKS = frozenset(
-    "address article blockquote br dd div dl dt fieldset figure footer form h1 h2 h3 h4 h5 h6 header hr li main nav"
-    " ol p pre section table tbody td tfoot th thead tr ul".split()
+_BLOCK_NAMES = (
+    "address article blockquote br dd div dl dt fieldset figure footer form h1 h2 h3 h4 h5 h6 header hr li main nav ol"
+    " p pre section table tbody td tfoot th thead tr ul"
 )
-_INLINE = frozenset(
+_INLINE_NAMES = (
     "a abbr b bdi bdo big body button center cite code data del details dfn em figcaption font head html i img input"
     " ins kbd label link mark meta picture q rp rt ruby s samp small source span strike strong sub summary sup time tt"
-    " u var video wbr".split()
+    " u var video wbr"
 )
-_DROPPED = frozenset("iframe noscript script style svg template".split())
-_TAGS = _BLOCKS | _INLINE | _DROPPED
+_BLOCKS = frozenset(_BLOCK_NAMES.split())
+_DROPPED = frozenset({"iframe", "noscript", "script", "style", "svg", "template"})
+_TAGS = _BLOCKS | _DROPPED | frozenset(_INLINE_NAMES.split())
 _REVEALED = re.compile(r"</?(?:(br|p|div)|span|b|strong|em|i)(?:\s[^<>]*)?/?>", re.IGNORECASE)
 _ENTITY = re.compile(r"&(?:[a-zA-Z]{2,8}|#\d{1,7}|#[xX][0-9a-fA-F]{1,6});")
 _EMOTICON = re.compile(r"""\balt\s*=\s*["']?(\[[^\]\["'<>]{1,20}\])""")

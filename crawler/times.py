@@ -1,4 +1,4 @@
-"""When something was written: every way shops, forums and feeds say it. What is not understood is None, never a guess."""
+"""When something was written, in the ways shops, forums and feeds say it. What is not understood is None."""
 
 import re
 import unicodedata
@@ -11,7 +11,7 @@ _YEARS = range(1990, 2100)  # an epoch outside these is no date of a review
 _LONGEST = 2000  # characters of a field in which a time is looked for
 _NOON = 12
 _US_ZONES = {"EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7}
-_MONTHS = {name: n for n, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
+_MONTHS = {name: n for n, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}  # noqa: SIM905 — words
 _NUMERALS = {
     "半": 0.5,
     "一": 1,

@@ -67,6 +67,19 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """What the rules found in one row.
+
+    Attributes:
+        hits: Rules whose conditions hold.
+        denied: Points where a complaint's term is negated: 没有异味.
+    """
+
+    hits: list[Hit]
+    denied: list[int]
+
+
+@dataclass(frozen=True, slots=True)
 class Code:
     """One category or flag: its file."""
 
@@ -138,35 +151,42 @@ class Rulebook:
         self._rules = list(by_term.values())
         self._automaton = ahocorasick_rs.AhoCorasick(list(by_term))
 
-    def find(self, batch: Batch, text: str) -> list[list[Hit]]:
-        """Hits by row.
+    def find(self, batch: Batch, text: str) -> list[Found]:
+        """What hit and what was denied, by row.
 
         Args:
             batch: The folded texts.
             text: `batch.string()`.
         """
         bounds: Sequence[int] = batch.bounds.tolist()
-        found: list[list[Hit]] = [[] for _ in bounds[1:]]
+        found = [Found([], []) for _ in bounds[1:]]
         for term, start, end in self._automaton.find_matches_as_indexes(text, overlapping=True):
             row = bisect_right(bounds, start) - 1
             low = bounds[row]
-            scopes = _Scopes(text, low, bounds[row + 1], start, end)
-            found[row].extend(
-                Hit(rule, start - low, end - low) for rule in self._rules[term] if scopes.allow(rule)
-            )
+            scope = _Scope(text, low, bounds[row + 1], start, end)
+            for rule in self._rules[term]:
+                if not rule.literal and scope.undone():
+                    if scope.negated:
+                        found[row].denied.append(start - low)
+                elif scope.allows(rule):
+                    found[row].hits.append(Hit(rule, start - low, end - low))
         return found
 
 
-class _Scopes:
+class _Scope:
     """What stands around one hit; the clause is looked for only if a rule asks."""
 
     def __init__(self, text: str, low: int, high: int, start: int, end: int) -> None:
         self._text, self._low, self._high, self._start, self._end = text, low, high, start, end
         self._before = text[max(low, start - 12) : start]
+        self.negated = _NEGATED.search(self._before) is not None
 
-    def allow(self, rule: Rule) -> bool:
-        if not rule.literal and (_NEGATED.search(self._before) or _HEDGED.search(self._before)):
-            return False
+    def undone(self) -> bool:
+        """Whether the words before say the opposite, or only wish or fear it."""
+        return self.negated or _HEDGED.search(self._before) is not None
+
+    def allows(self, rule: Rule) -> bool:
+        """Whether the rule's other conditions hold."""
         if rule.needs is None and rule.without is None:
             return True
         scope = self._text[self._low : self._high] if rule.wide else self._clause()
@@ -180,8 +200,4 @@ class _Scopes:
         after = self._text[self._end : high]
         cuts = [match.end() for match in _BREAKS.finditer(before)]
         stop = _BREAKS.search(after)
-        return (
-            before[cuts[-1] if cuts else 0 :]
-            + self._text[self._start : self._end]
-            + after[: stop.start() if stop else None]
-        )
+        return before[cuts[-1] if cuts else 0 :] + self._text[self._start : self._end] + after[: stop.start() if stop else None]

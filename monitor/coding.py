@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from monitor.categories import Hit
 from monitor.ngrams import Batch
-from monitor.sentiment import Floats, segment_scores
+from monitor.sentiment import Floats, gather, segment_scores
 from monitor.tables import Tables
 
 CATEGORIES = (
@@ -56,7 +56,7 @@ def features(
 ) -> tuple[Floats, Reading]:
     """Second-stage features, shape (rows, len(columns) * 2 + len(RULED) + EXTRAS), and the clauses they came from."""
     linear = tables.codes
-    gathered = linear.table[batch.hashes(linear.bits)].sum(axis=0, dtype=np.int32)
+    gathered = gather(linear, batch)
     whole = segment_scores(linear, gathered, batch.bounds[:-1], np.diff(batch.bounds))
     starts = clause_starts(batch)
     clauses = segment_scores(linear, gathered, starts, np.diff(np.append(starts, len(batch.points))))

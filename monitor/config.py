@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from monitor.errors import WrongCall
 from monitor.settings import Section, Settings
 
 DEFAULT_NAME = "pingshao.toml"
@@ -33,7 +34,7 @@ _EXPECTED = {
 }
 
 
-class ConfigError(Exception):
+class ConfigError(WrongCall):
     """The config is wrong; the message is one line naming file, key and what was expected."""
 
 
@@ -91,7 +92,7 @@ def signing_secret(settings: Settings) -> bytes:
 
 
 def _describe(error: ValidationError, model: type[BaseModel]) -> str:
-    first = error.errors()[0]
+    first = _first(error)
     place = _place(first["loc"])
     if first["type"] == "extra_forbidden":
         known = _keys_at(model, first["loc"][:-1])
@@ -103,6 +104,12 @@ def _describe(error: ValidationError, model: type[BaseModel]) -> str:
     expected = _EXPECTED.get(first["type"], first["msg"])
     found = "" if first["type"] == "missing" else f"，实为 {first['input']!r}"
     return f"{place}: {expected}{found}"
+
+
+def _first(error: ValidationError) -> Any:
+    """The mistake to name: a misspelt key before the missing one it was meant to be."""
+    errors = error.errors()
+    return next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -139,9 +146,7 @@ def _absolute(settings: Settings, folder: Path) -> Settings:
     prefix = "sqlite:///"
     if url.startswith(prefix) and not url.startswith(prefix + "/") and url != prefix:
         url = prefix + str(folder / url.removeprefix(prefix))
-    service = _with(
-        service, base_dir=folder, var_dir=from_folder(service.var_dir), database_url=url
-    )
+    service = _with(service, base_dir=folder, var_dir=from_folder(service.var_dir), database_url=url)
     scoring = settings.scoring
     if scoring.weights:
         scoring = _with(scoring, weights=from_folder(scoring.weights))
@@ -182,7 +187,7 @@ def _check_connector(n: int, kind: str, options: dict[str, Any]) -> Iterator[str
     try:
         model(**options)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = _first(error)
         if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
             known = [*model.model_fields, *_source_keys()]
             yield f"sources[{n}].{first['loc'][0]}: {kind} 没有这个键{nearest(str(first['loc'][0]), known)}"

@@ -35,7 +35,12 @@ async def crawl_source(core: Core, source: Source, opener: str) -> dict[str, Any
         brand=source.brand,
         watermark=started.watermark,
         pipelines=["monitor.pipeline.StorePipeline"],
-        context={"open": opener, "settings": core.settings.model_dump(mode="json"), "now": now, "origin": asdict(started.origin)},
+        context={
+            "open": opener,
+            "settings": core.settings.model_dump(mode="json"),
+            "now": now,
+            "origin": asdict(started.origin),
+        },
         max_pages=source.max_pages,
         base_dir=str(core.settings.service.base_dir),
     )

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 ODD_DIGIT = "⓪①-⑨⑴-⑼⒈-⒐❶-❾➀-➈➊-➒⓵-⓽⓿²³¹⁰⁴-⁹₀-₉〇零一二三四五六七八九壹贰叁肆伍陆柒捌玖貳參陸幺两洞拐勾"
-DIGIT = f"[\\d{ODD_DIGIT}]"
+_LETTER_O = r"(?<=[\doO])[oO](?=[\doO])"  # 138OOOO1111
+DIGIT = f"(?:[\\d{ODD_DIGIT}]|{_LETTER_O})"
 # Blanks, invisible characters, strokes, dots, brackets, quotes, the keycap frame, arrows, symbols, emoji;
 # no colon: it stands in times.
 SEPARATOR = (
@@ -20,11 +21,12 @@ SEPARATOR = (
     "\u2190-\u21ff\u2300-\u23ff\u2500-\u2775\u2794-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff]|杠|空格"
 )
 BETWEEN = f"(?:(?!\\*{{4}})(?:{SEPARATOR})){{0,4}}"  # four stars are a mask: nothing is read across them
-MASKED = r"(?:\d{3,4}-?)?\*{4,}\d{4}(?!\d)"
+MASKED = r"(?<!\d)(?:\d{3,4}-?)?\*{4,}\d{4}(?!\d)"
 
-_SPOKEN = {"幺": 1, "两": 2, "洞": 0, "拐": 7, "勾": 9}  # the rest unicodedata.numeric knows
+_SPOKEN = {"幺": 1, "两": 2, "洞": 0, "拐": 7, "勾": 9, "o": 0, "O": 0}  # the rest unicodedata.numeric knows
+_LONGEST = 19  # a bank card
 _ORDINARY = {"", " ", *".,，、-—/()（）[]~～+"}  # what may stand between two numbers, too
-_group = re.compile(f"(\\d+|[{ODD_DIGIT}]|[XxＸｘ])")
+_group = re.compile(f"\\d+|[{ODD_DIGIT}]|[oO]|[XxＸｘ]")
 
 _mobile = re.compile(r"((?:0086|86|0)?)(1[3-9]\d)\d{4}(\d{4})")
 _landline = re.compile(r"(0(?:10|2\d|[3-9]\d\d))[2-8]\d{2,3}(\d{4})")
@@ -33,6 +35,7 @@ _birth = r"(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
 _id18 = re.compile(rf"[1-8]\d{{5}}(?:19|20)\d\d{_birth}\d{{3}}[\dX]")
 _id15 = re.compile(rf"[1-8][1-7]\d{{4}}\d\d{_birth}\d{{3}}")
 _card = re.compile(r"6[02]\d{11,17}|9558\d{12,15}|4\d{12,15}|5[1-5]\d{14}|3[4-7]\d{12,14}")
+_shape = re.compile("|".join(each.pattern for each in (_mobile, _landline, _service, _id18, _id15, _card)))
 
 
 class Found(NamedTuple):
@@ -104,9 +107,9 @@ def _longest(groups: list[_Group], first: int) -> tuple[int, Found | None]:
     digits = ""
     for last in range(first, len(groups)):
         digits += groups[last].digits
-        if len(digits) > 19:  # noqa: PLR2004 — no number is longer
+        if len(digits) > _LONGEST:
             break
-        hit = _known(digits, groups[first : last + 1])
+        hit = _known(digits, groups[first : last + 1]) if _shape.fullmatch(digits) else None
         if hit is not None:
             kind, masked = hit
             best = (last, Found(groups[first].start, groups[last].end, kind, masked))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,14 +57,15 @@ def examine(checks: Iterable[tuple[str, Check]]) -> Iterator[Finding]:
 
 def checks(core: Core) -> Iterator[tuple[str, Check]]:
     """Looks at the database, the clock, the zone, the disk and every source."""
-    yield "数据库", lambda: _database(core)
-    yield "时钟", lambda: _clock(core)
-    yield "时区", lambda: _zone(core)
-    yield "磁盘", lambda: _disk(core.settings.service.var_dir)
+    yield "数据库", partial(_database, core)
+    yield "时钟", partial(_clock, core)
+    yield "时区", partial(_zone, core)
+    yield "磁盘", partial(_disk, core.settings.service.var_dir)
     for source in core.settings.sources:
-        yield f"来源 {source.name}", lambda source=source: _source(core, source)
+        yield f"来源 {source.name}", partial(_source, core, source)
     if not core.settings.sources:
-        yield "来源", lambda: Finding("来源", "一个也没有", "在配置里加一段 [[sources]]，或用 pingshao import 导入")
+        todo = "在配置里加一段 [[sources]]，或用 pingshao import 导入"
+        yield "来源", partial(Finding, "来源", "一个也没有", todo)
 
 
 def _database(core: Core) -> Finding:
@@ -79,7 +81,9 @@ def _clock(core: Core) -> Finding:
     there = datetime.fromisoformat(told).replace(tzinfo=UTC) if isinstance(told, str) else told
     skew = abs(core.clock.now() - there)
     todo = "两台机器的时钟不一致，请打开 NTP 对时" if skew > _SKEW else ""
-    return Finding("时钟", f"{core.clock.now():%Y-%m-%d %H:%M:%S} UTC，与数据库相差 {skew.total_seconds():.0f} 秒", todo)
+    return Finding(
+        "时钟", f"{core.clock.now():%Y-%m-%d %H:%M:%S} UTC，与数据库相差 {skew.total_seconds():.0f} 秒", todo
+    )
 
 
 def _zone(core: Core) -> Finding:

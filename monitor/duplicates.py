@@ -15,6 +15,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.text import clean
+
 MIN_LETTERS = 6
 """A text with fewer letters has no key: 好评 from two people is no copy."""
 MIN_TEXTS = 5
@@ -29,11 +31,9 @@ _repeated = re.compile(r"(.)\1+")
 
 
 def _letters(text: str) -> str:
-    """What is compared: letters in NFKC and lower case, a repeated one once.
-
-    Marks go before NFKC, which takes quadratic time on long runs of them.
-    """
-    folded = unicodedata.normalize("NFKC", _not_letter.sub("", text)).casefold()
+    """What is compared: letters in NFKC and lower case, a repeated one once."""
+    # Marks go before NFKC, which takes quadratic time on long runs of them.
+    folded = unicodedata.normalize("NFKC", _not_letter.sub("", clean(text))).casefold()
     return _repeated.sub(r"\1", _not_letter.sub("", folded))
 
 

@@ -62,7 +62,7 @@ def parse_monthly(value: Any) -> str:
 
 
 def _write(value: timedelta) -> str:
-    return f"{value.total_seconds():g}s"
+    return f"{value.total_seconds()}s"
 
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(_write)]

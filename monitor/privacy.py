@@ -71,13 +71,13 @@ def _name(value: str) -> str:
     return value[0] + "*" * (len(value) - 1)
 
 
-_IS = r"[\s:：\#=]{0,3}(?:[是为][\s:：]?)?"
+_IS = r"[\s:：\#=]{0,3}(?:就?[是为][\s:：]?)?"
 _AT = r"""\s?(?:[@＠]|[(（\[【]\s?at\s?[)）\]】]|艾特|圈[aA])\s?
-    |\s(?:at|AT)\s(?=(?:qq|1\d\d|gmail|hotmail|outlook|sina|foxmail)(?![A-Za-z0-9]))"""
+    |(?:\s(?:at|AT)\s|\s?\#\s?)(?=(?:qq|1\d\d|gmail|hotmail|outlook|sina|foxmail)(?![A-Za-z0-9]))"""
 _LOCAL = "[A-Za-z0-9._%+-]"
 _HOST = r"""(?:[A-Za-z0-9-]{1,63}\s?(?:[.。．点]|dot)\s?){1,4}
     (?i:com|cn|net|org|edu|gov|top|vip|me|io|hk|tw)(?![A-Za-z])"""
-_NO_EMAIL = rf"(?!{_LOCAL}{{0,64}}(?:{_AT}))"
+_NO_EMAIL = rf"(?!{_LOCAL}{{0,64}}(?:{_AT}){_HOST})"
 _NUMERALS = rf"{DIGIT}(?:{BETWEEN}{DIGIT})"
 _ID = "[A-Za-z][A-Za-z0-9_-]{5,19}"
 _COURIER = "(?:顺丰|圆通|中通|申通|韵达|极兔|邮政|德邦|百世|京东)(?:快递|速运|物流)?"
@@ -95,14 +95,14 @@ _RULES = (
     _Rule(
         "wechat",
         r"(?:[微威薇徽维][信芯❤]|(?<![A-Za-z])(?:[vV][xX信]|[wW][xX](?:id)?|(?i:wechat|weixin))"
-        rf"|加\s?[vV](?![A-Za-z])|(?<![A-Za-z])[vV](?=[:：]))\s?(?:同?号码?|[账帐]号|(?i:id))?{_IS}",
-        rf"(?:(?:(?<=[:：=号])|(?<=号[是为])){_ID}|(?<=[\s是为信芯❤]){_ID}(?<=[\d_-])|{_NUMERALS}{{5,18}})(?![A-Za-z0-9_])",
+        rf"|加\s?[vV](?![A-Za-z])|(?<![A-Za-z])[vV](?=[:：])|[加我]\s?[微薇]|绿泡泡?)\s?(?:同?号码?|[账帐]号|(?i:id))?{_IS}",
+        rf"(?:(?:(?<=[:：=号])|(?<=号[是为])){_ID}|(?<=[\s是为信芯❤微薇泡]){_ID}(?<=[\d_-])|{_NUMERALS}{{5,18}})(?![A-Za-z0-9_])",
         _hidden,
     ),
     _Rule("wechat", "", r"(?<![A-Za-z])wxid_\w{6,30}", _hidden),
     _Rule(
         "qq",
-        rf"(?:(?<![A-Za-z])[qQ]{{1,2}}|扣扣|企鹅|球球|秋秋|叩叩)\s?群?号?码?{_IS}加?",
+        rf"(?:(?<![A-Za-z])[qQ]{{1,2}}|扣扣|加扣|企鹅|球球|秋秋|叩叩)\s?群?号?码?{_IS}加?",
         rf"{_NUMERALS}{{4,10}}(?!\s?[元块%天])",
         _hidden,
     ),
@@ -134,7 +134,7 @@ _RULES = (
     ),
     _Rule(
         "bank_card",
-        r"(?:卡号|(?:银行|信用|储蓄|借记)卡|[账帐]号|账户)[^\d，。]{0,6}",
+        r"(?:卡号|银行卡?|(?:信用|储蓄|借记)卡|[账帐]号|账户)[^\d，。]{0,6}",
         r"\d(?:[\s-]?\d){12,18}(?!\d)",
         lambda value: keep_ends(plain(value), 4),
     ),
@@ -161,8 +161,8 @@ _rules = re.compile(
 )
 # No rule fits a text without one of these; most reviews are done here.
 _hint = re.compile(
-    rf"[@＠❤]|艾特|圈[aA]|[(（\[【\s](?:at|AT)|[微威薇徽维][信芯]|[vVxX][xX信:：]|[wW][xX]|(?i:wechat|weixin)|加\s?[vV]"
-    rf"|[qQ]|扣扣|企鹅|球球|秋秋|叩叩|旺旺|tb\d|收货人|收件人|寄件人|联系人|签收人|姓名|真名|名字|我叫|[地住]址"
+    rf"[@＠❤]|艾特|圈[aA]|[(（\[【\s](?:at|AT)|[微威薇徽维][信芯]|[加我]\s?[微薇]|绿泡|#\s?(?:qq|1\d\d)|[vVxX][xX信:：]|[wW][xX]|(?i:wechat|weixin)|加\s?[vV]"
+    rf"|[qQ]|扣扣|加扣|企鹅|球球|秋秋|叩叩|旺旺|tb\d|收货人|收件人|寄件人|联系人|签收人|姓名|真名|名字|我叫|[地住]址"
     rf"|(?:{DIGIT}|[A-Za-z十百])\s?(?:[号弄栋幢座室]|单元)|{_NUMERALS}{{6}}",
 )
 

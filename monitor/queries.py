@@ -1,5 +1,6 @@
 """What cards, pages and reports read: frozen views of a case or a crisis, and the lists of the status page."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -126,6 +127,16 @@ def case_views(session: Session, case_ids: list[int]) -> list[CaseView]:
     """The views of several cases in the order asked for, one feedback and no events each; unknown ids are left out."""
     found = (case_view(session, case_id, limit=1, events=0) for case_id in case_ids)
     return [view for view in found if view is not None]
+
+
+def case_counts(session: Session, case_ids: list[int]) -> dict[str, int]:
+    """How many of these cases there are by their most important category."""
+    counts: Counter[str] = Counter()
+    for start in range(0, len(case_ids), 500):
+        chunk = case_ids[start : start + 500]
+        categories = session.exec(select(Case.categories).where(col(Case.id).in_(chunk)))
+        counts.update(next(iter(codes), "other") for codes in categories)
+    return dict(counts)
 
 
 def open_crises(session: Session) -> list[CrisisLine]:

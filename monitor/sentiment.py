@@ -36,8 +36,16 @@ def sigmoid(z: Floats) -> Floats:
 
 def row_scores(linear: Linear, batch: Batch) -> Floats:
     """Scores of whole rows, shape (rows, columns): weights of a row's n-grams over the root of their number."""
-    gathered = linear.table[batch.hashes(linear.bits)].sum(axis=0, dtype=np.int32)
-    return segment_scores(linear, gathered, batch.bounds[:-1], np.diff(batch.bounds))
+    return segment_scores(linear, gather(linear, batch), batch.bounds[:-1], np.diff(batch.bounds))
+
+
+def gather(linear: Linear, batch: Batch) -> NDArray[np.int32]:
+    """Integer weight of the n-grams that begin at each point, shape (points, columns)."""
+    first, *others = batch.hashes(linear.bits)
+    total = linear.table[first].astype(np.int32)
+    for indices in others:
+        total += linear.table[indices]
+    return total
 
 
 def segment_scores(

@@ -1,4 +1,4 @@
-"""Which summaries and reports are due: told from the clock and the outbox, so that a restart neither skips nor repeats one."""
+"""Which summaries and reports are due: told from clock and audit, so that a restart neither skips nor repeats one."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Literal
 
 from sqlmodel import Session, col, select
 
-from monitor.models import Outbox, Run
+from monitor.models import Event, Run
 from monitor.settings import Settings
 
 Kind = Literal["daily", "evening", "weekly", "monthly"]
@@ -36,7 +36,7 @@ class Summary:
 
     @property
     def key(self) -> str:
-        """Its dedupe key in the outbox."""
+        """Its dedupe key in the outbox, and its name in the audit."""
         return f"{self.kind}:{self.day:%Y-%m-%d}"
 
 
@@ -47,8 +47,25 @@ def due(session: Session, settings: Settings, now: datetime) -> Iterator[Summary
         summary = latest(kind, settings, now)
         if first_run is None or summary.at < first_run or now - summary.at > _CATCH_UP[kind]:
             continue
-        if session.exec(select(Outbox.id).where(Outbox.dedupe_key == summary.key).limit(1)).first() is None:
+        if not _done(session, summary):
             yield summary
+
+
+def _done(session: Session, summary: Summary) -> bool:
+    told = select(Event.id).where(Event.subject == "report", Event.subject_id == 0, Event.what == summary.key)
+    return session.exec(told.limit(1)).first() is not None
+
+
+def record(session: Session, summary: Summary, now: datetime) -> bool:
+    """Note that a summary was queued.
+
+    Returns:
+        False where another process was faster.
+    """
+    if _done(session, summary):
+        return False
+    session.add(Event(at=now, actor="评哨", door="system", subject="report", subject_id=0, what=summary.key))
+    return True
 
 
 def latest(kind: Kind, settings: Settings, now: datetime) -> Summary:

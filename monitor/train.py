@@ -179,7 +179,7 @@ def second_stage(tables: Tables, texts: Sequence[str]) -> Floats:
 
 def _hits(texts: Sequence[str]) -> list[list[Hit]]:
     batch = fold(texts)
-    return Rulebook(codes()).find(batch, batch.string())
+    return [row.hits for row in Rulebook(codes()).find(batch, batch.string())]
 
 
 def figures(tables: Tables, held: Sequence[Row]) -> dict[str, Any]:
@@ -191,4 +191,3 @@ def figures(tables: Tables, held: Sequence[Row]) -> dict[str, Any]:
     return {"rows": len(held), "accuracy": round(float(right.mean()), 4)}
 
 
-__all__ = ["WeightsError", "read_rows", "sigmoid", "train"]

@@ -38,17 +38,19 @@ class Chart:
     """A picture.
 
     Attributes:
+        file: Its file name.
         png: The file.
         height: CSS pixels at `WIDTH`.
         alt: What it shows, for those who cannot see it.
     """
 
+    file: str
     png: bytes
     height: int
     alt: str
 
 
-def trend(figures: "Review") -> Chart:
+def trend(figures: "Review", file: str) -> Chart:
     """Share of negatives and of satisfied buyers by day, with the span before and the four-week norm."""
     _, _, rate = NOUN[figures.subject]
     stars = any(figures.days[day].starred for day in figures.windows.now.days)
@@ -60,10 +62,10 @@ def trend(figures: "Review") -> Chart:
         _days(panels[-1], figures.windows.now.days)
         panels[0].legend(loc="lower right", bbox_to_anchor=(1.01, 0.99), ncols=3, frameon=False, fontsize=10.5, borderaxespad=0)
         figure.align_ylabels(panels)
-        return _chart(figure, f"每日{rate}{'与满意率' if stars else ''}折线图，并列前一期和前四周同星期的平均")
+        return _chart(figure, file, f"每日{rate}{'与满意率' if stars else ''}折线图，并列前一期和前四周同星期的平均")
 
 
-def categories(rows: Sequence[Category], when: str) -> Chart:
+def categories(rows: Sequence[Category], when: str, file: str) -> Chart:
     """The most frequent categories beside what the norm's share would give."""
     rows = rows[:_BARS]
     with _canvas(0.55 + 0.46 * len(rows)) as figure:
@@ -79,10 +81,11 @@ def categories(rows: Sequence[Category], when: str) -> Chart:
         axes.set_yticklabels([drawable(category(row.code)) for row in rows], fontsize=12)
         axes.spines["bottom"].set_visible(False)
         axes.legend(loc="lower right", bbox_to_anchor=(1.01, 1.0), ncols=2, frameon=False, fontsize=10.5, borderaxespad=0)
-        return _chart(figure, "各类问题的条数，并列按前四周比例应有的条数：" + "、".join(f"{category(row.code)} {row.now}" for row in rows))
+        counted = "、".join(f"{category(row.code)} {row.now}" for row in rows)
+        return _chart(figure, file, f"各类问题的条数，并列按前四周比例应有的条数：{counted}")
 
 
-def cloud(words: Words) -> Chart | None:
+def cloud(words: Words, file: str) -> Chart | None:
     """The most frequent words, those unusually frequent in colour; None without words."""
     from wordcloud import WordCloud
 
@@ -108,7 +111,7 @@ def cloud(words: Words) -> Chart | None:
         color_func=colour,
     ).generate_from_frequencies(sizes)
     top = "、".join(f"{word} {count}" for word, count in list(words.cloud.items())[:8])
-    return Chart(_png(picture.to_image()), 230, f"词云，最多的词：{top}")
+    return Chart(file, _png(picture.to_image()), 230, f"词云，最多的词：{top}")
 
 
 def drawable(text: str) -> str:
@@ -181,20 +184,21 @@ def _panel(axes: "Axes", figures: "Review", title: str, part: str, whole: str, c
         axes.plot(*zip(*points, strict=True) if points else ([], []), "o", ms=5, mfc=face, mec=colour, mew=1.5)
     axes.set_title(title, loc="left", fontsize=12.5, color=_INK)
     axes.grid(axis="y", color=_RULE, lw=0.8)
-    axes.margins(x=0.04, y=0.2)
-    axes.yaxis.set_major_formatter(lambda value, _place: percent(value))
+    axes.margins(x=0.05, y=0.3)
+    axes.yaxis.set_major_formatter(lambda value, _place: f"{100 * value:g}%")
     axes.locator_params(axis="y", nbins=4)
-    _frame(axes, now)
+    _frame(axes, now, worst=max if part == "negative" else min)
 
 
-def _frame(axes: "Axes", now: Sequence[Share]) -> None:
-    """Keep the scale within what a share can be, and name the highest point."""
+def _frame(axes: "Axes", now: Sequence[Share], worst: Any) -> None:
+    """Keep the scale within what a share can be, and name the worst day."""
     low, high = axes.get_ylim()
-    axes.set_ylim(max(0.0, low), min(max(high, 0.01), 1.08))
-    seen = [(share.rate, x) for x, share in enumerate(now) if share.whole]
+    axes.set_ylim(max(0.0, low), min(max(high, 0.01), 1.1))
+    seen = [(share.rate, -x) for x, share in enumerate(now) if share.whole]
     if seen:
-        rate, x = max(seen, key=lambda pair: (pair[0], -pair[1]))
-        axes.annotate(percent(rate), (x, rate), (0, 7), textcoords="offset points", ha="center", fontsize=11, color=_INK)
+        rate, x = worst(seen)
+        place = {"xytext": (0, 7), "va": "bottom"} if worst is max else {"xytext": (0, -8), "va": "top"}
+        axes.annotate(percent(rate), (-x, rate), textcoords="offset points", ha="center", color=_INK, **place)
 
 
 def _share(days: Sequence[Counts], part: str, whole: str) -> Share:
@@ -214,13 +218,13 @@ def _days(axes: "Axes", days: Sequence[date]) -> None:
     axes.set_xticks(shown, [f"{days[n].month}/{days[n].day}" for n in shown])
 
 
-def _chart(figure: "Figure", alt: str) -> Chart:
+def _chart(figure: "Figure", file: str, alt: str) -> Chart:
     from PIL import Image
 
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png")
     height = round(figure.get_figheight() * 100)
-    return Chart(_png(Image.open(drawn)), height, alt)
+    return Chart(file, _png(Image.open(drawn)), height, alt)
 
 
 def _png(image: "Image") -> bytes:

@@ -140,8 +140,8 @@ class Kept:
 def kept(session: Session, period: Period, now: datetime) -> tuple[list[Kept], list[Kept]]:
     """Deadlines due in a span (and before ``now``) by stage, crises first, and by person, most missed first."""
     subject = case((T.crisis_id.is_(None), "case."), else_="crisis.")
-    stages = _kept((subject + T.stage).label("name"), period, now)
-    people = _kept(func.coalesce(person.c.name, "").label("name"), period, now)
+    stages = _kept((subject + T.stage).label("group_name"), period, now)
+    people = _kept(func.coalesce(person.c.name, "").label("group_name"), period, now)
     order = ("crisis.respond", "crisis.notice", "crisis.follow_up", "case.respond", "case.solve")
     by_stage = [Kept(*row) for row in session.execute(stages)]
     by_person = [Kept(*row) for row in session.execute(people)]
@@ -156,7 +156,7 @@ def _kept(name: Any, period: Period, now: datetime) -> Select[Any]:
         select(name, tally(met & (T.met_at <= T.due_at)), tally(met & (T.met_at > T.due_at)), tally(T.met_at.is_(None)))
         .select_from(_owned)
         .where(_deadline, T.state != "cancelled", within(T.due_at, period.start, min(period.end, now)))
-        .group_by("name")
+        .group_by("group_name")
     )
 
 

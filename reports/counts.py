@@ -14,6 +14,7 @@ from reports.period import Period, Windows
 from reports.shares import Z_MANY, Share, Verdict, compare
 from reports.store import F, S, each, judged, negative, step, tally, within
 
+_HANDFUL = 5
 _HAPPY = 4  # stars from which a buyer counts as satisfied
 
 
@@ -108,7 +109,9 @@ class Category:
 
     @property
     def verdict(self) -> Verdict:
-        """How its share of all feedbacks stands against the norm."""
+        """How its share of all feedbacks stands against the norm; a handful in four weeks and now says nothing."""
+        if max(self.now, self.expected) < _HANDFUL:
+            return "few"
         return compare(Share(self.norm, self.n[2]), Share(self.now, self.n[0]), Z_MANY)
 
     @property

@@ -1,7 +1,7 @@
 """The crises a report tells of: stage, size, next deadline, what happened when."""
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, or_, select
@@ -9,7 +9,6 @@ from sqlmodel import Session, col
 
 from monitor.models import Crisis, CrisisFeedback, Event, Feedback, Person, Timer
 from monitor.states import CRISIS_OPEN
-from reports.period import Period
 
 _QUIET = ("feedback.added", "timer.fired", "note")  # many, and nothing a reader must act on
 _MOST = 12
@@ -78,7 +77,7 @@ class Crises:
 
     Attributes:
         opened: How many were opened in the span.
-        open: How many run at its end or later, whenever they were opened.
+        open: How many of these and of the earlier ones still run.
         lines: The running ones first, then the newest; at most a dozen.
     """
 
@@ -87,12 +86,12 @@ class Crises:
     lines: list[CrisisLine]
 
 
-def crises(session: Session, period: Period) -> Crises:
-    """Crises opened or resolved in a span, and all that still run; merged ones and false alarms do not count."""
-    real = (col(Crisis.state).not_in(("merged", "false_alarm")), Crisis.opened_at < period.end)
+def crises(session: Session, start: datetime, until: datetime) -> Crises:
+    """Crises opened or resolved from ``start`` on, and all that still run; merged ones and false alarms do not count."""
+    real = (col(Crisis.state).not_in(("merged", "false_alarm")), Crisis.opened_at < until)
     running = col(Crisis.state).in_(CRISIS_OPEN)
-    told = or_(running, col(Crisis.opened_at) >= period.start, col(Crisis.resolved_at) >= period.start)
-    opened = select(func.count()).where(*real, Crisis.opened_at >= period.start)
+    told = or_(running, col(Crisis.opened_at) >= start, col(Crisis.resolved_at) >= start)
+    opened = select(func.count()).where(*real, Crisis.opened_at >= start)
     rows = session.execute(
         select(Crisis, func.coalesce(Person.name, ""))
         .outerjoin(Person, col(Person.id) == Crisis.assignee_id)
@@ -103,11 +102,11 @@ def crises(session: Session, period: Period) -> Crises:
     return Crises(
         session.execute(opened).scalar_one(),
         session.execute(select(func.count()).where(*real, running)).scalar_one(),
-        [_line(session, row, who, period.end) for row, who in rows],
+        [_line(session, row, who) for row, who in rows],
     )
 
 
-def _line(session: Session, row: Crisis, who: str, until: datetime) -> CrisisLine:
+def _line(session: Session, row: Crisis, who: str) -> CrisisLine:
     assert row.id is not None
     feedbacks, buyers = session.execute(
         select(func.count(), func.count(func.distinct(Feedback.author_hash)))
@@ -135,18 +134,17 @@ def _line(session: Session, row: Crisis, who: str, until: datetime) -> CrisisLin
         buyers,
         *(armed[0] if armed else ("", None)),
         [stage for stage, state, _ in deadlines if state == "breached"],
-        _timeline(session, row.id, until + timedelta(days=1)),
+        _timeline(session, row.id),
     )
 
 
-def _timeline(session: Session, crisis_id: int, until: datetime) -> list[Happening]:
+def _timeline(session: Session, crisis_id: int) -> list[Happening]:
     events = session.execute(
         select(Event.at, Event.actor, Event.what, Event.after)
         .where(
             Event.subject == "crisis",
             Event.subject_id == crisis_id,
             col(Event.what).not_in(_QUIET),
-            Event.at < until,
         )
         .order_by(col(Event.at), col(Event.id))
         .limit(_HAPPENINGS)

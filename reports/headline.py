@@ -5,7 +5,7 @@ from typing import Any
 
 from reports.counts import Group
 from reports.figures import Review
-from reports.labels import VERDICT, category, number, percent, platform, share, short
+from reports.labels import VERDICT, category, number, percent, share, short
 
 NOUN = {"review": ("评价", "差评", "差评率"), "mention": ("提及", "负面提及", "负面率")}
 SPAN = {"weekly": "上周", "monthly": "上月", "daily": "昨天", "evening": "今天"}
@@ -70,10 +70,11 @@ def _parts(figures: Review, gone: float) -> Iterator[str]:
         return
     yield "、".join(named[:_SEVERAL])
     places: list[str] = []
-    for dimension, rows in figures.groups.items():
+    for dimension in ("shop", "product"):
+        rows = [row for row in figures.groups[dimension] if row.verdict == figures.totals.verdict]
         changes = [(_gap(row.counts.now.negative, row.counts.norm.negative, figures), row) for row in rows]
         top = _largest(changes, gone)[:1]
-        if len(rows) >= _SEVERAL and top and carries(top[0][0]):
+        if len(figures.groups[dimension]) >= _SEVERAL and top and carries(top[0][0]):
             places.append(told(_place(dimension, top[0][1]), top[0][0]))
     if places:
         yield "、".join(places)
@@ -85,7 +86,7 @@ def _largest(changes: Sequence[tuple[float, Any]], gone: float) -> list[tuple[fl
 
 def _place(dimension: str, group: Group) -> str:
     name = short(group.name, 20)
-    return f"“{name}”" if dimension == "product" else platform(name) if dimension == "platform" else name
+    return f"“{name}”" if dimension == "product" else name
 
 
 def _crises(figures: Review) -> str:

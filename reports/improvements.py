@@ -69,16 +69,15 @@ def _mended(session: Session, row: Improvement, until: datetime, kind: str) -> M
         here.append(F.product == row.product)
     after = step(F.happened_at, (done - _BEFORE, done, end), (0, 1)).label("after")
     member = each(session, S.categories)
-    all_of = dict(session.execute(select(after, func.count()).select_from(feedback).where(*here).group_by("after")).tuples())
-    bad = dict(
-        session.execute(
-            select(after, func.count())
-            .select_from(judged, member)
-            .where(*here, negative, member.c.value == row.category)
-            .group_by("after")
-        ).tuples()
+    every = select(after, func.count()).select_from(feedback).where(*here).group_by("after")
+    such = (
+        select(after, func.count())
+        .select_from(judged, member)
+        .where(*here, negative, member.c.value == row.category)
+        .group_by("after")
     )
-    before, now = (Share(bad.get(n, 0), all_of.get(n, 0)) for n in (0, 1))
+    n, bad = (dict(session.execute(found).tuples().all()) for found in (every, such))
+    before, now = (Share(bad.get(side, 0), n.get(side, 0)) for side in (0, 1))
     interval = difference(before, now)
     return Mended(
         row.what,

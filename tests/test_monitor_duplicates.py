@@ -95,9 +95,9 @@ def test_copies_are_found_among_thousands_quickly() -> None:
     base = ["".join(rng.choices(HAN, k=rng.randint(25, 80))) for _ in range(500)]
     texts = base + [edited(text, 0.12, seed) for seed in range(4) for text in base]
     texts += ["".join(rng.choices(HAN, k=rng.randint(25, 80))) for _ in range(2_500)]
-    began = time.perf_counter()
+    began = time.process_time()
     found = groups(texts)
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
     assert all({index % 500 for index in group} == {group[0]} and group[-1] < 2_500 for group in found)
     assert sum(len(group) - 1 for group in found) >= 0.99 * 2_000
 

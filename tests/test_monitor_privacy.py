@@ -111,9 +111,11 @@ def test_mixed_disguises_slip_through_neither(number: str, dress: list[tuple[str
 
 
 PIECES = st.sampled_from(
-    ["13800001111", "138****1381", "****", "*", "1381", "0000000", "0512-", "65430021", "6222000000000009", "X", "一", "零", "①",
-     "320500190001010000", "订单号", "订单", "快递单号", "SF", "微信", "：", "QQ", "旺旺号", "tb", "zhang", "@", "qq.com", "点com", " at ",
-     "张三", "收货人：", "我叫", "地址：", "江苏省", "苏州市", "某某路", "12号", "3幢501室", "[已隐去]", "[地址已隐去]", " ", "，", "。", "😀"]
+    ["13800001111", "138****1381", "****", "*", "1381", "0000000", "0512-", "65430021", "6222000000000009", "X", "一",
+     "零", "①", "320500190001010000", "订单号", "订单", "快递单号",
+     "SF", "微信", "：", "QQ", "旺旺号", "tb", "zhang", "@",
+     "qq.com", "点com", " at ", "张三", "收货人：", "我叫", "地址：", "江苏省", "苏州市", "某某路", "12号", "3幢501室",
+     "[已隐去]", "[地址已隐去]", " ", "，", "。", "😀"]
 )  # fmt: skip
 
 
@@ -127,15 +129,16 @@ def test_masking_twice_is_masking_once(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["1 " * 10_000, "13800001111 " * 1_700, "一" * 20_000, "a" * 20_000 + "@", "1.1a" * 5_000, "江苏省" * 6_000, "a.@" * 6_000,
-     "某某路1" * 5_000, "地址：" + "路1" * 9_000, "微信：" * 6_000, "1381 0001390 " * 1_500, "姓名：" * 6_000, "张三 北京" * 4_000,
-     "6222 " * 4_000, "=cmd|' /C calc'!A0\x00\ud800\u202e" * 500]
+    ["1 " * 10_000, "13800001111 " * 1_700, "一" * 20_000, "a" * 20_000 + "@", "1.1a" * 5_000, "江苏省" * 6_000,
+     "a.@" * 6_000, "某某路1" * 5_000, "地址：" + "路1" * 9_000, "微信：" * 6_000, "1381 0001390 " * 1_500,
+     "姓名：" * 6_000, "张三 北京" * 4_000, "6222 " * 4_000, "1@a." * 5_000,
+     "=cmd|' /C calc'!A0\x00\ud800\u202e" * 500]
 )  # fmt: skip
 def test_no_text_makes_masking_slow(text: str) -> None:
-    """The longest text intake keeps, made to hurt, takes less than a second."""
-    began = time.perf_counter()
+    """The longest text intake keeps, made to hurt, takes little time."""
+    began = time.process_time()
     masked = mask(text)
-    assert time.perf_counter() - began < 1.5
+    assert time.process_time() - began < 1.5
     assert mask(masked.text).text == masked.text
 
 
@@ -143,6 +146,16 @@ def test_plain_reads_every_way_to_write_a_digit() -> None:
     """Separators vanish, figures become ASCII, a final X stays."""
     assert plain("1 ２-③四拐Ｘ") == "12347X"
     assert len(plain("".join(char for char in ODD_DIGIT if char != "-"))) == len(ODD_DIGIT.replace("-", ""))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["13800001111****6222 0000", "****13800001111", "138****13800001111", "13800001111weibo@某某", "13800001111 @张三"],
+)
+def test_stars_and_signs_beside_a_number_do_not_shield_it(text: str) -> None:
+    """What only looks like a mask or an email leaves no number readable."""
+    assert "13800001111" not in mask(text).text
+    assert mask(text).kinds == ("phone",)
 
 
 def test_service_numbers_shield_their_own_digits() -> None:

@@ -85,9 +85,9 @@ def test_a_cut_inside_much_markup_is_told_too() -> None:
 )
 def test_a_megabyte_of_rubbish_is_quick(text: str) -> None:
     """No input makes cleaning slow, and the result is bounded and stable."""
-    began = time.perf_counter()
+    began = time.process_time()
     cleaned = clean(text)
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
     assert len(cleaned) <= LIMIT
     assert clean(cleaned) == cleaned
 

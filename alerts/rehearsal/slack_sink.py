@@ -154,7 +154,7 @@ class SlackSink:
         return message
 
     def _accept(self, method: str, message: SlackMessage) -> None:
-        key = str(message.metadata.get("event_payload", {}).get("dedupe_key", ""))
+        key = str(message.metadata.get("event_payload", {}).get("key", ""))
         self.log.append(Accepted(method, message.channel, message.ts, key))
 
 

@@ -19,10 +19,8 @@ FIELDS: tuple[str, ...] = get_args(Field)
 _COUNTS = frozenset({"likes", "reposts", "comments"})
 _EXTRA = _COUNTS | {"sku", "batch", "warehouse", "courier", "parent"}
 _YES = frozenset({"1", "true", "yes", "y", "是", "已删除", "deleted"})
-_PAGING = frozenset(
-    "page p pn pg pageno page_no pagenum page_num pageindex currentpage paged offset start cursor".split()
-)
-_PAGING_PATH = re.compile(r"/(?:page|p)[-_/]?\d+(?=/|\.\w+$|$)|[-_](?:page|p)[-_]?\d+(?=\.\w+$|/?$)", re.IGNORECASE)
+_PAGING = re.compile(r"p|pn|pg|page(?:_?no|_?num|index)?|currentpage|paged|offset|start|cursor", re.IGNORECASE)
+_PAGING_PATH = re.compile(r"[/_-]page[-_/]?\d+(?=/|\.\w+$|$)", re.IGNORECASE)
 
 
 def make_item(
@@ -54,8 +52,7 @@ def make_item(
     time = parse_time(raw.get("time"), zone, now)
     author = _clean(said(raw, "author"))
     return FeedbackItem(
-        external_id=said(raw, "id")
-        or derived_id(page, author, _stable(raw.get("time"), time), text or title),
+        external_id=said(raw, "id") or derived_id(page, author, _stable(raw.get("time"), time), text or title),
         text=text,
         created_at=time,
         stars=stars,
@@ -105,7 +102,7 @@ def page_identity(url: str) -> str:
     """The address without what pages through a list: a review pushed on to page 2 stays the same review."""
     parts = urlsplit(url)
     query = [
-        (name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name.lower() not in _PAGING
+        (name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if not _PAGING.fullmatch(name)
     ]
     return urlunsplit((parts.scheme, parts.netloc, _PAGING_PATH.sub("", parts.path).rstrip("/"), urlencode(query), ""))
 

@@ -46,7 +46,7 @@ def links(page: "TextResponse", selectors: list[str]) -> Iterator[str]:
     for css in selectors:
         matches: SelectorList[Selector] = page.css(css)
         for match in matches:
-            href = match.xpath(_LINK).get()
+            href = match.root if isinstance(match.root, str) else match.xpath(_LINK).get()  # "a::attr(href)" too
             url = page.urljoin(href.strip()) if href else ""
             if url.startswith(("http://", "https://")):
                 yield url

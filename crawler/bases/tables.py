@@ -16,6 +16,7 @@ _ZIP, _OLD_EXCEL = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 _CELL = 16_000_000  # characters; more is a broken quote rather than a review
 _CHUNK = 1 << 20
 _UNPACKED = 1 << 30  # bytes an XLSX may unpack to
+_HEAD = 5  # lines the delimiter is told by
 _DELIMITERS = ",;\t|"
 
 Row = tuple[str, list[object]]  # where it stands ("file:line") and its cells
@@ -49,24 +50,23 @@ def tables(path: Path) -> Iterator[Table]:
 def _csv(path: Path, file: BinaryIO) -> Table:
     encoding, broken = _encoding(file)
     file.seek(0)
-    text = io.TextIOWrapper(file, encoding, errors="replace", newline="")
     csv.field_size_limit(_CELL)
-    head = [text.readline(_CHUNK) for _ in range(5)]
-    text.seek(0)
-    lines = (line.replace("\x00", "") for line in text)
-    reader = csv.reader(lines, delimiter=max(_DELIMITERS, key="".join(head).count))
-    while True:
-        try:
-            for cells in reader:
-                where = f"{path.name}:{reader.line_num}"
-                if broken and any("\ufffd" in cell for cell in cells):
-                    yield BadRow(where, f"这一行有无法按 {encoding} 解码的字节")
-                elif cells:
-                    yield where, list(cells)
-        except csv.Error as error:
-            yield BadRow(f"{path.name}:{reader.line_num}", f"这一行不成 CSV（{error}）")
-        else:
-            return
+    with io.TextIOWrapper(file, encoding, errors="replace", newline="") as text:
+        head = "".join(text.readline(_CHUNK) for _ in range(_HEAD))
+        text.seek(0)
+        lines = (line.replace("\x00", "") for line in text)
+        reader = csv.reader(lines, delimiter=max(_DELIMITERS, key=head.count))
+        while True:
+            try:
+                for cells in reader:
+                    if broken and any("\ufffd" in cell for cell in cells):
+                        yield BadRow(f"{path.name}:{reader.line_num}", f"这一行有无法按 {encoding} 解码的字节")
+                    elif cells:
+                        yield f"{path.name}:{reader.line_num}", list(cells)
+            except csv.Error as error:
+                yield BadRow(f"{path.name}:{reader.line_num}", f"这一行不成 CSV（{error}）")
+            else:
+                return
 
 
 def _encoding(file: BinaryIO) -> tuple[str, bool]:
@@ -107,18 +107,22 @@ def _xlsx(path: Path, file: BinaryIO) -> Iterator[Table]:
     from openpyxl import load_workbook
 
     try:
-        with zipfile.ZipFile(file) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > _UNPACKED:
-                raise SourceError(f"{path.name} 解压后超过 {_UNPACKED >> 20} MB，请分成几个文件")
+        _check_unpacked(path, file)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about styles, which nobody here looks at
             book = load_workbook(file, read_only=True, data_only=True)
-    except (SourceError, OSError):
+    except SourceError:
         raise
     except Exception as error:
         raise _broken(path, error) from error
     for sheet in book.worksheets:
         yield _sheet(path, sheet)
+
+
+def _check_unpacked(path: Path, file: BinaryIO) -> None:
+    with zipfile.ZipFile(file) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > _UNPACKED:
+            raise SourceError(f"{path.name} 解压后超过 {_UNPACKED >> 20} MB，请分成几个文件")
 
 
 def _sheet(path: Path, sheet: Any) -> Table:

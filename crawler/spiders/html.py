@@ -35,7 +35,10 @@ class Options(base.Options):
     follow: list[Css] = Field(default=[], description="CSS：沿哪些链接继续，只在同一站点内")
     item: Css = Field(description="CSS：每处匹配是一条反馈")
     fields: dict[FieldName, str] = Field(
-        description='字段 → "css"（文字）、"@attr"（该条目自身的属性）或 "css@attr"；取第一处匹配，product、parent 在条目内没有时到整页找'
+        description=(
+            '字段 → "css"（文字）、"@attr"（条目自身的属性）或 "css@attr"；取第一处匹配，'
+            "product、parent 在条目内没有时到整页找"
+        )
     )
     stars: dict[str, float] = Field(default={}, description="评分字段里出现的词 → 星数，如 { One = 1, Two = 2 }")
 

@@ -1,0 +1,43 @@
+# The two commands of the README are `make demo` and `make test`; everything they need comes from here.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test check serve bench clean
+
+demo: $(VENV)/.demo
+	$(BIN)/pingshao demo
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term --cov-fail-under=95
+
+check: $(VENV)/.test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+serve: $(VENV)/.demo
+	$(BIN)/pingshao serve
+
+clean:
+	rm -rf $(VENV) var .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
+
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "需要 Python 3.11 或更新：make PYTHON=python3.11 …"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) 2>/dev/null || { \
+		rm -rf $(VENV); \
+		echo "这台机器的 Python 没有 venv，安装 Debian 的 python3-venv"; \
+		if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq python3-venv >/dev/null; \
+		else sudo apt-get update -qq && sudo apt-get install -y -qq python3-venv >/dev/null; fi && \
+		$(PYTHON) -m venv $(VENV); }
+
+$(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/pip
+	$(BIN)/pip install -q -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/pip
+	$(BIN)/pip install -q -c constraints.txt -e '.[test]'
+	@touch $@ $(VENV)/.demo

@@ -1,0 +1,225 @@
+"""Delivery of the outbox: nothing lost, anywhere; nothing twice where the provider can be asked.
+
+``pending → sending (lease) → sent``; refused for now → ``pending`` with a pause; refused for good or too often →
+``dead``; not known, or the lease ran out → ``uncertain``; carried by another row, or nothing left to say → ``folded``.
+"""
+
+import random
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+
+import structlog
+from sqlalchemy import CursorResult, case, update
+from sqlmodel import Session, col, select
+
+from alerts import outcomes
+from alerts.cards import Links
+from alerts.channel import MAIL, Channel, Gone, Letter, SendError, Uncertain
+from alerts.claims import WAITING, Claim, claim, renew
+from alerts.render import EDITS, Stale, card_ref, render
+from monitor import db
+from monitor.core import Core
+from monitor.models import Outbox
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What one round did.
+
+    Attributes:
+        sent: Accepted by a provider.
+        failed: Refused for now.
+        uncertain: Nobody knows.
+        dead: Given up.
+        folded: Nothing was left to say.
+    """
+
+    sent: int = 0
+    failed: int = 0
+    uncertain: int = 0
+    dead: int = 0
+    folded: int = 0
+
+
+class _Lost(Exception):
+    """The lease ran out before the post: the row is somebody else's now."""
+
+
+class _NoCard(Exception):
+    """There is no card to edit, and none of its own is wanted."""
+
+
+def deliver(
+    core: Core,
+    channels: Mapping[str, Channel],
+    owner: str,
+    limit: int = 500,
+    *,
+    links: Links | None = None,
+    jitter: Callable[[], float] = random.random,
+) -> Delivered:
+    """Send what is due on these channels; never sleeps, and returns when nothing more is due.
+
+    Args:
+        core: The common ground.
+        channels: Channels by name; rows of others are left alone, so one slow channel can have a sender of its own.
+        owner: Unique name of this sender among all threads and processes.
+        limit: Rows tried at most.
+        links: Makes the addresses in messages; signed ones by default.
+        jitter: Numbers in [0, 1) that spread retries.
+    """
+    sender = _Sender(core, channels, links or _signed(core), jitter)
+    counts = {"sent": 0, "pending": 0, "uncertain": 0, "dead": _bury_homeless(core), "folded": 0, "lost": 0}
+    resting: set[tuple[str, str]] = set()
+    down: set[str] = set()
+    for _ in range(limit):
+        taken = claim(core, set(channels) - down, owner, resting)
+        if taken is None:
+            break
+        outcome = sender.attempt(taken)
+        counts[outcome] += 1
+        if outcome in ("pending", "uncertain"):  # a place that fails is left alone for the rest of the round
+            resting.add((taken.row.channel, taken.row.target))
+        if sender.down:
+            down.add(taken.row.channel)
+    return Delivered(counts["sent"], counts["pending"], counts["uncertain"], counts["dead"], counts["folded"])
+
+
+def _signed(core: Core) -> Links:
+    from alerts.links import Links as Signed
+
+    return Signed(core.secret, core.settings.service.public_url, core.clock)
+
+
+def _bury_homeless(core: Core) -> int:
+    """Rows for channels that the config no longer has."""
+    known = [MAIL, *(channel.name for channel in core.settings.channels)]
+    homeless = (col(Outbox.state).in_(WAITING), col(Outbox.channel).not_in(known))
+    with db.reading(core.engine) as session:
+        if session.exec(select(Outbox.id).where(*homeless).limit(1)).first() is None:
+            return 0
+    with db.writing(core.engine) as session:
+        rows = session.exec(select(Outbox).where(*homeless).with_for_update(skip_locked=True)).all()
+        for row in rows:
+            row.state, row.last_error = "dead", f"配置里没有叫 {row.channel!r} 的渠道"
+            session.add(row)
+        session.flush()
+        for row in rows:
+            outcomes.tell_dead(core, session, row, row.last_error)
+        return len(rows)
+
+
+@dataclass
+class _Sender:
+    """One round's way of sending.
+
+    Attributes:
+        down: The last attempt found the provider unreachable.
+    """
+
+    core: Core
+    channels: Mapping[str, Channel]
+    links: Links
+    jitter: Callable[[], float]
+    down: bool = False
+
+    def attempt(self, taken: Claim) -> str:
+        """Try one row and write down what became of it."""
+        self.down = False
+        channel = self.channels[taken.row.channel]
+        try:
+            with db.reading(self.core.engine) as session:
+                letter = render(self.core, session, taken.row, channel, self.links)
+                card = card_ref(session, taken.row)
+        except Exception as error:  # noqa: BLE001 — one poisonous row must not stop the others
+            _log.exception("outbox_render_failed", id=taken.row.id, key=taken.row.dedupe_key)
+            return outcomes.dead(self.core, taken, f"写不出来：{type(error).__name__}: {error}")
+        if isinstance(letter, Stale):
+            return outcomes.folded(self.core, taken, letter.reason)
+        return self._post(taken, channel, letter, card)
+
+    def _post(self, taken: Claim, channel: Channel, letter: Letter, card: str) -> str:
+        try:
+            ref = self._edit(taken, channel, letter, card) if taken.row.kind in EDITS else None
+            ref = self._send(taken, channel, letter) if ref is None else ref
+        except _Lost:
+            return "lost"
+        except _NoCard:
+            return outcomes.folded(self.core, taken, "没有单独的卡片")
+        except SendError as error:
+            self.down = error.down
+            return outcomes.refused(self.core, taken, error, self.jitter)
+        except Exception as error:  # noqa: BLE001 — whatever broke, the provider may have the message
+            return outcomes.uncertain(self.core, taken, error, self.jitter)
+        outcomes.sent(self.core, taken, ref)
+        return "sent"
+
+    def _edit(self, taken: Claim, channel: Channel, letter: Letter, card: str) -> str | None:
+        """Edit the live card; None when it has to be posted anew."""
+        if not channel.live:
+            raise _NoCard
+        card = card or self._ask(channel, letter) or ""
+        if card:
+            self._renew(taken)
+            try:
+                channel.update(card, letter)
+            except Gone:
+                _log.warning("outbox_card_gone", key=letter.key, channel=taken.row.channel)
+            else:
+                return card
+        elif taken.row.kind == "case.updated":
+            raise _NoCard  # it stands in a list: a card of its own would be noise
+        return None
+
+    def _send(self, taken: Claim, channel: Channel, letter: Letter) -> str:
+        """Post, after asking whether an earlier attempt arrived where one was made."""
+        if taken.uncertain:
+            found = self._ask(channel, letter)
+            if found:
+                return found
+            if found is None:
+                outcomes.mark_twice(self.core, taken)
+            letter = replace(letter, card=replace(letter.card, maybe_twice=found is None))
+        self._renew(taken)
+        try:
+            return channel.send(letter)
+        except Gone:  # the card it answers was deleted: it stands by itself
+            return channel.send(replace(letter, thread=""))
+
+    def _ask(self, channel: Channel, letter: Letter) -> str | None:
+        try:
+            return channel.lookup(letter)
+        except SendError as error:
+            if error.permanent:  # we may not ask, so nobody can say
+                _log.warning("outbox_lookup_refused", key=letter.key, error=str(error))
+                return None
+            raise Uncertain(f"查不了是否已送达：{error}") from error
+
+    def _renew(self, taken: Claim) -> None:
+        if not renew(self.core, taken):
+            _log.warning("outbox_lease_lost", id=taken.row.id, key=taken.row.dedupe_key)
+            raise _Lost
+
+
+def listing(session: Session, states: Collection[str] = ("pending", "sending", "uncertain", "dead")) -> list[Outbox]:
+    """Rows in these states, oldest first."""
+    return list(session.exec(select(Outbox).where(col(Outbox.state).in_(states)).order_by(col(Outbox.id))))
+
+
+def retry(core: Core, ids: Collection[int] | None = None) -> int:
+    """Send again what is dead or waits for its next try: these rows, or all.
+
+    Returns:
+        How many will be tried now.
+    """
+    which = [col(Outbox.state).in_(("dead", *WAITING))]
+    if ids is not None:
+        which.append(col(Outbox.id).in_(ids))
+    with db.writing(core.engine) as session:
+        again = case((col(Outbox.maybe_twice) | (Outbox.state == "uncertain"), "uncertain"), else_="pending")
+        now = core.clock.now()
+        result = session.execute(update(Outbox).where(*which).values(state=again, not_before=now, attempts=0))
+        assert isinstance(result, CursorResult)
+        return result.rowcount

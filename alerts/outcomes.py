@@ -1,0 +1,124 @@
+"""What became of an attempt, written down: sent, refused for now, not known, dead, or folded.
+
+What is known for certain (sent) is written whoever holds the row by then; everything else only while it is ours.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy import CursorResult, update
+from sqlmodel import Session, col, select
+
+from alerts.channel import SendError
+from alerts.claims import WAITING, Claim
+from alerts.render import CARDS, EDITS
+from monitor import db
+from monitor.core import Core
+from monitor.models import Message, Outbox
+from monitor.notices import Notice
+
+MAX_ATTEMPTS = 150
+"""About a day of trying."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 600.0  # seconds
+_log = structlog.get_logger()
+
+
+def sent(core: Core, claim: Claim, ref: str) -> None:
+    """The provider has it; a live card is remembered, to be edited later."""
+    row, now = claim.row, core.clock.now()
+    with db.writing(core.engine) as session:
+        here = (Outbox.id == row.id, col(Outbox.state).in_(("sending", "uncertain")))
+        values = {"state": "sent", "sent_at": now, "provider_ref": ref, "last_error": "", "lease_until": None}
+        _set(session, here, **values)
+        if ref and row.kind in (*CARDS, *EDITS):
+            _remember(session, row, ref, now)
+
+
+def _remember(session: Session, row: Outbox, ref: str, now: datetime) -> None:
+    about = {"subject": row.subject, "subject_id": row.subject_id, "channel": row.channel, "target": row.target}
+    where = [getattr(Message, name) == value for name, value in about.items()]
+    card = session.exec(select(Message).where(*where)).first() or Message(**about, provider_ref=ref, updated_at=now)
+    card.provider_ref, card.updated_at = ref, now
+    session.add(card)
+
+
+def refused(core: Core, claim: Claim, error: SendError, jitter: Callable[[], float]) -> str:
+    """Not there for certain: tried again after a pause, or given up.
+
+    Returns:
+        ``pending`` or ``dead``.
+    """
+    if error.permanent or claim.row.attempts >= MAX_ATTEMPTS:
+        return dead(core, claim, str(error))
+    until = core.clock.now() + _pause(claim.row.attempts, error.retry_after, jitter)
+    with db.writing(core.engine) as session:
+        _set(session, claim.mine, state="pending", not_before=until, last_error=str(error), lease_until=None)
+        if error.retry_after is not None:  # the provider asked for quiet, so the others wait as well
+            here = (Outbox.channel == claim.row.channel, Outbox.target == claim.row.target)
+            _set(session, (*here, col(Outbox.state).in_(WAITING), Outbox.not_before < until), not_before=until)
+    return "pending"
+
+
+def uncertain(core: Core, claim: Claim, error: Exception, jitter: Callable[[], float]) -> str:
+    """It may be there: to be looked up, or sent again with a mark.
+
+    Returns:
+        ``uncertain`` or ``dead``.
+    """
+    said = f"{type(error).__name__}: {error}"
+    if claim.row.attempts >= MAX_ATTEMPTS:
+        mark_twice(core, claim)
+        return dead(core, claim, said)
+    until = core.clock.now() + _pause(claim.row.attempts, None, jitter)
+    with db.writing(core.engine) as session:
+        _set(session, claim.mine, state="uncertain", not_before=until, last_error=said, lease_until=None)
+    return "uncertain"
+
+
+def dead(core: Core, claim: Claim, error: str) -> str:
+    """Given up; another channel says so, once an hour for each place."""
+    with db.writing(core.engine) as session:
+        if _set(session, claim.mine, state="dead", last_error=error, lease_until=None):
+            tell_dead(core, session, claim.row, error)
+    return "dead"
+
+
+def tell_dead(core: Core, session: Session, row: Outbox, error: str) -> None:
+    """Raise the notice that a row is dead; for the news of dead rows itself, the log must do."""
+    _log.error("outbox_dead", id=row.id, key=row.dedupe_key, channel=row.channel, target=row.target, error=error)
+    if row.kind == "outbox.dead":
+        return
+    hour = f"{core.clock.now():%Y%m%d%H}"
+    facts = {"channel": row.channel, "target": row.target, "kind": row.kind, "error": error}
+    key = f"outbox:{row.channel}:{row.target}:dead:{hour}"
+    core.notify(session, [Notice("outbox.dead", key, "outbox", row.id or 0, None, facts)])
+
+
+def folded(core: Core, claim: Claim, reason: str) -> str:
+    """There was nothing left to say, and why."""
+    with db.writing(core.engine) as session:
+        _set(session, claim.mine, state="folded", last_error=reason, lease_until=None)
+    return "folded"
+
+
+def mark_twice(core: Core, claim: Claim) -> None:
+    """The next post may be the second; written down before it is made."""
+    with db.writing(core.engine) as session:
+        _set(session, claim.mine, maybe_twice=True)
+
+
+def _set(session: Session, where: tuple[Any, ...], **values: Any) -> bool:
+    result = session.execute(
+        update(Outbox).where(*where).values(**values), execution_options={"synchronize_session": False}
+    )
+    assert isinstance(result, CursorResult)
+    return result.rowcount > 0
+
+
+def _pause(attempts: int, retry_after: float | None, jitter: Callable[[], float]) -> timedelta:
+    if retry_after is not None:
+        return timedelta(seconds=retry_after + jitter())
+    pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(attempts - 1, 20))
+    return timedelta(seconds=pause * (0.5 + jitter() / 2))

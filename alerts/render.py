@@ -1,0 +1,150 @@
+"""A row of the outbox becomes a letter at the moment of sending, so that it tells the newest state."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sqlmodel import Session, col, select
+
+from alerts import cards, remarks
+from alerts.cards import Links, Reader
+from alerts.channel import Channel, Letter
+from alerts.content import Card, Ping
+from monitor import queries
+from monitor.core import Core
+from monitor.models import Message, Outbox, Person
+from monitor.queries import CaseView, CrisisView
+
+CARDS = ("crisis.opened", "case.opened")
+EDITS = ("crisis.updated", "case.updated")
+OPENINGS = (*CARDS, "cases.opened")
+LISTS = ("cases.opened", "cases.overdue")
+_LISTED_DEAD = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """There is nothing left to say, and why."""
+
+    reason: str
+
+
+def render(core: Core, session: Session, row: Outbox, channel: Channel, links: Links) -> Letter | Stale:
+    """What the row has to say now.
+
+    Raises:
+        LookupError: what it is about is not in the store.
+    """
+    reader = _reader(core, session, row, channel, links)
+    card = _card(session, row, reader)
+    if isinstance(card, Stale):
+        return card
+    card = replace(card, ping=_pings(session, row), maybe_twice=row.maybe_twice)
+    return Letter(
+        key=row.dedupe_key,
+        target=row.target,
+        card=card,
+        live=f"{row.subject}:{row.subject_id}" if row.kind in (*CARDS, *EDITS) else "",
+        carries=tuple(row.payload.get("carries", ())),
+        thread=_thread(session, row),
+        eml=Path(row.payload["eml"]) if "eml" in row.payload else None,
+    )
+
+
+def _reader(core: Core, session: Session, row: Outbox, channel: Channel, links: Links) -> Reader:
+    person = None
+    if not channel.clicks:
+        known = select(Person).where(Person.email == row.target, col(Person.active)).order_by(col(Person.id))
+        person = session.exec(known).first()
+    settings = core.settings
+    return Reader(core.clock.now(), settings.zone, settings.shop_name, links, channel.clicks, person)
+
+
+def _card(session: Session, row: Outbox, reader: Reader) -> Card | Stale:
+    if row.kind in LISTS:
+        return _list(session, row, reader)
+    if row.kind.startswith("source."):
+        return remarks.source_card(row, reader)
+    if row.kind == "outbox.dead":
+        return remarks.dead_card(row, *_dead(session, row), reader)
+    if row.kind.startswith("report."):
+        return remarks.summary_card(row.payload)
+    if row.subject == "crisis":
+        return _about_crisis(session, row, reader)
+    return _about_case(session, row, reader)
+
+
+def _about_crisis(session: Session, row: Outbox, reader: Reader) -> Card | Stale:
+    view = queries.crisis_view(session, row.subject_id)
+    if view is None:
+        raise LookupError(f"库里没有危机 {row.subject_id}")
+    if row.kind in (*CARDS, *EDITS):
+        return cards.crisis_card(view, reader)
+    title = cards.crisis_title(view, reader)
+    if row.kind == "crisis.grew":
+        return remarks.grown_card(row, view, title, reader)
+    return _about_clock(view, row, title, reader)
+
+
+def _about_case(session: Session, row: Outbox, reader: Reader) -> Card | Stale:
+    view = queries.case_view(session, row.subject_id)
+    if view is None:
+        raise LookupError(f"库里没有差评 {row.subject_id}")
+    if row.kind in (*CARDS, *EDITS):
+        return cards.case_card(view, reader)
+    return _about_clock(view, row, cards.case_title(view, reader), reader)
+
+
+def _about_clock(view: CrisisView | CaseView, row: Outbox, title: str, reader: Reader) -> Card | Stale:
+    """Breaches are always told; reminders and rungs not once the stage is done, a reminder neither once it is overdue."""
+    clock = view.clocks[row.payload["stage"]]
+    if row.kind != "timer.breached" and (clock.met_at is not None or clock.state == "cancelled"):
+        return Stale("这个时限已经了结")
+    if row.kind == "timer.reminder" and clock.due_at <= reader.now:
+        return Stale("已经超时，另有超时提醒")
+    return remarks.timer_card(row, clock.due_at, title, view.assignee, reader)
+
+
+def _list(session: Session, row: Outbox, reader: Reader) -> Card:
+    views = queries.case_views(session, row.payload["page"])
+    if not views:
+        raise LookupError(f"库里没有差评 {row.payload['page'][:5]}")
+    everything, first = row.payload["case_ids"], row.payload["first"]
+    if row.kind == "cases.overdue":
+        return remarks.overdue_card(row, views, len(everything), first, reader)
+    return cards.cases_card(views, queries.case_counts(session, everything), first, reader)
+
+
+def _dead(session: Session, row: Outbox) -> tuple[list[Outbox], int]:
+    mine = (Outbox.state == "dead", Outbox.channel == row.payload["channel"], Outbox.target == row.payload["target"])
+    rows = session.exec(select(Outbox).where(*mine).order_by(col(Outbox.id))).all()
+    return list(rows[:_LISTED_DEAD]), len(rows)
+
+
+def _pings(session: Session, row: Outbox) -> tuple[Ping, ...]:
+    names: list[Any] = row.payload.get("ping", [])
+    people = {person.name: person for person in session.exec(select(Person).where(col(Person.name).in_(names)))}
+    return tuple(Ping(name, people[name].slack if name in people else "") for name in names)
+
+
+def _thread(session: Session, row: Outbox) -> str:
+    """The card that this row answers, as the provider calls it."""
+    if row.kind in (*CARDS, *EDITS):
+        return ""
+    if first := row.payload.get("page_of"):
+        page = select(Outbox.provider_ref).where(
+            Outbox.dedupe_key == first, Outbox.channel == row.channel, Outbox.target == row.target
+        )
+        return session.exec(page).first() or ""
+    return card_ref(session, row)
+
+
+def card_ref(session: Session, row: Outbox) -> str:
+    """The live card of the row's case or crisis where the row goes; empty when none is known."""
+    card = select(Message.provider_ref).where(
+        Message.subject == row.subject,
+        Message.subject_id == row.subject_id,
+        Message.channel == row.channel,
+        Message.target == row.target,
+    )
+    return session.exec(card).first() or ""

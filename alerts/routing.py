@@ -1,0 +1,175 @@
+"""Who hears what: notices become outbox rows in the same transaction, each once for every channel and target."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import Session, col, select
+
+from alerts.channel import MAIL, load
+from alerts.render import LISTS
+from monitor.clock import Clock
+from monitor.models import Case, Crisis, Outbox, Person
+from monitor.notices import Notice, Notify
+from monitor.settings import Settings
+
+Place = tuple[str, str]
+_COPIED = ("evening", "weekly", "monthly")
+
+
+def make_notify(settings: Settings, clock: Clock) -> Notify:
+    """The house's way to tell people."""
+
+    def notify(session: Session, notices: Sequence[Notice]) -> None:
+        session.flush()
+        now = clock.now()
+        _enqueue(session, [row for notice in notices for row in _rows(settings, session, notice, now)])
+
+    return notify
+
+
+def enqueue_report(
+    session: Session, settings: Settings, key: str, kind: str, payload: dict[str, Any], now: datetime
+) -> None:
+    """Queue a finished report: its lines for channels, the mail for recipients and, in copy, for those above them.
+
+    Args:
+        session: The caller's transaction.
+        settings: The config.
+        key: Dedupe key: the same report is sent once.
+        kind: ``daily``, ``evening``, ``weekly`` or ``monthly``.
+        payload: ``{"title": str, "lines": [str, …], "eml": path of the finished mail}``.
+        now: When.
+    """
+    rows = []
+    for channel, target in _places(settings, settings.routes.summary):
+        said = payload if channel == MAIL else {name: payload[name] for name in ("title", "lines")}
+        rows.append(_row(key, (channel, target), f"report.{kind}", "report", 0, said, now))
+    if kind in _COPIED and MAIL in settings.routes.summary and settings.smtp:
+        rows += [_row(key, (MAIL, to), f"report.{kind}", "report", 0, payload, now) for to in settings.summaries.cc]
+    _enqueue(session, rows)
+
+
+def _enqueue(session: Session, rows: Sequence[dict[str, Any]]) -> None:
+    if rows:
+        dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
+        once = dialect.insert(Outbox).on_conflict_do_nothing(index_elements=["dedupe_key", "channel", "target"])
+        session.execute(once, list(rows))
+
+
+def _row(
+    key: str, place: Place, kind: str, subject: str, subject_id: int, payload: dict[str, Any], now: datetime
+) -> dict[str, Any]:
+    return {
+        "dedupe_key": key,
+        "channel": place[0],
+        "target": place[1],
+        "kind": kind,
+        "subject": subject,
+        "subject_id": subject_id,
+        "payload": payload,
+        "state": "pending",
+        "attempts": 0,
+        "created_at": now,
+        "not_before": now,
+        "lease_owner": "",
+        "provider_ref": "",
+        "maybe_twice": False,
+        "last_error": "",
+    }
+
+
+def _rows(settings: Settings, session: Session, notice: Notice, now: datetime) -> Iterator[dict[str, Any]]:
+    people = _called_on(session, notice)
+    places = _places(settings, _route(settings, notice))
+    if notice.kind == "outbox.dead":
+        places = _elsewhere(settings, places, notice)
+    if notice.kind in ("crisis.updated", "case.updated"):
+        places = [place for place in places if _live(settings, place)]
+    if notice.kind == "timer.rung" and settings.smtp:
+        places += [(MAIL, person.email) for person in people if person.email]
+    payload = {**notice.facts, "shop": notice.shop_id, "ping": [person.name for person in people]}
+    about = (notice.subject, notice.subject_id)
+    for place in dict.fromkeys(places):
+        if notice.kind in LISTS:
+            for key, page in _pages(settings, notice, place, payload):
+                yield _row(key, place, notice.kind, *about, page, now)
+        else:
+            yield _row(notice.key, place, notice.kind, *about, payload, now)
+        if notice.kind == "timer.breached" and _live(settings, place):
+            yield _row(f"{notice.key}:card", place, f"{notice.subject}.updated", *about, {}, now)
+
+
+def _route(settings: Settings, notice: Notice) -> list[str]:
+    routes = settings.routes
+    if notice.subject in ("source", "outbox"):
+        return routes.system or routes.crisis
+    return routes.crisis if notice.subject == "crisis" else routes.case
+
+
+def _places(settings: Settings, route: Iterable[str]) -> list[Place]:
+    targets = {channel.name: channel.target for channel in settings.channels}
+    places: list[Place] = []
+    for name in route:
+        if name in targets:
+            places.append((name, targets[name]))
+        elif settings.smtp:
+            places += [(MAIL, address) for address in settings.summaries.recipients]
+    return places
+
+
+def _elsewhere(settings: Settings, places: list[Place], notice: Notice) -> list[Place]:
+    """Anywhere but where it failed: the route's other places, else any other channel, else people's mail."""
+    failed = (notice.facts["channel"], notice.facts["target"])
+    everywhere = _places(settings, [channel.name for channel in settings.channels])
+    mails = [(MAIL, p.email) for p in settings.people if p.email and p.role in ("lead", "manager")]
+    for choice in (places, everywhere, mails if settings.smtp else []):
+        if left := [place for place in choice if place != failed]:
+            return left
+    return []
+
+
+def _live(settings: Settings, place: Place) -> bool:
+    kinds = {channel.name: channel.kind for channel in settings.channels}
+    return load(kinds.get(place[0], "email")).live
+
+
+def _pages(
+    settings: Settings, notice: Notice, place: Place, payload: dict[str, Any]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """A list too long for one message: its pages follow the first as answers."""
+    kinds = {channel.name: channel.kind for channel in settings.channels}
+    size = load(kinds.get(place[0], "email")).page
+    ids = notice.facts["case_ids"]
+    for start in range(0, len(ids), size):
+        page = payload | {"page": ids[start : start + size], "first": start + 1}
+        if start:
+            yield f"{notice.key}:{start + 1}", page | {"page_of": notice.key, "ping": []}
+        else:
+            yield notice.key, page
+
+
+def _called_on(session: Session, notice: Notice) -> list[Person]:
+    """Whom the message names: the holder and the rung's people; those on the floor while nobody holds it."""
+    if notice.kind == "timer.rung":
+        rung = notice.facts["rung"]
+        return _with_role(session, rung) if rung in ("lead", "manager") else _holder(session, notice, rung)
+    if notice.kind in ("timer.reminder", "timer.breached"):
+        return _holder(session, notice, "assignee")
+    if notice.kind in ("crisis.opened", "crisis.grew"):
+        return _with_role(session, "lead")
+    return _with_role(session, "agent") if notice.kind == "cases.overdue" else []
+
+
+def _holder(session: Session, notice: Notice, rung: str) -> list[Person]:
+    row: Crisis | Case | None = (
+        session.get(Crisis, notice.subject_id) if notice.subject == "crisis" else session.get(Case, notice.subject_id)
+    )
+    holder = session.get(Person, row.assignee_id) if row and row.assignee_id and rung == "assignee" else None
+    return [holder] if holder else _with_role(session, "agent")
+
+
+def _with_role(session: Session, role: str) -> list[Person]:
+    wanted = select(Person).where(Person.role == role, col(Person.active)).order_by(col(Person.id))
+    return list(session.exec(wanted))

@@ -1,0 +1,37 @@
+"""``kind = "feed"``: RSS, Atom or JSON Feed."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin
+
+from pydantic import Field
+
+from crawler.bases import base
+from crawler.bases.base import Connector, Fetch, HttpUrl, Output
+from crawler.bases.feeds import entries
+
+if TYPE_CHECKING:
+    from scrapy.http import TextResponse
+
+
+class Options(base.Options):
+    """Keys of ``kind = "feed"``."""
+
+    urls: list[HttpUrl] = Field(min_length=1, description="RSS、Atom 或 JSON Feed 的地址；没有更新时只花一次请求")
+
+
+class FeedConnector(Connector[Options]):
+    """Posts, news or comments from feeds."""
+
+    Options = Options
+
+    def start(self) -> Iterator[Output]:
+        """Every feed, asked only for news."""
+        yield from (Fetch(url, conditional=True) for url in self.options.urls)
+
+    def read(self, page: "TextResponse", fetch: Fetch) -> Iterator[Output]:
+        """The feed's entries."""
+        for raw in entries(page.text):
+            if raw.get("url"):
+                raw["url"] = urljoin(page.url, str(raw["url"]))
+            yield self.item(raw, where=page.url, page=fetch.url)

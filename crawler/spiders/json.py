@@ -1,0 +1,88 @@
+"""``kind = "json"``: any JSON endpoint, by dotted paths in the config."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
+
+from pydantic import Field, field_validator
+
+from crawler.bases import base
+from crawler.bases.base import Connector, Fetch, HttpUrl, Output
+from crawler.bases.fields import Field as FieldName
+from crawler.bases.fields import derived_id
+from crawler.bases.json_pages import items_at, load, read_fields
+from crawler.items import FeedbackItem
+
+if TYPE_CHECKING:
+    from scrapy.http import TextResponse
+
+
+class Page(base.Options):
+    """How an endpoint pages."""
+
+    param: str = Field(min_length=1, description="页码参数名")
+    first: int = Field(default=1, description="第一页的页码")
+    step: int = Field(default=1, ge=1, description="每页加多少；按条数偏移（offset）的接口写每页条数")
+    size_param: str = Field(default="", description="每页条数的参数名；不写则不传")
+    size: int = Field(default=50, ge=1, description="每页条数，配合 size_param")
+
+
+class Options(base.Options):
+    """Keys of ``kind = "json"``."""
+
+    urls: list[HttpUrl] = Field(min_length=1, description="接口地址")
+    items: str = Field(default="$", description='列表所在的路径，如 "data.comments"；不写或 "$" 表示应答本身就是列表')
+    fields: dict[FieldName, str] = Field(description='字段 → 条目里的路径，如 { text = "content" }，可写列表下标')
+    stars: dict[str, float] = Field(default={}, description="评分字段里出现的词 → 星数")
+    page: Page | None = Field(default=None, description="翻页；遇到空页或重复的页为止")
+
+    @field_validator("fields")
+    @classmethod
+    def _something_to_read(cls, fields: dict[FieldName, str]) -> dict[FieldName, str]:
+        if not fields.keys() & {"text", "title", "stars"}:
+            raise ValueError("至少要有 text、title 或 stars")
+        return fields
+
+
+class JsonConnector(Connector[Options]):
+    """Reviews or posts from a JSON endpoint."""
+
+    Options = Options
+
+    def start(self) -> Iterator[Output]:
+        """The first page of each address."""
+        for url in self.options.urls:
+            yield self._fetch(url, 0, frozenset())
+
+    def read(self, page: "TextResponse", fetch: Fetch) -> Iterator[Output]:
+        """The page's items; the next page unless this one is empty or was there before."""
+        url, number, before = fetch.carry
+        fields = {str(name): path for name, path in self.options.fields.items()}
+        made = []
+        for entry in items_at(load(page.text), self.options.items, fields):
+            raw = read_fields(entry, fields)
+            if raw.get("url"):
+                raw["url"] = urljoin(page.url, str(raw["url"]))
+            made.append(self.item(raw, where=page.url, page=url, words=self.options.stars))
+        marks = {one.external_id if isinstance(one, FeedbackItem) else derived_id(repr(one)) for one in made}
+        if marks <= before:
+            return
+        yield from made
+        if self.options.page:
+            yield self._fetch(url, number + 1, before | marks)
+
+    def _fetch(self, url: str, number: int, before: frozenset[str]) -> Fetch:
+        carry: Any = (url, number, before)
+        paging = self.options.page
+        if paging is None:
+            return Fetch(url, conditional=True, carry=carry)
+        told = {paging.param: paging.first + number * paging.step}
+        if paging.size_param:
+            told[paging.size_param] = paging.size
+        return Fetch(_with_query(url, told), carry=carry)
+
+
+def _with_query(url: str, told: dict[str, int]) -> str:
+    parts = urlsplit(url)
+    kept = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name not in told]
+    return urlunsplit(parts._replace(query=urlencode([*kept, *told.items()])))

@@ -1,0 +1,90 @@
+"""What commands print for people: the ledger, findings, the outbox; and JSON for programs."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from rich.console import Console
+from rich.table import Table
+
+from crawler.items import BadRow
+from monitor.doctor import Finding
+from monitor.models import Outbox
+
+_STATUS = {"ok": "[green]正常[/]", "failed": "[red]失败[/]", "attention": "[yellow]要处理[/]"}
+_COUNTS = {"pages": "页", "seen": "读到", "new": "新增", "changed": "变更", "duplicates": "重复", "skipped": "跳过"}
+
+
+def as_json(value: Any) -> None:
+    """Exactly one JSON object on standard output."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+def ledger(result: dict[str, Any], console: Console | None = None) -> None:
+    """A pass's ledger as a table and three lines."""
+    console = console or Console()
+    table = Table("来源", "状态", *_COUNTS.values(), box=None, header_style="bold")
+    for column in table.columns[2:]:
+        column.justify = "right"
+    for line in result["sources"]:
+        table.add_row(line["name"], _STATUS[line["status"]], *(f"{line[name]:,}" for name in _COUNTS))
+    console.print(table)
+    for line in result["sources"]:
+        if line["error"]:
+            console.print(f"  {line['name']}：{line['error']}", style="yellow", markup=False)
+    feedback, cases, crises = result["feedback"], result["cases"], result["crises"]
+    clocks, messages = result["timers"], result["outbox"]
+    console.print(f"新评价 {feedback['new']:,} 条，其中差评 {feedback['negative']:,} 条")
+    console.print(
+        f"工单：新开 {cases['opened']:,}，未结 {cases['open']:,}；危机：新开 {crises['opened']}，进行中 {crises['open']}"
+    )
+    console.print(
+        f"时钟：到点 {clocks['fired']:,}，在走 {clocks['armed']:,}；消息：发出 {messages['sent']}，"
+        f"待发 {messages['pending']}，不确定 {messages['uncertain']}，发不出去 {messages['dead']}"
+    )
+
+
+def bad_rows(rows: Sequence[BadRow], total: int) -> None:
+    """Rows that could not be read, on standard error."""
+    for row in rows:
+        sys.stderr.write(f"{row.where}: {row.reason}\n")
+    if total > len(rows):
+        sys.stderr.write(f"……还有 {total - len(rows)} 行\n")
+
+
+def findings(found: Iterable[Finding], as_json_too: bool) -> int:
+    """What the doctor saw, line by line; exit status 1 where something is to be done."""
+    console, seen = Console(), []
+    for finding in found:
+        seen.append(finding)
+        if not as_json_too:
+            console.print("[green]✓[/]" if finding.ok else "[red]✗[/]", end=" ")
+            console.print(f"{finding.name}：{finding.says}", markup=False)
+            if not finding.ok:
+                console.print(f"    → {finding.todo}", style="yellow", markup=False)
+    faults = sum(not finding.ok for finding in seen)
+    if as_json_too:
+        as_json({"ok": not faults, "findings": [asdict(f) | {"ok": f.ok} for f in seen]})
+    else:
+        console.print("一切正常" if not faults else f"{faults} 处要处理")
+    return 1 if faults else 0
+
+
+def outbox(rows: Sequence[Outbox], zone: ZoneInfo, as_json_too: bool) -> None:
+    """Messages that were not sent yet."""
+    names = ("id", "dedupe_key", "channel", "target", "kind", "state", "attempts", "last_error")
+    if as_json_too:
+        as_json({"outbox": [{name: getattr(row, name) for name in names} for row in rows]})
+        return
+    if not rows:
+        Console().print("没有等着发的消息")
+        return
+    table = Table("编号", "消息", "渠道", "状态", "次数", "下次", "原因", box=None)
+    for row in rows:
+        following = f"{row.not_before.astimezone(zone):%m-%d %H:%M}"
+        cells = (str(row.id), row.dedupe_key, f"{row.channel} {row.target}", row.state, str(row.attempts), following)
+        table.add_row(*cells, row.last_error)
+    Console().print(table)

@@ -1,0 +1,66 @@
+"""Rows out: JSON lines, CSV or XLSX, with nothing that a spreadsheet would execute."""
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterable
+from typing import IO, Any
+
+FORMATS = ("jsonl", "csv", "xlsx")
+_RISKY = ("=", "+", "-", "@", "\t", "\r")
+
+
+def write(rows: Iterable[dict[str, Any]], kind: str, out: IO[bytes]) -> None:
+    """Write rows as ``jsonl``, ``csv`` (UTF-8 with BOM, for Excel) or ``xlsx``; lists and tables become JSON text."""
+    _WRITERS[kind](rows, out)
+
+
+def _jsonl(rows: Iterable[dict[str, Any]], out: IO[bytes]) -> None:
+    for row in rows:
+        out.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+
+
+def _csv(rows: Iterable[dict[str, Any]], out: IO[bytes]) -> None:
+    text = io.TextIOWrapper(out, encoding="utf-8-sig", newline="", write_through=True)
+    writer = csv.writer(text)
+    for number, row in enumerate(rows):
+        if number == 0:
+            writer.writerow(row)
+        writer.writerow([_cell(value) for value in row.values()])
+    text.detach()
+
+
+def _xlsx(rows: Iterable[dict[str, Any]], out: IO[bytes]) -> None:
+    from openpyxl import Workbook
+    from openpyxl.cell import WriteOnlyCell
+
+    book = Workbook(write_only=True)
+    sheet = book.create_sheet("pingshao")
+    for number, row in enumerate(rows):
+        if number == 0:
+            sheet.append(list(row))
+        cells = [WriteOnlyCell(sheet, value=_cell(value)) for value in row.values()]
+        for cell in cells:
+            if cell.data_type == "f":
+                cell.data_type = "s"
+        sheet.append(cells)
+    book.save(out)
+
+
+def _cell(value: Any) -> Any:
+    """A value as a cell: text that a spreadsheet would take for a formula gets an apostrophe in front."""
+    if isinstance(value, list | dict):
+        value = json.dumps(value, ensure_ascii=False) if value else ""
+    if isinstance(value, str) and value.startswith(_RISKY):
+        return "'" + value
+    return value
+
+
+_WRITERS = {"jsonl": _jsonl, "csv": _csv, "xlsx": _xlsx}
+
+
+def to_stdout(rows: Iterable[dict[str, Any]], kind: str) -> None:
+    """Write rows to standard output."""
+    write(rows, kind, sys.stdout.buffer)
+    sys.stdout.buffer.flush()

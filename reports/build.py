@@ -1,0 +1,107 @@
+"""A report from start to end: figures, pictures, pages, mail, files."""
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import TypeAdapter
+
+from monitor.core import Core
+from reports import figures, mail, render
+from reports.period import Kind
+
+if TYPE_CHECKING:
+    from reports.charts import Chart
+
+
+@dataclass(frozen=True)
+class Report:
+    """A finished report.
+
+    Attributes:
+        kind: daily, evening, weekly or monthly.
+        key: Names it for good, e.g. ``weekly:2026-11-16``: the day on which it is due.
+        title: Subject of its mail.
+        html: The page, with pictures as ``cid:NAME@pingshao``.
+        text: The same as plain text.
+        images: PNGs by name, as in the page.
+        eml: The mail, without recipients.
+        lines: At most eight short lines of plain text for chat channels.
+        figures: All its figures as JSON.
+    """
+
+    kind: Kind
+    key: str
+    title: str
+    html: str
+    text: str
+    images: dict[str, bytes]
+    eml: bytes
+    lines: tuple[str, ...]
+    figures: str
+
+    @property
+    def name(self) -> str:
+        """What its files begin with, e.g. ``weekly-2026-11-16``."""
+        return self.key.replace(":", "-")
+
+
+def build(core: Core, kind: Kind, day: date) -> Report:
+    """Make the report of a kind that is due on a day of the service's zone.
+
+    Args:
+        core: Settings, store and clock.
+        kind: ``daily`` (about the day before), ``evening`` (the day until now), ``weekly`` (the last full week before
+            the day), ``monthly`` (the calendar month before it).
+        day: The day.
+    """
+    made = figures.summary(core, kind, day) if kind in {"daily", "evening"} else figures.review(core, kind, day)
+    key = f"{kind}:{made.windows.issued.isoformat()}"
+    shown = render.page(core, made)
+    pictures = _pictures(made, key.replace(":", "-")) if isinstance(made, figures.Review) else {}
+    page, text = render.html(core, made, shown, pictures), render.text(core, made, shown)
+    images = {chart.file: chart.png for chart in pictures.values()}
+    sender = core.settings.smtp.sender if core.settings.smtp else ""
+    eml = mail.compose(key, shown.title, sender, core.clock.now(), text, page, images)
+    dump = TypeAdapter(type(made)).dump_json(made, indent=1).decode()
+    return Report(kind, key, shown.title, page, text, images, eml, tuple(shown.lines), dump)
+
+
+def standing_alone(report: Report, prefix: str = "") -> str:
+    """The page for a folder or a web address: pictures by name, after ``prefix``, instead of by cid."""
+    page = report.html
+    for file in report.images:
+        page = page.replace(f'"cid:{file}@pingshao"', f'"{prefix}{file}"')
+    return page
+
+
+def write(report: Report, folder: Path) -> list[Path]:
+    """Write the page, its pictures, the mail and the figures into a folder, made if absent.
+
+    Returns:
+        The files, the page first.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {f"{report.name}.html": standing_alone(report).encode(), **report.images}
+    files |= {f"{report.name}.eml": report.eml, f"{report.name}.json": report.figures.encode()}
+    for name, content in files.items():
+        part = folder / f".{name}.part"
+        part.write_bytes(content)
+        part.replace(folder / name)
+    return [folder / name for name in files]
+
+
+def _pictures(made: figures.Review, name: str) -> "dict[str, Chart]":
+    """The pictures that have something to show, by their place in the page."""
+    from reports import charts
+    from reports.headline import SPAN
+
+    shown: dict[str, Chart | None] = {}
+    if made.totals.now.n:
+        shown["trend"] = charts.trend(made, f"{name}-trend.png")
+    if rows := [row for row in made.categories if row.now or row.expected >= 1]:
+        shown["categories"] = charts.categories(rows, SPAN[made.kind], f"{name}-categories.png")
+    shown["words"] = charts.cloud(made.words, f"{name}-words.png")
+    return {place: chart for place, chart in shown.items() if chart}
+

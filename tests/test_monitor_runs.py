@@ -1,0 +1,161 @@
+"""Runs: one at a time, a ledger line each, health that is told once, a watermark that only success moves."""
+
+from datetime import timedelta
+
+import pytest
+from factories import NOW, make_item
+from sqlmodel import select
+
+from crawler.items import BadRow
+from crawler.job import CrawlResult
+from monitor import db, ledger, runs
+from monitor.core import Core
+from monitor.importing import ImportFailed, import_rows
+from monitor.models import Run, Source, Watermark
+
+HOUR = timedelta(hours=1)
+
+
+def start(core: Core) -> runs.Started | None:
+    return runs.start(core, "site", "html", "demo", HOUR)
+
+
+def finish(core: Core, **result: object) -> dict:
+    started = start(core)
+    assert started is not None
+    return runs.finish(core, started, CrawlResult(**({"status": "ok", "pages": 1, "seen": 3, "new": 3} | result)))
+
+
+def source(core: Core) -> Source:
+    with db.reading(core.engine) as session:
+        return session.exec(select(Source).where(Source.name == "site")).one()
+
+
+def watermark(core: Core) -> dict:
+    with db.reading(core.engine) as session:
+        return (session.exec(select(Watermark.value)).first()) or {}
+
+
+def test_one_run_at_a_time(core: Core) -> None:
+    """While a lease holds, a second run of the source does not start; after it ends, it does."""
+    first = start(core)
+    assert first is not None
+    assert start(core) is None
+    runs.finish(core, first, CrawlResult(status="ok", seen=1, new=1))
+    assert start(core) is not None
+
+
+def test_a_dead_runs_lease_expires(core: Core) -> None:
+    """A killed run blocks its source no longer than its time limit, and is written down as failed."""
+    assert start(core) is not None
+    core.clock.move(HOUR + timedelta(minutes=2))
+    assert start(core) is not None
+    with db.reading(core.engine) as session:
+        assert [(run.status, run.error) for run in session.exec(select(Run).order_by(Run.id))] == [
+            ("failed", "运行中断，租约已过期"),
+            ("running", ""),
+        ]
+
+
+def test_only_a_good_run_moves_the_watermark(core: Core) -> None:
+    """A failed run leaves the watermark where the last good one put it, and the next run is given that."""
+    finish(core, watermark={"at": 1})
+    finish(core, status="failed", error="超时", watermark={"at": 2})
+    assert watermark(core) == {"at": 1}
+    started = start(core)
+    assert started is not None
+    assert started.watermark == {"at": 1}
+    assert started.origin.watched
+
+
+def test_the_ledger_line_is_the_run(core: Core) -> None:
+    """What the run counted is what the line says."""
+    line = finish(core, pages=2, seen=10, new=4, changed=1, duplicates=3, skipped=2)
+    assert line == {
+        "name": "site",
+        "status": "ok",
+        "pages": 2,
+        "seen": 10,
+        "new": 4,
+        "changed": 1,
+        "duplicates": 3,
+        "skipped": 2,
+        "error": "",
+    }
+
+
+def test_nothing_where_there_was_something_is_a_fault(core: Core) -> None:
+    """A source that answers politely with no items needs a person; silence is never "no bad reviews"."""
+    from monitor.intake import store
+
+    started = start(core)
+    assert started is not None
+    store(core, started.origin, [make_item()])
+    runs.finish(core, started, CrawlResult(status="ok", pages=1, seen=1, new=1))
+    line = finish(core, seen=0, new=0)
+    assert line["status"] == "attention"
+    assert "读到 0 条" in line["error"]
+    assert source(core).last_item_at == NOW
+
+
+def test_unchanged_pages_are_not_silence(core: Core) -> None:
+    """304 means nothing new, not nothing there."""
+    finish(core)
+    assert finish(core, seen=0, new=0, unchanged=1)["status"] == "ok"
+
+
+def test_an_html_page_without_any_match_asks_for_the_selector(core: Core) -> None:
+    """The first run with a wrong selector says so."""
+    line = finish(core, seen=0, new=0)
+    assert (line["status"], "选择器" in line["error"]) == ("attention", True)
+
+
+def test_trouble_and_recovery_are_told_once_each(core: Core) -> None:
+    """Three failures in a row are one message; coming back is one more."""
+    for status in ("ok", "failed", "failed", "attention", "ok", "ok"):
+        finish(core, status=status, error="" if status == "ok" else "连不上")
+    assert core.notify.kinds() == ["source.trouble", "source.recovered"]
+    assert core.notify[0].facts == {"name": "site", "error": "连不上", "since": NOW.isoformat()}
+    assert source(core).status == "ok"
+
+
+def test_an_import_counts_every_row(core: Core) -> None:
+    """seen = new + changed + duplicates + skipped; a bad row is named and the rest stored."""
+    since = ledger.mark(core)
+    rows = [make_item("1"), BadRow("x.csv:3", "时间看不懂"), make_item("2", "物流太慢，等了十天"), make_item("1")]
+    line, bad = import_rows(core, rows, "demo")
+    assert (line["seen"], line["new"], line["duplicates"], line["skipped"]) == (4, 2, 1, 1)
+    assert (line["status"], line["error"]) == ("failed", "1 行读不了")
+    assert bad == [rows[1]]
+    book = ledger.ledger(core, since, [line], 0, 0)
+    assert book["feedback"] == {"new": 2, "negative": 2}
+    assert book["cases"] == {"opened": 2, "open": 2}
+    assert book["outbox"] == {"sent": 0, "pending": 0, "uncertain": 0, "dead": 0}
+    again, _ = import_rows(core, [row for row in rows if row is not bad[0]], "demo")
+    assert (again["new"], again["duplicates"], again["status"]) == (0, 3, "ok")
+
+
+def test_an_import_that_breaks_is_written_down(core: Core) -> None:
+    """Rows before the fault are kept; the run is failed and the lease free."""
+
+    def rows() -> object:
+        yield from (make_item(str(n)) for n in range(600))
+        raise OSError("disk gone")
+
+    with pytest.raises(OSError, match="disk gone"):
+        import_rows(core, rows(), "demo")
+    with db.reading(core.engine) as session:
+        run = session.exec(select(Run)).one()
+    assert (run.status, run.new, run.error) == ("failed", 500, "导入被中断")
+    assert import_rows(core, [], "demo")[0]["status"] in ("ok", "attention")
+
+
+def test_two_imports_for_one_shop_wait_for_each_other(core: Core) -> None:
+    """The second is told so instead of mixing the counts."""
+
+    def rows() -> object:
+        with pytest.raises(ImportFailed, match="还没结束"):
+            import_rows(core, [make_item("2")], "demo")
+        yield make_item("1")
+
+    assert import_rows(core, rows(), "demo")[0]["new"] == 1
