@@ -501,9 +501,12 @@ def demo(
     folder: Annotated[Path, typer.Option(help="结果写到哪个目录")] = Path("var/demo"),
 ) -> int:
     """模拟一家店和它的一场危机，快进走完 25 小时。"""
-    from alerts.rehearsal.run import run_demo
+    from rich.console import Console
 
-    return run_demo(build, folder)
+    from alerts.rehearsal.run import run_demo
+    from monitor.clock import HandClock
+
+    return run_demo(build, folder, HandClock(SystemClock().now()), Console())
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -532,3 +535,7 @@ def run(arguments: Sequence[str]) -> int:
 def main() -> NoReturn:
     """The console script."""
     sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

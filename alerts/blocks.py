@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from alerts.channel import SendError
 from alerts.content import Button, Card, Line, Ping, Span
 
 MOST_BLOCKS = 50
@@ -12,11 +13,11 @@ LONGEST_TEXT = 3000
 _LONGEST_LABEL = 75
 _BUTTONS_A_ROW = 5
 _GAP = "\u200b"  # Slack sees bold marks only at a word's edge, and Chinese has none: invisible blanks make one
-_MARKS = re.compile("([*_~`])")
+_MARKS = re.compile(r"((?<![A-Za-z0-9])[*_~`]|[*_~`](?![A-Za-z0-9]))")  # snake_case is no markup
 _USER = re.compile(r"[UW][A-Z0-9]+")
 
 
-class TooLong(ValueError):
+class TooLong(SendError):
     """The card does not fit one message; it should have been paged."""
 
 
@@ -36,7 +37,7 @@ def blocks(card: Card) -> list[dict[str, Any]]:
         row = card.buttons[start : start + _BUTTONS_A_ROW]
         built.append({"type": "actions", "elements": [_button(button, card.about) for button in row]})
     if len(built) > MOST_BLOCKS:
-        raise TooLong(f"一条消息最多 {MOST_BLOCKS} 块，这条有 {len(built)} 块")
+        raise TooLong(f"一条消息最多 {MOST_BLOCKS} 块，这条有 {len(built)} 块", permanent=True)
     return built
 
 

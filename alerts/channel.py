@@ -12,6 +12,7 @@ import inspect
 import pkgutil
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from alerts import channels
@@ -60,6 +61,7 @@ class Letter:
         key: Its dedupe key; goes with it wherever the recipient's software can find it.
         target: Where to.
         card: What it says.
+        at: When it was written.
         live: ``crisis:12`` on the live card of that crisis; empty on everything else.
         carries: Keys of messages folded into this one.
         thread: The provider's name of the card that this answers; empty for a message of its own.
@@ -69,6 +71,7 @@ class Letter:
     key: str
     target: str
     card: Card
+    at: datetime
     live: str = ""
     carries: tuple[str, ...] = ()
     thread: str = ""

@@ -44,6 +44,7 @@ def render(core: Core, session: Session, row: Outbox, channel: Channel, links: L
         key=row.dedupe_key,
         target=row.target,
         card=card,
+        at=core.clock.now(),
         live=f"{row.subject}:{row.subject_id}" if row.kind in (*CARDS, *EDITS) else "",
         carries=tuple(row.payload.get("carries", ())),
         thread=_thread(session, row),
@@ -96,7 +97,7 @@ def _about_case(session: Session, row: Outbox, reader: Reader) -> Card | Stale:
 
 
 def _about_clock(view: CrisisView | CaseView, row: Outbox, title: str, reader: Reader) -> Card | Stale:
-    """Breaches are always told; reminders and rungs not once the stage is done, a reminder neither once it is overdue."""
+    """Breaches are always told; reminders and rungs not once the stage is done, nor reminders once it is overdue."""
     clock = view.clocks[row.payload["stage"]]
     if row.kind != "timer.breached" and (clock.met_at is not None or clock.state == "cancelled"):
         return Stale("这个时限已经了结")

@@ -38,7 +38,7 @@ class Rule:
         code: The category or flag.
         terms: Folded terms; any one is a hit.
         weight: Log-odds a hit is worth.
-        push: Log-odds a hit adds to the text being negative.
+        push: Log-odds a hit adds to the text being negative, or takes away.
         severity: The least severity a hit implies, or None.
         needs: Pattern the scope must also hold, or None.
         without: Pattern the scope must not hold, or None.
@@ -81,11 +81,11 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """One category or flag: its file."""
+    """One category or flag: its file. Rules of a `tone` name nothing; they only move the polarity."""
 
     code: str
     name: str
-    kind: Literal["category", "flag"]
+    kind: Literal["category", "flag", "tone"]
     rules: tuple[Rule, ...]
     examples: tuple[tuple[str, bool], ...] = field(repr=False)
 
@@ -97,9 +97,7 @@ def _folded(term: str) -> str:
 def _rule(code: str, raw: dict[str, Any]) -> Rule:
     known = {"terms", "weight", "push", "severity", "needs", "without", "wide", "literal"}
     if unknown := set(raw) - known:
-        raise ValueError(
-            f"categories/{code}.toml: unknown rule key {sorted(unknown)[0]!r}, expected one of {sorted(known)}"
-        )
+        raise ValueError(f"categories/{code}.toml: unknown rule key {min(unknown)!r}, expected one of {sorted(known)}")
     severity = raw.get("severity")
     if severity is not None and severity not in SEVERITIES:
         raise ValueError(f"categories/{code}.toml: severity {severity!r}, expected one of {SEVERITIES}")
@@ -130,13 +128,13 @@ def _read(path: Path) -> Code:
 
 @cache
 def codes() -> tuple[Code, ...]:
-    """Every category and flag of the folder, by code."""
+    """Every file of the folder, by code."""
     return tuple(_read(path) for path in sorted(FOLDER.glob("*.toml")))
 
 
 def names() -> dict[str, str]:
     """Chinese name of every category and flag code."""
-    return {code.code: code.name for code in codes()}
+    return {code.code: code.name for code in codes() if code.kind != "tone"}
 
 
 class Rulebook:
@@ -200,4 +198,8 @@ class _Scope:
         after = self._text[self._end : high]
         cuts = [match.end() for match in _BREAKS.finditer(before)]
         stop = _BREAKS.search(after)
-        return before[cuts[-1] if cuts else 0 :] + self._text[self._start : self._end] + after[: stop.start() if stop else None]
+        return (
+            before[cuts[-1] if cuts else 0 :]
+            + self._text[self._start : self._end]
+            + after[: stop.start() if stop else None]
+        )

@@ -24,7 +24,6 @@ STEPS = ("severity>=medium", "severity>=high")
 COLUMNS = (*CATEGORIES, *FLAGS, *STEPS)
 RULED = (*CATEGORIES, *FLAGS)  # columns a rule can speak for
 EXTRAS = 3  # root of the number of clauses, log-odds of being negative, one
-_BREAKS = np.array([ord(char) for char in ",。!?;~…|"], dtype=np.uint32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +50,12 @@ class Reading:
         return int(self.starts[best]), int(end)
 
 
-def features(
-    tables: Tables, batch: Batch, hits: Sequence[Sequence[Hit]], log_odds: Floats
-) -> tuple[Floats, Reading]:
+def features(tables: Tables, batch: Batch, hits: Sequence[Sequence[Hit]], log_odds: Floats) -> tuple[Floats, Reading]:
     """Second-stage features, shape (rows, len(columns) * 2 + len(RULED) + EXTRAS), and the clauses they came from."""
     linear = tables.codes
     gathered = gather(linear, batch)
     whole = segment_scores(linear, gathered, batch.bounds[:-1], np.diff(batch.bounds))
-    starts = clause_starts(batch)
+    starts = batch.clauses()
     clauses = segment_scores(linear, gathered, starts, np.diff(np.append(starts, len(batch.points))))
     first = np.searchsorted(starts, batch.bounds)
     best = np.maximum.reduceat(clauses, first[:-1], axis=0)
@@ -70,28 +67,16 @@ def features(
 def read(tables: Tables, batch: Batch, hits: Sequence[Sequence[Hit]], log_odds: Floats) -> Reading:
     """Codes of a batch of at least one row."""
     table, reading = features(tables, batch, hits, log_odds)
-    return Reading(table @ tables.mix, reading.starts, reading.clauses, reading.first)
-
-
-def clause_starts(batch: Batch) -> NDArray[np.int64]:
-    """First point of every clause; every row has at least one."""
-    points = batch.points
-    breaks = np.isin(points, _BREAKS)
-    breaks |= (points == ord(" ")) & (np.append(0, points[:-1]) > 0x2E7F)  # noqa: PLR2004 — a blank after Chinese
-    begins = np.zeros(len(points), dtype=bool)
-    begins[1:] = breaks[:-1] & ~breaks[1:]
-    ends = batch.bounds[1:] - 1
-    begins[ends] = False
-    begins[batch.bounds[:-1]] = True
-    return np.flatnonzero(begins)
+    return Reading(np.einsum("rf,fc->rc", table, tables.mix), reading.starts, reading.clauses, reading.first)
 
 
 def ruled(hits: Sequence[Sequence[Hit]]) -> Floats:
-    """Greatest weight of the rules that hit, shape (rows, len(RULED)); below zero where rules only speak against."""
+    """Greatest weight of the rules that hit, shape (rows, len(RULED))."""
     out = np.zeros((len(hits), len(RULED)))
     place = {code: column for column, code in enumerate(RULED)}
     for row, found in enumerate(hits):
         for hit in found:
-            column = place[hit.rule.code]
-            out[row, column] = max(out[row, column], hit.rule.weight)
+            column = place.get(hit.rule.code)
+            if column is not None:  # a tone names no code
+                out[row, column] = max(out[row, column], hit.rule.weight)
     return out

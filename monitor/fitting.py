@@ -16,7 +16,7 @@ _STEPS = 16_000  # an int16 weight's largest value: 20,000 characters of them st
 
 def design(texts: Sequence[str], bits: int) -> Any:
     """Sparse rows of n-gram counts over the root of their number: what `sentiment.segment_scores` multiplies."""
-    from scipy import sparse
+    from scipy import sparse  # type: ignore[import-untyped]
 
     indices, data, pointers = [], [], [np.zeros(1, dtype=np.int64)]
     for start in range(0, len(texts), _BATCH):
@@ -49,7 +49,7 @@ def contrast(matrix: Any, targets: Floats, weights: Floats, floor: float) -> Flo
 
 
 def fit(
-    matrix: Any, targets: Floats, weights: Floats, strength: float, floor: float = 0.0
+    matrix: Any, targets: Floats, weights: Floats, strength: float, floor: float = 0.0, iterations: int = 150
 ) -> tuple[Floats, Floats]:
     """Logistic regressions, one a column of `targets`, all at once.
 
@@ -59,17 +59,14 @@ def fit(
         weights: of rows.
         strength: inverse of the penalty, as scikit-learn's C.
         floor: see `contrast`; below 0 features are not scaled.
+        iterations: at most.
 
     Returns:
         Weights (features × columns) and biases.
     """
-    from scipy.optimize import minimize
+    from scipy.optimize import minimize  # type: ignore[import-untyped]
 
-    scale = (
-        contrast(matrix, targets, weights, floor)
-        if floor >= 0
-        else np.ones((matrix.shape[1], targets.shape[1]))
-    )
+    scale = contrast(matrix, targets, weights, floor) if floor >= 0 else np.ones((matrix.shape[1], targets.shape[1]))
     used = np.flatnonzero(scale.any(axis=1))
     rows, scale = matrix[:, used].tocsr().astype(np.float32), scale[used]
     back = rows.T.tocsr()
@@ -79,9 +76,7 @@ def fit(
         theta = flat.reshape(shape)
         z = rows @ (theta[:-1] * scale).astype(np.float32) + theta[-1]
         gap = (1 / (1 + np.exp(-np.clip(z, -40, 40))) - targets) * weights[:, None]
-        value = ((np.logaddexp(0, z) - targets * z) * weights[:, None]).sum() + (theta[:-1] ** 2).sum() / (
-            2 * strength
-        )
+        value = ((np.logaddexp(0, z) - targets * z) * weights[:, None]).sum() + (theta[:-1] ** 2).sum() / (2 * strength)
         slope = np.vstack([(back @ gap.astype(np.float32)) * scale + theta[:-1] / strength, gap.sum(axis=0)])
         return float(value), slope.ravel().astype(np.float64)
 
@@ -90,7 +85,7 @@ def fit(
         np.zeros(shape).ravel(),
         jac=True,
         method="L-BFGS-B",
-        options={"maxiter": 150, "ftol": 1e-6, "maxcor": 8},
+        options={"maxiter": iterations, "ftol": 1e-6, "maxcor": 8},
     )
     theta = found.x.reshape(shape)
     full = np.zeros((matrix.shape[1], targets.shape[1]))

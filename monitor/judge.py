@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from monitor.categories import SEVERITIES, Found, Hit, Rulebook, codes
 from monitor.coding import CATEGORIES, COLUMNS, RULED, STEPS, Reading, read
@@ -12,12 +13,13 @@ from monitor.ngrams import LIMIT, Batch, fold
 from monitor.sentiment import Floats, logit, make_engine, sigmoid
 from monitor.tables import load
 
+Marks = NDArray[np.bool_]
 THRESHOLD = 0.5  # of p_negative
 _CHUNK = 16_384  # characters judged at once: what fits the processor's cache
 _STARS = (1.0, 2.0, 3.0, 4.0, 5.0)
 _STAR_ODDS = (1.6, 1.3, 0.3, -0.9, -1.5)  # what stars add to the log-odds; a clear text outweighs them
-_DENIAL = 1.5  # log-odds that a complaint named and denied takes away (没有异味)
-_SILENT_ODDS = -0.4  # prior log-odds of a text with no words
+_DENIAL = 1.6  # log-odds that a complaint named and denied takes away (没有异味)
+_SILENT_ODDS = -0.4  # prior log-odds of a text without words
 _SPOKEN = [column for column, code in enumerate(COLUMNS) if code in RULED and code != "other"]
 _MEDIUM, _HIGH = (COLUMNS.index(step) for step in STEPS)
 _LEVEL = {name: level for level, name in enumerate(SEVERITIES)}
@@ -92,17 +94,15 @@ class Judge:
         found = self._rules.find(batch, batch.string())
         p = self._p_negative(texts, batch, found)
         negative = p >= THRESHOLD
-        found = iter(
-            self._code([t for t, bad in zip(texts, negative, strict=True) if bad], batch, hits, p, negative)
-        )
+        hits = [row.hits for row in found]
+        coded = iter(self._code([t for t, bad in zip(texts, negative, strict=True) if bad], batch, hits, p, negative))
         return [
-            self._judgement(float(score), next(found)) if bad else self._judgement(float(score), None)
-            for score, bad in zip(p, negative, strict=True)
+            self._judgement(float(score), next(coded) if bad else None) for score, bad in zip(p, negative, strict=True)
         ]
 
     def _p_negative(self, texts: Sequence[Text], batch: Batch, found: Sequence[Found]) -> Floats:
         words = logit(self._engine.p_negative([text.text[:LIMIT] for text in texts]))
-        words = np.where(np.diff(batch.bounds) == 2, _SILENT_ODDS, words)  # noqa: PLR2004 — nothing between the edges
+        words = np.where(batch.silent(), _SILENT_ODDS, words)
         stars = np.array([_star_odds(text.stars) for text in texts])
         push = np.array([_push(row) for row in found])
         rounded: Floats = np.round(sigmoid(words + stars + push), 4)
@@ -151,7 +151,8 @@ def _chunks(texts: Sequence[Text]) -> Iterator[Sequence[Text]]:
 
 
 def _push(found: Found) -> float:
-    return max((hit.rule.push for hit in found.hits), default=0.0) - _DENIAL * min(len(set(found.denied)), 2)
+    pushes = [hit.rule.push for hit in found.hits]
+    return max(pushes, default=0.0, key=abs) - _DENIAL * min(len(set(found.denied)), 3)
 
 
 def _star_odds(stars: float | None) -> float:

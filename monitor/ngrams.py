@@ -16,9 +16,9 @@ EDGE = 2
 ORDERS = 4
 LIMIT = 20_000  # characters of one text that are read; a complaint is over long before
 _STEP = np.uint64(0x9E3779B97F4A7C15)
-_MIX = tuple(
-    np.uint64(m) for m in (0xD6E8FEB86659FD93, 0xA0761D6478BD642F, 0xE7037ED1A0B428DB, 0x8EBC6AF09C88C6E3)
-)
+_MIX = tuple(np.uint64(m) for m in (0xD6E8FEB86659FD93, 0xA0761D6478BD642F, 0xE7037ED1A0B428DB, 0x8EBC6AF09C88C6E3))
+_BREAKS = np.array([ord(char) for char in ",。!?;~…|"], dtype=np.uint32)
+_BEFORE_CHINESE = 0x2E7F  # a blank after a Chinese character ends a clause
 _DIGITS = (ord("0"), ord("9"))
 
 
@@ -39,6 +39,25 @@ class Batch:
     def string(self) -> str:
         """The folded rows as one string; offsets in it are indices into `points`."""
         return self.points.astype("<u4").tobytes().decode("utf-32-le")
+
+    def silent(self) -> NDArray[np.bool_]:
+        """Rows without a letter, sign or emoji: only digits, punctuation and blanks."""
+        points = self.points
+        says = (points >= ord("a")) & (points <= ord("z"))
+        says |= (points >= 0xC0) & ~((points >= 0x2000) & (points < 0x2100)) & ~((points >= 0x3000) & (points < 0x3040))  # noqa: PLR2004 — punctuation blocks of Unicode
+        says &= (points != ord("~")) & (points != 0xFFFD) & ~((points >= 0xFF00) & (points < 0xFFF0))  # noqa: PLR2004 — same
+        return ~np.logical_or.reduceat(says, self.bounds[:-1])
+
+    def clauses(self) -> NDArray[np.int64]:
+        """First point of every clause; every row has at least one."""
+        points = self.points
+        breaks = np.isin(points, _BREAKS, kind="table")
+        breaks |= (points == BLANK) & (np.append(0, points[:-1]) > _BEFORE_CHINESE)
+        begins = np.zeros(len(points), dtype=bool)
+        begins[1:] = breaks[:-1] & ~breaks[1:]
+        begins[self.bounds[1:] - 1] = False
+        begins[self.bounds[:-1]] = True
+        return np.flatnonzero(begins)
 
     def take(self, rows: NDArray[np.bool_]) -> "Batch":
         """The batch of the rows marked true."""

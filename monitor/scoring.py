@@ -65,9 +65,13 @@ def _parse(line: str) -> tuple[Text, dict[str, Any]] | str:
         return "text: expected a string"
     if kind is not None and kind not in _KINDS:
         return f"kind: expected one of {', '.join(_KINDS)}"
-    if stars is not None and (isinstance(stars, bool) or not isinstance(stars, int | float) or not 1 <= stars <= _MOST_STARS):
+    if stars is not None and not _is_star(stars):
         return "stars: expected a number from 1 to 5"
     return Text(text, kind or "review", stars), row
+
+
+def _is_star(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 1 <= value <= _MOST_STARS
 
 
 def _answer(row: dict[str, Any], verdict: Judgement) -> dict[str, Any]:

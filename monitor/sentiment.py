@@ -19,7 +19,7 @@ class Engine(Protocol):
     version: str
 
     def p_negative(self, texts: Sequence[str]) -> Floats:
-        """Probability of each text being negative, in [0, 1]; .5 where there is nothing to go by."""
+        """Probability of each text being negative, in [0, 1]."""
         ...
 
 
@@ -34,15 +34,21 @@ def sigmoid(z: Floats) -> Floats:
     return 1 / (1 + np.exp(-np.clip(z, -40, 40)))
 
 
-def row_scores(linear: Linear, batch: Batch) -> Floats:
-    """Scores of whole rows, shape (rows, columns): weights of a row's n-grams over the root of their number."""
-    return segment_scores(linear, gather(linear, batch), batch.bounds[:-1], np.diff(batch.bounds))
+def polarity_features(linear: Linear, batch: Batch) -> Floats:
+    """Score of each row, mean score of its clauses, and one: shape (rows, 3)."""
+    gathered = gather(linear, batch)
+    whole = segment_scores(linear, gathered, batch.bounds[:-1], np.diff(batch.bounds))
+    starts = batch.clauses()
+    clauses = segment_scores(linear, gathered, starts, np.diff(np.append(starts, len(batch.points))))
+    first = np.searchsorted(starts, batch.bounds)
+    mean = np.add.reduceat(clauses, first[:-1], axis=0) / np.diff(first)[:, None]
+    return np.hstack([whole, mean, np.ones_like(whole)])
 
 
 def gather(linear: Linear, batch: Batch) -> NDArray[np.int32]:
     """Integer weight of the n-grams that begin at each point, shape (points, columns)."""
     first, *others = batch.hashes(linear.bits)
-    total = linear.table[first].astype(np.int32)
+    total: NDArray[np.int32] = linear.table[first].astype(np.int32)
     for indices in others:
         total += linear.table[indices]
     return total
@@ -71,16 +77,15 @@ class Builtin:
 
     def __init__(self, tables: Tables) -> None:
         self._linear = tables.polarity
+        self._blend = tables.blend
         self.version = tables.version
 
     def p_negative(self, texts: Sequence[str]) -> Floats:
         """See `Engine`."""
         if not texts:
             return np.zeros(0)
-        batch = fold(texts)
-        p = sigmoid(row_scores(self._linear, batch)[:, 0])
-        p[np.diff(batch.bounds) == 2] = 0.5  # noqa: PLR2004 — two edges, nothing between
-        return p
+        table = polarity_features(self._linear, fold(texts))
+        return sigmoid((table * self._blend).sum(axis=1))
 
 
 class SnowNlp:

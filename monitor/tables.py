@@ -49,6 +49,7 @@ class Tables:
     Attributes:
         version: Model version, stored with every score.
         polarity: One column: negative.
+        blend: What row score, mean clause score and one are worth in log-odds: see `monitor.sentiment`.
         codes: One column for each of `columns`.
         columns: Categories, flags, then the severity steps.
         mix: Second stage, shape (features, columns): see `monitor.coding`.
@@ -57,6 +58,7 @@ class Tables:
 
     version: str
     polarity: Linear
+    blend: NDArray[np.float64]
     codes: Linear
     columns: tuple[str, ...]
     mix: NDArray[np.float64]
@@ -74,12 +76,11 @@ def load(path: Path | None = None) -> Tables:
         with np.load(path, allow_pickle=False) as file:
             meta = json.loads(str(file["meta"]))
             if meta["format"] != FORMAT:
-                raise WeightsError(
-                    f"{path}: weights of format {meta['format']}, expected {FORMAT}; train them again"
-                )
+                raise WeightsError(f"{path}: weights of format {meta['format']}, expected {FORMAT}; train them again")
             return Tables(
                 meta["version"],
                 Linear(file["polarity"], file["polarity_scale"], file["polarity_bias"]),
+                file["blend"],
                 Linear(file["codes"], file["codes_scale"], file["codes_bias"]),
                 tuple(meta["columns"]),
                 file["mix"],
@@ -103,6 +104,7 @@ def save(tables: Tables, path: Path) -> None:
         polarity=tables.polarity.table,
         polarity_scale=tables.polarity.scale,
         polarity_bias=tables.polarity.bias,
+        blend=tables.blend,
         codes=tables.codes.table,
         codes_scale=tables.codes.scale,
         codes_bias=tables.codes.bias,

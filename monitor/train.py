@@ -1,7 +1,8 @@
 """Training of the scorer from labelled JSON lines: polarity, and the codes where rows carry them.
 
 A row is `{"text", "negative": bool}` or `{"text", "label": 0 | 1}` (1 is positive), and may carry `categories`,
-`severity` and `flags`. One row in ten, by the hash of its folded text, is never trained on and gives the figures.
+`severity` and `flags`, and a `weight` from 0 to 1: how far its label is to be trusted. One row in ten, by the hash of
+its folded text, is never trained on and gives the figures.
 Needs the `train` extra.
 """
 
@@ -14,22 +15,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from monitor.categories import SEVERITIES, Hit, Rulebook, codes
-from monitor.coding import CATEGORIES, COLUMNS, FLAGS, STEPS, features
+from monitor.coding import CATEGORIES, COLUMNS, FLAGS, RULED, STEPS, features
 from monitor.fitting import Floats, design, fit, fit_mix, quantise
 from monitor.ngrams import fold
-from monitor.sentiment import Builtin, logit, sigmoid
-from monitor.tables import Linear, Tables, WeightsError, load, save
+from monitor.sentiment import Builtin, logit, polarity_features
+from monitor.tables import Linear, Tables, load, save
 
 VERSION = "2026.11.1"
 POLARITY_BITS = 20
 CODE_BITS = 17
 FEWEST_ROWS = 50  # labelled rows of either class without which there is nothing to learn
 FEWEST_CODED = 500  # rows with categories below which the built-in codes are kept
+FEWEST_OF_CODE = 40  # rows of a code below which its rules alone decide
+RULE_BAR = 2.0  # rule weight such a code needs
+RECALL = {"safety": 0.93}  # a missed one costs more than a false alarm
 _FOLDS = 4
 _POLARITY = (10.0, 0.2)  # strength and floor, chosen on held-out rows
-_CODES = (3.0, 0.2)
+_CODES = (3.0, 0.2, 80)  # and iterations
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,7 @@ class Row:
     negative: bool
     codes: frozenset[str] | None
     held: bool
+    weight: float = 1.0
 
 
 def held_out(folded: str) -> bool:
@@ -67,9 +73,7 @@ def read_rows(files: Iterable[Path], complain: Callable[[str], None]) -> list[Ro
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
-    with (gzip.open if path.suffix == ".gz" else open)(
-        path, "rt", encoding="utf-8", errors="replace"
-    ) as file:
+    with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8", errors="replace") as file:
         for number, line in enumerate(file, 1):
             if line.strip():
                 yield f"{path}:{number}", line
@@ -82,7 +86,10 @@ def _row(raw: Any) -> tuple[Row, str]:
     if not isinstance(negative, bool):
         raise TypeError('expected "negative": true or false, or "label": 1 (positive) or 0 (negative)')
     key = fold([raw["text"]]).string()[1:-1].replace(" ", "")
-    return Row(raw["text"], negative, _codes(raw), held_out(key)), key
+    weight = raw.get("weight", 1.0)
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= 1:
+        raise TypeError("weight: expected a number from 0 to 1")
+    return Row(raw["text"], negative, _codes(raw), held_out(key), float(weight)), key
 
 
 def _codes(raw: dict[str, Any]) -> frozenset[str] | None:
@@ -90,9 +97,7 @@ def _codes(raw: dict[str, Any]) -> frozenset[str] | None:
         return None
     said = [*raw["categories"], *raw.get("flags", [])]
     if unknown := set(said) - set(CATEGORIES) - set(FLAGS):
-        raise ValueError(
-            f"unknown code {sorted(unknown)[0]!r}, expected one of {', '.join((*CATEGORIES, *FLAGS))}"
-        )
+        raise ValueError(f"unknown code {min(unknown)!r}, expected one of {', '.join((*CATEGORIES, *FLAGS))}")
     severity = raw.get("severity")
     if severity is not None and severity not in SEVERITIES:
         raise ValueError(f"severity {severity!r}, expected one of {', '.join(SEVERITIES)} or null")
@@ -120,34 +125,34 @@ def train(files: Sequence[Path], out: Path, complain: Callable[[str], None] = pr
         raise ValueError(
             f"expected at least {FEWEST_ROWS} negative and {FEWEST_ROWS} positive rows, got {len(known)} rows"
         )
-    polarity = fit_polarity(known)
+    polarity, blend = fit_polarity(known)
     coded = [row for row in known if row.codes is not None]
     if len(coded) >= FEWEST_CODED:
-        linear, mix = fit_codes(coded, polarity)
+        linear, mix = fit_codes(coded, polarity, blend)
     else:
         base = load()
         linear, mix = base.codes, base.mix
-    tables = Tables(f"{out.stem}-{VERSION}", polarity, linear, COLUMNS, mix, {})
+    tables = Tables(f"{out.stem}-{VERSION}", polarity, blend, linear, COLUMNS, mix, {})
     held = [row for row in rows if row.held]
     notes = {"trained": len(known), "coded": len(coded), "held_out": figures(tables, held)}
-    save(Tables(tables.version, polarity, linear, COLUMNS, mix, notes), out)
+    save(Tables(tables.version, polarity, blend, linear, COLUMNS, mix, notes), out)
     return {"model": tables.version, **notes}
 
 
-def fit_polarity(rows: Sequence[Row]) -> Linear:
-    """The polarity column, calibrated on a tenth that a first fit did not see."""
+def fit_polarity(rows: Sequence[Row]) -> tuple[Linear, Floats]:
+    """The polarity column, and its blend, calibrated on a tenth that a first fit did not see."""
     matrix = design([row.text for row in rows], POLARITY_BITS)
     targets = np.array([[float(row.negative)] for row in rows])
-    weights = np.ones(len(rows))
+    weights = np.array([row.weight for row in rows])
     aside = np.arange(len(rows)) % 10 == 0
-    first, bias = fit(matrix[~aside], targets[~aside], weights[~aside], *_POLARITY)
-    scores = matrix[aside] @ first + bias
-    slope, shift = fit_mix(np.hstack([scores, np.ones_like(scores)]), targets[aside], 1e6)[:, 0]
-    final, bias = fit(matrix, targets, weights, *_POLARITY)
-    return quantise(final * slope, bias * slope + shift)
+    first = quantise(*fit(matrix[~aside], targets[~aside], weights[~aside], *_POLARITY))
+    sure = np.flatnonzero(aside & (weights == 1))
+    table = polarity_features(first, fold([rows[int(place)].text for place in sure]))
+    blend = fit_mix(table, targets[sure], 1e3)[:, 0]
+    return quantise(*fit(matrix, targets, weights, *_POLARITY)), blend
 
 
-def fit_codes(rows: Sequence[Row], polarity: Linear) -> tuple[Linear, Floats]:
+def fit_codes(rows: Sequence[Row], polarity: Linear, blend: Floats) -> tuple[Linear, Floats]:
     """Both stages of the codes; the second learns from scores of rows its first stage did not see."""
     texts = [row.text for row in rows]
     matrix = design(texts, CODE_BITS)
@@ -161,13 +166,38 @@ def fit_codes(rows: Sequence[Row], polarity: Linear) -> tuple[Linear, Floats]:
         linear = quantise(*fit(matrix[seen], targets[seen], weights[seen], *_CODES))
         aside = np.flatnonzero(~seen)
         parts.append(
-            second_stage(
-                Tables("", polarity, linear, COLUMNS, np.zeros((0, 0)), {}), [texts[i] for i in aside]
-            )
+            second_stage(Tables("", polarity, blend, linear, COLUMNS, np.zeros((0, 0)), {}), [texts[i] for i in aside])
         )
         order.extend(aside)
-    mix = fit_mix(np.vstack(parts), targets[order], 0.3)
+    mix = _mix(np.vstack(parts), targets[order])
     return quantise(*fit(matrix, targets, weights, *_CODES)), mix
+
+
+def _mix(table: Floats, targets: Floats) -> Floats:
+    """Second-stage weights, with the constant moved so that above 0 means yes."""
+    mix = fit_mix(table, targets, 0.3)
+    crossed = np.zeros_like(targets)
+    part = np.arange(len(table)) // 7 % _FOLDS
+    for number in range(_FOLDS):
+        crossed[part == number] = table[part == number] @ fit_mix(table[part != number], targets[part != number], 0.3)
+    for place, column in enumerate(COLUMNS):
+        if column in RULED and targets[:, place].sum() < FEWEST_OF_CODE:
+            mix[:, place] = 0.0
+            mix[2 * len(COLUMNS) + RULED.index(column), place] = 1.0
+            mix[-1, place] = -RULE_BAR
+        elif column in RULED:
+            mix[-1, place] -= _bar(crossed[:, place], targets[:, place] > 0, RECALL.get(column))
+    return mix
+
+
+def _bar(scores: Floats, truth: NDArray[np.bool_], recall: float | None) -> float:
+    """Where to say yes: at the best F1, or lower if that much recall is wanted."""
+    order = np.argsort(-scores, kind="stable")
+    right = np.cumsum(truth[order])
+    best = int(np.argmax(2 * right / (np.arange(1, len(order) + 1) + truth.sum())))
+    if recall is not None:
+        best = max(best, int(np.searchsorted(right, recall * truth.sum())))
+    return float(scores[order[best]]) - 1e-9
 
 
 def second_stage(tables: Tables, texts: Sequence[str]) -> Floats:
@@ -189,5 +219,3 @@ def figures(tables: Tables, held: Sequence[Row]) -> dict[str, Any]:
     p = Builtin(tables).p_negative([row.text for row in held])
     right = (p >= 0.5) == np.array([row.negative for row in held])  # noqa: PLR2004 — the threshold
     return {"rows": len(held), "accuracy": round(float(right.mean()), 4)}
-
-

@@ -104,4 +104,3 @@ def _pictures(made: figures.Review, name: str) -> "dict[str, Chart]":
         shown["categories"] = charts.categories(rows, SPAN[made.kind], f"{name}-categories.png")
     shown["words"] = charts.cloud(made.words, f"{name}-words.png")
     return {place: chart for place, chart in shown.items() if chart}
-

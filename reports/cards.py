@@ -40,8 +40,8 @@ def review_lines(figures: Review) -> list[str]:
         lines.append(f"{bad}最多的问题：{'、'.join(top)} 条。")
     if figures.totals.now.starred:
         lines.append(f"满意率 {share(figures.totals.now.good)}，前四周 {share(figures.totals.norm.good)}。")
-    if figures.clearance.whole:
-        lines.append(f"日清率 {share(figures.clearance)}。")
+    if cleared := _cleared(figures.clearance):
+        lines.append(f"{cleared}。")
     if figures.mentions.now.n and figures.subject == "review":
         lines.append(f"品牌提及 {figures.mentions.now.n:,} 条，负面 {figures.mentions.now.negative:,} 条。")
     if trouble := _trouble(figures):
@@ -84,8 +84,14 @@ def _ledger(figures: Summary) -> str:
         return ""
     line = f"负面 {book.received:,} 条 = 已解决 {book.resolved:,} + 处理中 {book.open:,} + 误报 {book.false_alarm:,}"
     waiting = f"；{book.waiting:,} 条还没有答复" if book.waiting else ""
-    cleared = f"；日清率 {share(figures.clearance)}" if figures.clearance.whole else ""
-    return f"{line}{waiting}{cleared}。"
+    cleared = _cleared(figures.clearance)
+    return f"{line}{waiting}{f'；{cleared}' if cleared else ''}。"
+
+
+def _cleared(value: Share) -> str:
+    if not value.whole:
+        return ""
+    return f"当天解决 {value.part} 条" if value.few else f"日清率 {share(value)}"
 
 
 def _late(figures: Summary) -> str:

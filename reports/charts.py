@@ -60,7 +60,9 @@ def trend(figures: "Review", file: str) -> Chart:
         if stars:
             _panel(panels[1], figures, "满意率", "satisfied", "starred", _GOOD)
         _days(panels[-1], figures.windows.now.days)
-        panels[0].legend(loc="lower right", bbox_to_anchor=(1.01, 0.99), ncols=3, frameon=False, fontsize=10.5, borderaxespad=0)
+        panels[0].legend(
+            loc="lower right", bbox_to_anchor=(1.01, 0.99), ncols=3, frameon=False, fontsize=10.5, borderaxespad=0
+        )
         figure.align_ylabels(panels)
         return _chart(figure, file, f"每日{rate}{'与满意率' if stars else ''}折线图，并列前一期和前四周同星期的平均")
 
@@ -76,11 +78,15 @@ def categories(rows: Sequence[Category], when: str, file: str) -> Chart:
         most = max(max(row.now, row.expected) for row in rows) or 1
         for y, row in enumerate(rows):
             axes.text(row.now + most * 0.012, y - 0.16, f"{row.now:,}", va="center", color=_INK, fontsize=11)
-            axes.text(row.expected + most * 0.012, y + 0.22, number(row.expected), va="center", color=_MUTED, fontsize=9)
+            axes.text(
+                row.expected + most * 0.012, y + 0.22, number(row.expected), va="center", color=_MUTED, fontsize=9
+            )
         axes.set(xlim=(0, most * 1.12), ylim=(len(rows) - 0.5, -0.5), yticks=list(places), xticks=[])
         axes.set_yticklabels([drawable(category(row.code)) for row in rows], fontsize=12)
         axes.spines["bottom"].set_visible(False)
-        axes.legend(loc="lower right", bbox_to_anchor=(1.01, 1.0), ncols=2, frameon=False, fontsize=10.5, borderaxespad=0)
+        axes.legend(
+            loc="lower right", bbox_to_anchor=(1.01, 1.0), ncols=2, frameon=False, fontsize=10.5, borderaxespad=0
+        )
         counted = "、".join(f"{category(row.code)} {row.now}" for row in rows)
         return _chart(figure, file, f"各类问题的条数，并列按前四周比例应有的条数：{counted}")
 
@@ -147,7 +153,7 @@ def _canvas(inches: float) -> "Iterator[Figure]":
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    style = {
+    style: dict[Any, Any] = {
         "font.family": _font(),
         "font.size": 11,
         "text.parse_math": False,
@@ -176,7 +182,14 @@ def _panel(axes: "Axes", figures: "Review", title: str, part: str, whole: str, c
     norm = [_share([figures.days[d] for d in spans.norm.days if d.weekday() == n], part, whole) for n in range(_WEEK)]
     before = "前一周" if figures.kind == "weekly" else "前一月"
     xs = range(len(now))
-    axes.plot(xs, _rates([norm[day.weekday()] for day in spans.now.days]), "--", color=_MUTED, lw=1.3, label="前四周同星期平均")
+    axes.plot(
+        xs,
+        _rates([norm[day.weekday()] for day in spans.now.days]),
+        "--",
+        color=_MUTED,
+        lw=1.3,
+        label="前四周同星期平均",
+    )
     axes.plot(xs, _rates(shares(spans.prior.days)[: len(now)], len(now)), color=_BEFORE, lw=1.6, label=before)
     axes.plot(xs, _rates(now), color=colour, lw=2.4, label=SPAN[figures.kind])
     for few, face in ((False, colour), (True, "white")):
@@ -197,8 +210,15 @@ def _frame(axes: "Axes", now: Sequence[Share], worst: Any) -> None:
     seen = [(share.rate, -x) for x, share in enumerate(now) if share.whole]
     if seen:
         rate, x = worst(seen)
-        place = {"xytext": (0, 7), "va": "bottom"} if worst is max else {"xytext": (0, -8), "va": "top"}
+        place: dict[str, Any] = {"xytext": (0, 7), "va": "bottom"} if worst is max else {"xytext": (0, -8), "va": "top"}
         axes.annotate(percent(rate), (-x, rate), textcoords="offset points", ha="center", color=_INK, **place)
+
+
+def _legend(axes: "Axes", columns: int) -> None:
+    """A line of entries above the drawing, where no curve can run through it."""
+    axes.legend(
+        loc="lower right", bbox_to_anchor=(1.01, 1.0), ncols=columns, frameon=False, fontsize=10.5, borderaxespad=0
+    )
 
 
 def _share(days: Sequence[Counts], part: str, whole: str) -> Share:

@@ -81,14 +81,24 @@ def due(session: Session, now: datetime, most: int) -> Due:
     late = and_(_deadline, T.state.in_(("armed", "breached")), T.met_at.is_(None), T.due_at <= now, _running())
     who = func.coalesce(person.c.name, "").label("who")
     listed = (
-        select(T.case_id, T.crisis_id, T.stage, T.due_at, who, *_either("shop_id", "severity"), C.categories, K.category)
+        select(
+            T.case_id, T.crisis_id, T.stage, T.due_at, who, *_either("shop_id", "severity"), C.categories, K.category
+        )
         .select_from(_owned)
         .where(late)
         .order_by(T.crisis_id.is_(None), T.due_at, T.id)
         .limit(most)
     )
-    people = select(who, func.count().label("n")).select_from(_owned).where(late).group_by("who").order_by(-func.count(), "who")
-    soon = select(func.count(), func.min(T.due_at)).where(_deadline, T.state == "armed", within(T.due_at, now, now + _SOON))
+    people = (
+        select(who, func.count().label("n"))
+        .select_from(_owned)
+        .where(late)
+        .group_by("who")
+        .order_by(-func.count(), "who")
+    )
+    soon = select(func.count(), func.min(T.due_at)).where(
+        _deadline, T.state == "armed", within(T.due_at, now, now + _SOON)
+    )
     count, next_at = session.execute(soon).one()
     return Due(
         [_overdue(row) for row in session.execute(listed)],
@@ -99,9 +109,7 @@ def due(session: Session, now: datetime, most: int) -> Due:
 
 
 def _running() -> Any:
-    return or_(
-        C.state.in_(CASE_OPEN), K.state.in_(CRISIS_OPEN)
-    )
+    return or_(C.state.in_(CASE_OPEN), K.state.in_(CRISIS_OPEN))
 
 
 def _either(*names: str) -> list[Any]:
@@ -198,7 +206,7 @@ def responses(session: Session, period: Period) -> Responses:
     )
     joined = timer.join(cases, C.id == T.case_id)
     found = select(place.label("place"), func.count()).select_from(joined).where(mine).group_by("place")
-    counts: dict[int, int] = {n: count for n, count in session.execute(found)}
+    counts: dict[int, int] = dict(session.execute(found).tuples().all())
     unanswered = counts.pop(-1, 0)
     answered = sum(counts.values())
     middle = select(spent.label("s")).select_from(joined).where(mine, T.met_at.is_not(None)).order_by("s")

@@ -120,6 +120,7 @@ class Category:
         return self.norm * self.n[0] / self.n[2] if self.n[2] else 0.0
 
 
+Days = dict[date, Counts]
 _COUNTS = (
     func.count(),
     tally(negative),
@@ -128,21 +129,23 @@ _COUNTS = (
 )
 
 
-def by_day(session: Session, windows: Windows, kind: str) -> dict[date, Counts]:
-    """Counts of every day of the three spans, days without any included; of one kind, or of both for ""."""
+def by_day(session: Session, windows: Windows) -> dict[str, Days]:
+    """Counts of reviews and mentions on every day of the three spans, days without any included."""
     period = windows.all_days()
     index = step(F.happened_at, period.edges, range(len(period.days)))
-    found = select(index.label("i"), *_COUNTS).select_from(judged).where(*_these(period, kind)).group_by("i")
-    days = dict.fromkeys(period.days, Counts())
-    for i, *counts in session.execute(found):
-        days[period.days[i]] = Counts(*counts)
+    here = within(F.happened_at, period.start, period.end)
+    found = select(F.kind, index.label("i"), *_COUNTS).select_from(judged).where(here).group_by(F.kind, "i")
+    days = {kind: dict.fromkeys(period.days, Counts()) for kind in ("review", "mention")}
+    for kind, i, *counts in session.execute(found):
+        days[kind][period.days[i]] = Counts(*counts)
     return days
 
 
-def total(days: dict[date, Counts], windows: Windows) -> Triple:
+def total(days: Days, windows: Windows) -> Triple:
     """The days summed over the three spans."""
     now, prior, norm = (
-        sum((days.get(day, Counts()) for day in part.days), Counts()) for part in (windows.now, windows.prior, windows.norm)
+        sum((days.get(day, Counts()) for day in part.days), Counts())
+        for part in (windows.now, windows.prior, windows.norm)
     )
     return Triple(now, prior, norm)
 
@@ -187,7 +190,7 @@ def by_category(session: Session, windows: Windows, kind: str, totals: Triple) -
         for place, inside in enumerate(windows.segments[i]):
             sums[code][place] += count * inside
     n = (totals.now.n, totals.prior.n, totals.norm.n)
-    rows = (Category(code, *counts, n) for code, counts in sums.items())
+    rows = (Category(code, now, prior, norm, n) for code, (now, prior, norm) in sums.items())
     return sorted(rows, key=lambda row: (-row.now, -row.norm, row.code))
 
 

@@ -10,7 +10,7 @@ from monitor.models import Source
 from monitor.settings import Settings
 from reports.period import Period
 from reports.shares import Share
-from reports.store import F, S, feedback, judged, run, seconds, tally, within
+from reports.store import F, S, judged, run, seconds, tally, within
 
 _SILENT = timedelta(hours=24)
 R = run.c
@@ -76,10 +76,10 @@ def coverage(session: Session, period: Period, settings: Settings, now: datetime
         .select_from(judged)
         .where(here)
     ).one()
-    models = session.execute(
-        select(S.model).select_from(feedback.join(S.model.table, S.feedback_id == F.id)).where(here).distinct().order_by(S.model)
-    ).scalars()
-    return Coverage(n - mentions, mentions, Share(textless, n), unscored, list(models), _sources(session, period, settings, now))
+    judges = select(S.model).select_from(judged).where(here, S.model.is_not(None)).distinct().order_by(S.model)
+    models = list(session.execute(judges).scalars())
+    sources = _sources(session, period, settings, now)
+    return Coverage(n - mentions, mentions, Share(textless, n), unscored, models, sources)
 
 
 def _sources(session: Session, period: Period, settings: Settings, now: datetime) -> list[SourceLine]:
@@ -118,8 +118,9 @@ def _lost_hours(session: Session, period: Period, now: datetime) -> dict[int, tu
         .where(within(R.started_at, period.start, until))
         .subquery()
     )
-    P = spans.c
-    found = select(P.source_id, P.why, func.sum(seconds(session, P.started_at, P.next_at))).where(P.lost).group_by(P.source_id, P.why)
+    s = spans.c
+    spent_here = func.sum(seconds(session, s.started_at, s.next_at))
+    found = select(s.source_id, s.why, spent_here).where(s.lost).group_by(s.source_id, s.why)
     hours: dict[int, tuple[float, float]] = {}
     for source_id, why, spent in session.execute(found):
         failed, silent = hours.get(source_id, (0.0, 0.0))

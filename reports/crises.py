@@ -4,12 +4,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, or_, select
-from sqlmodel import Session, col
+from sqlalchemy import and_, func, or_, select
+from sqlmodel import Session
 
-from monitor.models import Crisis, CrisisFeedback, Event, Feedback, Person, Timer
 from monitor.states import CRISIS_OPEN
+from reports.store import F, crisis, crisis_feedback, event, feedback, person, tally, timer
 
+K, T, E = crisis.c, timer.c, event.c
 _QUIET = ("feedback.added", "timer.fired", "note")  # many, and nothing a reader must act on
 _MOST = 12
 _HAPPENINGS = 10
@@ -87,69 +88,64 @@ class Crises:
 
 
 def crises(session: Session, start: datetime, until: datetime) -> Crises:
-    """Crises opened or resolved from ``start`` on, and all that still run; merged ones and false alarms do not count."""
-    real = (col(Crisis.state).not_in(("merged", "false_alarm")), Crisis.opened_at < until)
-    running = col(Crisis.state).in_(CRISIS_OPEN)
-    told = or_(running, col(Crisis.opened_at) >= start, col(Crisis.resolved_at) >= start)
-    opened = select(func.count()).where(*real, Crisis.opened_at >= start)
-    rows = session.execute(
-        select(Crisis, func.coalesce(Person.name, ""))
-        .outerjoin(Person, col(Person.id) == Crisis.assignee_id)
-        .where(*real, told)
-        .order_by(~running, col(Crisis.opened_at).desc())
+    """Crises opened or resolved from ``start`` on, and all that run; merged ones and false alarms do not count."""
+    real = and_(K.state.not_in(("merged", "false_alarm")), K.opened_at < until)
+    running = K.state.in_(CRISIS_OPEN)
+    told = or_(running, K.opened_at >= start, K.resolved_at >= start)
+    counts = select(tally(K.opened_at >= start), tally(running)).where(real)
+    rows = (
+        select(crisis, func.coalesce(person.c.name, "").label("who"))
+        .select_from(crisis.outerjoin(person, person.c.id == K.assignee_id))
+        .where(real, told)
+        .order_by(~running, K.opened_at.desc())
         .limit(_MOST)
-    ).all()
-    return Crises(
-        session.execute(opened).scalar_one(),
-        session.execute(select(func.count()).where(*real, running)).scalar_one(),
-        [_line(session, row, who) for row, who in rows],
     )
+    opened, still = session.execute(counts).one()
+    return Crises(opened, still, [_line(session, row) for row in session.execute(rows).all()])
 
 
-def _line(session: Session, row: Crisis, who: str) -> CrisisLine:
-    assert row.id is not None
-    feedbacks, buyers = session.execute(
-        select(func.count(), func.count(func.distinct(Feedback.author_hash)))
-        .join(CrisisFeedback, col(CrisisFeedback.feedback_id) == Feedback.id)
-        .where(CrisisFeedback.crisis_id == row.id)
-    ).one()
-    deadlines = session.execute(
-        select(Timer.stage, Timer.state, Timer.due_at)
-        .where(Timer.crisis_id == row.id, Timer.step == "deadline", col(Timer.met_at).is_(None))
-        .order_by(col(Timer.due_at))
-    ).all()
-    armed = [(stage, due) for stage, state, due in deadlines if state == "armed"]
+def _line(session: Session, row: Any) -> CrisisLine:
+    size = (
+        select(func.count(), func.count(F.author_hash.distinct()))
+        .select_from(crisis_feedback.join(feedback, F.id == crisis_feedback.c.feedback_id))
+        .where(crisis_feedback.c.crisis_id == row.id)
+    )
+    deadlines = (
+        select(T.stage, T.state, T.due_at)
+        .where(T.crisis_id == row.id, T.step == "deadline", T.met_at.is_(None))
+        .order_by(T.due_at)
+    )
+    feedbacks, buyers = session.execute(size).one()
+    clocks = session.execute(deadlines).all()
+    stage, due = next(((stage, due) for stage, state, due in clocks if state == "armed"), ("", None))
     return CrisisLine(
-        row.id,
-        row.shop_id,
-        row.state,
-        row.severity,
-        row.cause,
-        row.category,
-        row.product,
-        who,
-        row.opened_at,
-        row.resolved_at,
-        feedbacks,
-        buyers,
-        *(armed[0] if armed else ("", None)),
-        [stage for stage, state, _ in deadlines if state == "breached"],
-        _timeline(session, row.id),
+        id=row.id,
+        shop_id=row.shop_id,
+        state=row.state,
+        severity=row.severity,
+        cause=row.cause,
+        category=row.category,
+        product=row.product,
+        who=row.who,
+        opened_at=row.opened_at,
+        resolved_at=row.resolved_at,
+        feedbacks=feedbacks,
+        buyers=buyers,
+        next_stage=stage,
+        next_due=due,
+        breached=[stage for stage, state, _ in clocks if state == "breached"],
+        timeline=_timeline(session, row.id),
     )
 
 
 def _timeline(session: Session, crisis_id: int) -> list[Happening]:
-    events = session.execute(
-        select(Event.at, Event.actor, Event.what, Event.after)
-        .where(
-            Event.subject == "crisis",
-            Event.subject_id == crisis_id,
-            col(Event.what).not_in(_QUIET),
-        )
-        .order_by(col(Event.at), col(Event.id))
+    found = (
+        select(E.at, E.actor, E.what, E.after)
+        .where(E.subject == "crisis", E.subject_id == crisis_id, E.what.not_in(_QUIET))
+        .order_by(E.at, E.id)
         .limit(_HAPPENINGS)
     )
-    return [Happening(at, actor, what, _stage(after)) for at, actor, what, after in events]
+    return [Happening(at, actor, what, _stage(after)) for at, actor, what, after in session.execute(found)]
 
 
 def _stage(after: dict[str, Any]) -> str:

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
 
-from sqlmodel import Session
-
 from monitor import db
 from monitor.core import Core
 from monitor.settings import Settings
@@ -133,8 +131,8 @@ def summary(core: Core, kind: Kind, day: date) -> Summary:
     now = core.clock.now()
     spans = windows(kind, day, now, core.settings.zone)
     with db.reading(core.engine) as session:
-        reviews, mentions = (counts.by_day(session, spans, sort) for sort in ("review", "mention"))
-        both = {day: reviews[day] + mentions[day] for day in reviews}
+        days = counts.by_day(session, spans)
+        both = {at: count + days["mention"][at] for at, count in days["review"].items()}
         norm = [both[day].n for day in spans.norm.days]
         norm_days = next((len(norm) - n for n, count in enumerate(norm) if count), 0)
         rows = counts.by_category(session, spans, "", counts.total(both, spans))
@@ -142,8 +140,8 @@ def summary(core: Core, kind: Kind, day: date) -> Summary:
             kind,
             spans,
             now,
-            counts.total(reviews, spans),
-            counts.total(mentions, spans),
+            counts.total(days["review"], spans),
+            counts.total(days["mention"], spans),
             norm_days,
             ledger(session, spans.now, core.settings.policy.detect.max_age),
             clearance(session, spans.now),
@@ -167,12 +165,11 @@ def review(core: Core, kind: Kind, day: date) -> Review:
     now = core.clock.now()
     spans = windows(kind, day, now, core.settings.zone)
     with db.reading(core.engine) as session:
-        reviews, mentions = (counts.by_day(session, spans, sort) for sort in ("review", "mention"))
-        mentioned = counts.total(mentions, spans)
+        days = counts.by_day(session, spans)
+        totals, mentions = counts.total(days["review"], spans), counts.total(days["mention"], spans)
         subject: Literal["review", "mention"] = "review"
-        if mentioned.now.n and not counts.total(reviews, spans).now.n:
-            subject, reviews = "mention", mentions
-        totals = counts.total(reviews, spans)
+        if mentions.now.n and not totals.now.n:
+            subject, totals = "mention", mentions
         groups = counts.by_group(session, spans, subject, core.settings)
         by_stage, by_person = clocks.kept(session, spans.now, now)
         return Review(
@@ -180,11 +177,11 @@ def review(core: Core, kind: Kind, day: date) -> Review:
             spans,
             now,
             subject,
-            reviews,
+            days[subject],
             totals,
             {dimension: rows[:_GROUPS] for dimension, rows in groups.items()},
             counts.by_category(session, spans, subject, totals),
-            mentioned,
+            mentions,
             words(session, spans, subject, _names(core.settings, groups)),
             ledger(session, spans.now, core.settings.policy.detect.max_age),
             clearance(session, spans.now),

@@ -115,4 +115,3 @@ def _missed(figures: Review) -> str:
     if not everything:
         return ""
     return f"{everything:,} 个到期的时限" + (f"里有 {missed:,} 个超时。" if missed else "全部按时完成。")
-

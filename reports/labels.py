@@ -20,8 +20,20 @@ STAGE = {
     "case.respond": "首次答复",
     "case.solve": "解决",
 }
-VERDICT: dict[Verdict, str] = {"up": "明显升高", "down": "明显下降", "flat": "持平", "few": "样本太少", "none": "无往期可比"}
-TROUBLE = {"failed": "抓取失败", "attention": "需要人处理", "silent": "没有新内容", "stopped": "没有运行", "new": "尚未运行"}
+VERDICT: dict[Verdict, str] = {
+    "up": "明显升高",
+    "down": "明显下降",
+    "flat": "持平",
+    "few": "样本太少",
+    "none": "无往期可比",
+}
+TROUBLE = {
+    "failed": "抓取失败",
+    "attention": "需要人处理",
+    "silent": "没有新内容",
+    "stopped": "没有运行",
+    "new": "尚未运行",
+}
 CAUSE = {"critical": "一条严重反馈", "burst": "短时间集中出现", "person": "人工升级"}
 FELL = {"fell": "降了", "rose": "反而升了", "same": "看不出变化", "early": "还太早"}
 PLATFORM = {

@@ -7,8 +7,6 @@ from itertools import pairwise
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-
-
 Kind = Literal["daily", "evening", "weekly", "monthly"]
 NORM_DAYS = 28
 

@@ -48,10 +48,25 @@ def worst(session: Session, period: Period, most: int, *, only_open: bool = Fals
     rank = case({name: n for n, name in enumerate(SEVERITIES)}, value=S.severity, else_=-1)
     found = (
         select(
-            F.id, F.case_id, C.state, S.severity, S.categories, F.shop_id, F.product, F.stars, F.happened_at, F.text, F.text_key
+            F.id,
+            F.case_id,
+            C.state,
+            S.severity,
+            S.categories,
+            F.shop_id,
+            F.product,
+            F.stars,
+            F.happened_at,
+            F.text,
+            F.text_key,
         )
         .select_from(judged)
-        .where(within(F.happened_at, period.start, period.end), negative, F.text != "", *([still_open] if only_open else []))
+        .where(
+            within(F.happened_at, period.start, period.end),
+            negative,
+            F.text != "",
+            *([still_open] if only_open else []),
+        )
         .order_by(rank.desc(), S.p_negative.desc(), F.id)
         .limit(most * _LOOKED_AT)
     )

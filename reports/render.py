@@ -43,7 +43,9 @@ def page(core: Core, figures: Summary | Review) -> Page:
     span = figures.windows.now
     if isinstance(figures, Review):
         lines, last = cards.review_lines(figures), span.last
-        when = f"{span.first.year}年{span.first.month}月" if figures.kind == "monthly" else labels.days(span.first, last)
+        when = (
+            f"{span.first.year}年{span.first.month}月" if figures.kind == "monthly" else labels.days(span.first, last)
+        )
     else:
         lines = cards.summary_lines(figures, core.settings.zone)
         when = f"{labels.day(span.first)} {labels.weekday(span.first)}"
@@ -57,12 +59,13 @@ def html(core: Core, figures: Summary | Review, shown: Page, images: Mapping[str
     import css_inline
 
     inliner = css_inline.CSSInliner(keep_at_rules=True, load_remote_stylesheets=False)
-    return inliner.inline(_template(figures, "html").render(_context(core, figures, shown) | {"images": images}))
+    page: str = _template(figures, "html").render(_context(core, figures, shown) | {"images": images})
+    return inliner.inline(page)
 
 
 def text(core: Core, figures: Summary | Review, shown: Page) -> str:
     """The report as plain text."""
-    return _template(figures, "txt").render(_context(core, figures, shown))
+    return str(_template(figures, "txt").render(_context(core, figures, shown)))
 
 
 def _template(figures: Summary | Review, kind: str) -> Any:
@@ -90,11 +93,11 @@ def _context(core: Core, figures: Summary | Review, shown: Page) -> dict[str, An
 
 @cache
 def _environment() -> "Environment":
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
     environment = Environment(
         loader=FileSystemLoader(_FOLDER),
-        autoescape=lambda name: name is not None and ".html" in name,
+        autoescape=select_autoescape(("html.j2",)),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

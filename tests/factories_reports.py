@@ -92,7 +92,9 @@ def _bad(rng: random.Random, at: datetime, code: str) -> Record:
         record.categories.append("service" if code != "service" else "aftersales")
     record.stars = rng.choice((1, 1, 2, 3, None))
     record.severity = rng.choice(("low", "medium", "medium", "high"))
-    record.state = rng.choice(("received", "assigned", "contacted", "answered", "resolved", "closed", "resolved", "false_alarm"))
+    record.state = rng.choice(
+        ("received", "assigned", "contacted", "answered", "resolved", "closed", "resolved", "false_alarm")
+    )
     if record.state in {"contacted", "answered", "resolved", "closed"}:
         record.answered = timedelta(minutes=rng.choice((5, 20, 45, 90, 300, 2000)))
     if record.state in {"resolved", "closed"}:
@@ -124,7 +126,14 @@ def store_run(engine: Engine, source: Source, started: datetime, status: str = "
     """Write one run of a source."""
     with db.writing(engine) as session:
         session.add(
-            Run(source_id=source.id, status=status, started_at=started, lease_until=started, finished_at=started, seen=seen)
+            Run(
+                source_id=source.id,
+                status=status,
+                started_at=started,
+                lease_until=started,
+                finished_at=started,
+                seen=seen,
+            )
         )
 
 
@@ -196,4 +205,12 @@ def _timer(case_id: int, stage: str, due: datetime, met: datetime | None, state:
         word = "met"
     else:
         word = "breached" if due <= now else "armed"
-    return {"case_id": case_id, "stage": stage, "step": "deadline", "due_at": due, "state": word, "met_at": met, "generation": 0}
+    return {
+        "case_id": case_id,
+        "stage": stage,
+        "step": "deadline",
+        "due_at": due,
+        "state": word,
+        "met_at": met,
+        "generation": 0,
+    }

@@ -1,4 +1,4 @@
-"""Own sentences in hard language, by kind: text, whether it complains, and a code it must (or, with "-", must not) get."""
+"""Own sentences in hard language by kind: text, whether it complains, a code it must get (or none)."""
 
 CASES: dict[str, list[tuple[str, bool, str]]] = {
     "negation": [

@@ -1,10 +1,12 @@
-"""A real uvicorn on loopback around an application, for tests."""
+"""A real uvicorn on loopback around an application, and a client for it, for tests."""
 
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic, sleep
 
+import httpx
 import uvicorn
 from fastapi import FastAPI
 
@@ -25,3 +27,11 @@ def serve(app: FastAPI) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join()
+
+
+@contextmanager
+def browse(app: FastAPI) -> Iterator[httpx.Client]:
+    """Serve the application; gives a client for it."""
+    no_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # httpx would read all certificates for each client: 0.1 s
+    with serve(app) as url, httpx.Client(base_url=url, timeout=20, verify=no_tls) as client:
+        yield client

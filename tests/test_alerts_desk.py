@@ -12,17 +12,18 @@ import pytest
 from factories import make_core, make_settings
 from hypothesis import given
 from hypothesis import strategies as st
-from serving import serve
+from serving import browse
 from sqlmodel import SQLModel, func, select
 from subjects import open_case, open_crisis
 
+from alerts.actions import Click, handle
 from alerts.desk.app import create_app
-from alerts.desk.labels import span
 from alerts.desk.subjects import marked
 from alerts.links import Links
 from monitor import db, timers
 from monitor.clock import HandClock
 from monitor.core import Core
+from monitor.lifecycle import Action
 from monitor.models import Case, Outbox, Source
 
 HOSTILE = "<script>alert(1)</script>{{ 7*7 }}{% raw %}\u202e反向\u202c<!channel> *粗* =cmd|' /C calc'!A0 \"><img src=x>"
@@ -35,7 +36,7 @@ def links(core: Core) -> Links:
 
 @pytest.fixture
 def desk(core: Core, links: Links) -> Iterator[httpx.Client]:
-    with serve(create_app(core, links)) as url, httpx.Client(base_url=url, timeout=20) as client:
+    with browse(create_app(core, links)) as client:
         yield client
 
 
@@ -74,9 +75,9 @@ def test_the_status_page_shows_crises_with_their_clocks(desk: httpx.Client, core
     clock.move(timedelta(hours=1, minutes=5))
     late = text_of(desk.get("/"))
     assert "1 个危机已超时" in late
-    assert "已超时 5 分" in late
+    assert "已超时 5 分钟" in late
     timers.sweep(core)
-    assert "已超时 5 分" in text_of(desk.get("/"))
+    assert "已超时 5 分钟" in text_of(desk.get("/"))
 
 
 def test_links_on_the_status_page_open_the_crisis(desk: httpx.Client, core: Core) -> None:
@@ -120,8 +121,8 @@ def test_sources_in_trouble_are_shown(core: Core, links: Links, clock: HandClock
         session.add(Source(name="silent", status="attention", last_item_at=now - timedelta(days=1), **facts))
         session.add(Source(name="good", status="ok", last_success_at=now, last_item_at=now, **facts))
         session.add(Source(name="imported", status="ok", last_success_at=now, **facts))
-    with serve(create_app(core, links)) as url:
-        page = httpx.get(url)
+    with browse(create_app(core, links)) as desk:
+        page = desk.get("/")
     seen = text_of(page)
     assert [seen.index(word) for word in ("new 还没跑过", "bad 失败", "silent 要看一眼", "good 正常", "imported 正常")]
     assert "2 个来源有问题" in seen
@@ -173,7 +174,7 @@ def test_the_crisis_page_tells_what_happened(desk: httpx.Client, links: Links, c
     desk.post(path_of(links.make("plan", "crisis", crisis_id, "客服一号")), data={"note": "先补发"})
     desk.post(path_of(links.make("notified_sms", "crisis", crisis_id, "客服一号")))
     seen = text_of(desk.get(path_of(links.view("crisis", crisis_id))))
-    assert "短信 ✓，推送 未做，外呼 未做" in seen
+    assert "短信已做 ✓、推送未做、外呼未做" in seen
     assert "初步方案 先补发" in seen
     audit = seen.split("经过")[1]
     assert audit.index("已发短信") < audit.index("写初步方案") < audit.index("开启")
@@ -192,8 +193,8 @@ def test_health_without_a_database(tmp_path: Path, clock: HandClock) -> None:
     """A database that is gone is a 503, not a silence."""
     (tmp_path / "gone.db").mkdir()
     core = make_core(db.connect(f"sqlite:///{tmp_path}/gone.db"), clock=clock)
-    with serve(create_app(core, Links(core.secret, "http://127.0.0.1", clock))) as url:
-        answer = httpx.get(f"{url}/healthz")
+    with browse(create_app(core, Links(core.secret, "http://127.0.0.1", clock))) as desk:
+        answer = desk.get("/healthz")
     assert (answer.status_code, answer.json()["ok"]) == (503, False)
 
 
@@ -205,16 +206,18 @@ def test_cutting_at_evidence_loses_nothing(text: str, spans: list[tuple[int, int
     assert all(part for part, _ in parts)
 
 
-@pytest.mark.parametrize(
-    ("length", "words"),
-    [
-        (timedelta(seconds=59), "不到 1 分"),
-        (timedelta(minutes=65), "1 小时 5 分"),
-        (timedelta(hours=3), "3 小时"),
-        (timedelta(days=2, hours=3, minutes=4), "2 天 3 小时"),
-        (timedelta(days=1, minutes=4), "1 天"),
-    ],
-)
-def test_spans_in_words(length: timedelta, words: str) -> None:
-    """A span is told in its largest units."""
-    assert span(length) == words
+def test_clocks_that_no_longer_run(desk: httpx.Client, links: Links, core: Core, clock: HandClock) -> None:
+    """A deadline met says when, one met late says so, one called off runs no more."""
+    met, off = open_case(core), open_case(core)
+    handle(core, Click("link", "1", "客服一号", Action("answered", "case", met)))
+    handle(core, Click("link", "2", "客服一号", Action("false_alarm", "case", off)))
+    clock.move(timedelta(hours=3))
+    timers.sweep(core)
+    handle(core, Click("link", "3", "客服一号", Action("resolved", "case", met)))
+    seen = text_of(desk.get(path_of(links.view("case", met))))
+    assert "首次回复 2026-11-20 15:00 前 2026-11-20 14:00 完成" in seen
+    assert "解决 2026-11-20 16:00 前 2026-11-20 17:00 完成，晚了" in seen
+    assert "解决到点提醒" in seen
+    assert "解决超时" in seen
+    assert text_of(desk.get(path_of(links.view("case", off)))).count("不再计时") == 2
+    assert "超时" not in text_of(desk.get("/")).split("其中超时")[0]

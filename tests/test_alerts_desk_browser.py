@@ -37,8 +37,8 @@ LONG = "包裹显示已签收，可是我一件都没有收到，打客服电话
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     folder = tmp_path_factory.mktemp("fonts")
     fonts = Path(pylopdf_fonts_zh_cn.__file__).parent
-    dirs = "".join(f"<dir>{place}</dir>" for place in ("/usr/share/fonts", fonts))
-    (folder / "fonts.conf").write_text(f"<fontconfig>{dirs}<cachedir>{folder}</cachedir></fontconfig>")
+    dirs = f"<include>/etc/fonts/fonts.conf</include><dir>{fonts}</dir><cachedir>{folder}</cachedir>"
+    (folder / "fonts.conf").write_text(f"<fontconfig>{dirs}</fontconfig>")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM,

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 from factories import make_core, make_settings
-from serving import serve
+from serving import browse
 from sqlmodel import SQLModel, func, select
 from subjects import open_case, open_crisis
 
@@ -34,7 +34,7 @@ def links(core: Core) -> Links:
 
 @pytest.fixture
 def desk(core: Core, links: Links) -> Iterator[httpx.Client]:
-    with serve(create_app(core, links)) as url, httpx.Client(base_url=url, timeout=20) as client:
+    with browse(create_app(core, links)) as client:
         yield client
 
 
@@ -86,8 +86,8 @@ def test_behind_a_path_prefix_addresses_carry_it(core: Core) -> None:
     """Where the public address has a path, pages point below it."""
     core = make_core(core.engine, make_settings(service={"public_url": "https://example.com/watch/"}), core.clock)
     open_crisis(core)
-    with serve(create_app(core, Links(core.secret, core.settings.service.public_url, core.clock))) as url:
-        page = httpx.get(url).text
+    with browse(create_app(core, Links(core.secret, core.settings.service.public_url, core.clock))) as desk:
+        page = desk.get("/").text
     assert 'href="/watch/static/desk.css"' in page
     assert 'href="/watch/v/' in page
 
@@ -99,7 +99,7 @@ def test_scanners_may_open_a_link_as_often_as_they_like(desk: httpx.Client, link
     for _ in range(20):
         page = desk.get(path)
         assert page.status_code == 200
-    assert "客服一号，确认对工单" in text_of(page)
+    assert "客服一号，要对工单" in text_of(page)
     assert "我来负责" in text_of(page)
     assert desk.head(path).status_code == 405
     assert (rows(core, Inbound), rows(core, Event)) == (0, 0)
@@ -171,7 +171,8 @@ def test_links_to_nothing(desk: httpx.Client, links: Links, action: str, subject
     path = path_of(links.make(action, subject, subject_id, "客服一号"))
     assert desk.get(path).status_code == 404
     assert "没有办成" in desk.post(path).text
-    assert desk.get(path_of(links.view("case", 999))).status_code == 404
+    for kind in ("case", "crisis"):
+        assert desk.get(path_of(links.view(kind, 999))).status_code == 404
 
 
 def test_odd_forms_are_no_server_errors(desk: httpx.Client, links: Links, core: Core) -> None:

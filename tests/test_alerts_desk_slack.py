@@ -16,7 +16,7 @@ from factories import make_core, make_settings
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
-from serving import serve
+from serving import browse
 from slack_sdk.signature import SignatureVerifier
 from sqlmodel import SQLModel, func, select
 from subjects import open_case, open_crisis
@@ -50,7 +50,7 @@ def core(core: Core, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.fixture
 def desk(core: Core) -> Iterator[httpx.Client]:
     app = create_app(core, Links(core.secret, "https://desk.example.com", core.clock))
-    with serve(app) as url, httpx.Client(base_url=url, timeout=20) as client:
+    with browse(app) as client:
         yield client
 
 
@@ -182,8 +182,8 @@ def test_without_a_secret_the_door_is_closed(core: Core, monkeypatch: pytest.Mon
     """Where no signing secret is set, nothing is taken, however it is signed."""
     monkeypatch.delenv("OPS_SECRET")
     body = form(make_payload())
-    with serve(create_app(core, Links(core.secret, "http://127.0.0.1", core.clock))) as url:
-        assert httpx.post(f"{url}/slack/actions", content=body, headers=signed(core, body)).status_code == 401
+    with browse(create_app(core, Links(core.secret, "http://127.0.0.1", core.clock))) as desk:
+        assert desk.post("/slack/actions", content=body, headers=signed(core, body)).status_code == 401
 
 
 def test_bodies_that_are_no_text(desk: httpx.Client, core: Core) -> None:

@@ -4,7 +4,7 @@ import csv
 import json
 import re
 import smtplib
-import time as wall
+import threading
 from collections import Counter
 from datetime import UTC, datetime, time, timedelta
 from difflib import SequenceMatcher
@@ -38,7 +38,7 @@ from monitor.clock import HandClock
 NOW = datetime(2026, 11, 15, 4, tzinfo=UTC)
 STORY = Story(NOW)
 OPEN = STORY.moment(time(15))
-HOSTILE = "<script>alert(1)</script> *粗* <javascript:alert(1)|点我> \" onload=\"x\" {{ 7 * 7 }} &lt;b&gt;"
+HOSTILE = '<script>alert(1)</script> *粗* <javascript:alert(1)|点我> " onload="x" {{ 7 * 7 }} &lt;b&gt;'
 
 
 def of(event: str) -> list[Review]:
@@ -349,9 +349,8 @@ def rich_letter() -> EmailMessage:
 
 def test_mail_is_kept_as_it_came(tmp_path: Path) -> None:
     """smtplib's mail arrives whole, with its key, its recipients and a file that says the same."""
-    with MailSink(HandClock(OPEN), tmp_path) as sink:
-        with smtplib.SMTP("127.0.0.1", sink.port) as server:
-            server.send_message(rich_letter(), to_addrs=["head@example.com", "brand@example.com"])
+    with MailSink(HandClock(OPEN), tmp_path) as sink, smtplib.SMTP("127.0.0.1", sink.port) as server:
+        server.send_message(rich_letter(), to_addrs=["head@example.com", "brand@example.com"])
     (mail,) = sink.mails
     assert (mail.key, mail.at, mail.recipients) == (
         "weekly:2026-11-16", OPEN, ["head@example.com", "brand@example.com"],
@@ -436,22 +435,19 @@ def test_mrkdwn_reads_as_in_slack(text: str, html: str) -> None:
     assert str(to_html(text, NAMES)) == html
 
 
-@given(st.text(alphabet=st.sampled_from([*"<>&*_~`|!@#\n\0 \"'a中", "&lt;", "javascript:", "https://", "<script>"])))
-def test_any_mrkdwn_is_safe(text: str) -> None:
+@given(st.lists(st.sampled_from([*"<>&*_~`|!@#\n\0 \"'a中", "&lt;", "javascript:", "https://", "<script>"])))
+def test_any_mrkdwn_is_safe(parts: list[str]) -> None:
     """Whatever is sent, only the few harmless elements come out, and links lead to the web or to mail."""
-    html = Selector(f"<div>{to_html(text, NAMES)}</div>")
+    html = Selector(f"<div>{to_html(''.join(parts), NAMES)}</div>")
     assert {node.root.tag for node in html.css("div *")} <= {"b", "i", "s", "code", "a", "br", "span", "blockquote"}
     assert all(href.lower().startswith(("http", "mailto:")) for href in html.css("a::attr(href)").getall())
     assert {name for node in html.css("div *") for name in node.attrib} <= {"href", "class"}
 
 
 def test_server_gives_up_on_a_broken_app() -> None:
-    """A server that cannot start is an error within seconds, not a hang."""
+    """A server whose thread ends before it serves is an error at once, not a hang."""
     server = WebServer(None)
-    server._server.run = lambda sockets: None  # what a start that failed looks like from outside
-    server._thread._target = server._server.run
-    started = wall.monotonic()
-    with pytest.raises(RuntimeError, match="没有在"):
-        server.__enter__()
+    server._thread = threading.Thread(target=lambda: None)
+    with pytest.raises(RuntimeError, match="没有"), server:
+        pass
     server.__exit__(None, None, None)
-    assert wall.monotonic() - started < 5

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from delivering import make_house, rows, run, states, tell
+from factories import NOW
 from slack_double import SlackDouble, slack_double
 from sqlalchemy import Engine
 from subjects import open_case, open_crisis
@@ -35,7 +36,7 @@ def channel(house: Core) -> slack.Slack:
     return opened
 
 
-LETTER = Letter("crisis:1:opened:0", "C1", Card("标题", (line("正文"),), about="crisis:1"), live="crisis:1")
+LETTER = Letter("crisis:1:opened:0", "C1", Card("标题", (line("正文"),), about="crisis:1"), NOW, live="crisis:1")
 
 
 def test_post_carries_key_and_gives_its_name(channel: slack.Slack, double: SlackDouble) -> None:
@@ -113,24 +114,24 @@ def test_accepted_without_ts_and_no_way_to_ask(channel: slack.Slack, double: Sla
 def test_lookup_pages_through_history(channel: slack.Slack, double: SlackDouble) -> None:
     """The look-up follows cursors, tells the other messages apart, and says when the message is not there."""
     double.page = 2
-    names = [channel.send(Letter(f"case:{n}:opened:0", "C1", LETTER.card)) for n in range(7)]
+    names = [channel.send(Letter(f"case:{n}:opened:0", "C1", LETTER.card, NOW)) for n in range(7)]
     double.messages.insert(2, {"channel": "C1", "ts": "1.1", "text": "有人说话"})
-    assert channel.lookup(Letter("case:1:opened:0", "C1", LETTER.card)) == names[1]
-    assert channel.lookup(Letter("case:9:opened:0", "C1", LETTER.card)) == ""
+    assert channel.lookup(Letter("case:1:opened:0", "C1", LETTER.card, NOW)) == names[1]
+    assert channel.lookup(Letter("case:9:opened:0", "C1", LETTER.card, NOW)) == ""
 
 
 def test_lookup_that_cannot_end_says_so(channel: slack.Slack, double: SlackDouble) -> None:
     """Where history is longer than what is looked through, nobody can say."""
     double.page = 1
     for n in range(slack._PAGES + 2):
-        channel.send(Letter(f"case:{n}:opened:0", "C1", LETTER.card))
-    assert channel.lookup(Letter("case:0:opened:0", "C1", LETTER.card)) is None
+        channel.send(Letter(f"case:{n}:opened:0", "C1", LETTER.card, NOW))
+    assert channel.lookup(Letter("case:0:opened:0", "C1", LETTER.card, NOW)) is None
 
 
 def test_lookup_in_a_thread(channel: slack.Slack, double: SlackDouble) -> None:
     """Answers are found in their thread; a thread that is gone leaves the channel to be searched."""
     card = channel.send(LETTER)
-    reply = Letter("crisis:1:respond:deadline:0", "C1", LETTER.card, thread=card)
+    reply = Letter("crisis:1:respond:deadline:0", "C1", LETTER.card, NOW, thread=card)
     name = channel.send(reply)
     assert channel.lookup(reply) == name
     double.messages.clear()
@@ -169,7 +170,7 @@ def test_pings_only_whom_we_mean(channel: slack.Slack, double: SlackDouble) -> N
     card = Card(
         hostile, (line(hostile), line(hostile, role="small")), ping=(Ping("主管", "U0002"), Ping("<!here>", "x"))
     )
-    channel.send(Letter("k", "C1", card))
+    channel.send(Letter("k", "C1", card, NOW))
     said = str(double.messages[0]["blocks"]) + double.messages[0]["text"]
     assert said.count("<@U0002>") == 2
     assert "<!" not in said

@@ -1,6 +1,5 @@
 """The config file: what it says is what counts, and every mistake is one clear line."""
 
-import os
 import stat
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +12,14 @@ from monitor.config import ConfigError, load
 from monitor.settings import Settings
 
 SHOP = '[[shops]]\nid = "demo"\nname = "示例旗舰店"\n'
-SOURCE = '[[sources]]\nname = "site"\nkind = "html"\nshop = "demo"\nstart = ["http://x.example/"]\nitem = "li"\nfields = { text = "p" }\n'
+SOURCE = """[[sources]]
+name = "site"
+kind = "html"
+shop = "demo"
+start = ["http://x.example/"]
+item = "li"
+fields = { text = "p" }
+"""
 
 
 def write(folder: Path, text: str) -> Path:
@@ -57,7 +63,7 @@ def test_relative_paths_start_at_the_files_folder(tmp_path: Path) -> None:
         ("[routes]\ncrisis = ['ops']", "routes.crisis: 没有叫 'ops' 的渠道"),
         ("x = = 1", "不是合法的 TOML"),
         (SHOP + SHOP, "shops[2]: 名字 'demo' 重复了"),
-        (SHOP + SOURCE.replace('"html"', '"htm"'), 'sources[1].kind: 没有 \'htm\' 这种来源，是不是 "html"？'),
+        (SHOP + SOURCE.replace('"html"', '"htm"'), "sources[1].kind: 没有 'htm' 这种来源，是不是 \"html\"？"),
         (SHOP + SOURCE.replace("item =", "itm ="), 'sources[1].itm: html 没有这个键，是不是 "item"？'),
         (SHOP + SOURCE + 'evry = "10m"\n', 'sources[1].evry: html 没有这个键，是不是 "every"？'),
         (SHOP + SOURCE.replace('"demo"', '"dmo"'), "sources[1].shop: 没有叫 'dmo' 的店铺"),
@@ -105,7 +111,7 @@ def test_secrets_come_from_the_environment_only(tmp_path: Path, monkeypatch: pyt
     made = config.signing_secret(settings)
     assert len(made) == 64
     assert config.signing_secret(settings) == made
-    assert stat.S_IMODE(os.stat(tmp_path / "var" / "secret").st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "var" / "secret").stat().st_mode) == 0o600
     assert [file.name for file in (tmp_path / "var").iterdir()] == ["secret"]
     assert config.secret("") == ""
 

@@ -48,7 +48,9 @@ def put(
             }
             for n in range(1, count + 1)
         ]
-        ids = list(session.execute(insert(Feedback).returning(col(Feedback.id), sort_by_parameter_order=True), rows).scalars())
+        ids = list(
+            session.execute(insert(Feedback).returning(col(Feedback.id), sort_by_parameter_order=True), rows).scalars()
+        )
         scores = [
             {
                 "feedback_id": n,
@@ -93,7 +95,13 @@ def crises(core: Core) -> list[Crisis]:
 def test_one_critical_feedback_is_a_crisis(core: Core) -> None:
     """Harm, a leak or a legal threat does not wait for company."""
     put(core, 1, category="safety", severity="critical")
-    assert [(c.cause, c.category, c.severity, c.scope["count"]) for c in crises(core)] == [("critical", "safety", "critical", 1)]
+    (crisis,) = crises(core)
+    assert (crisis.cause, crisis.category, crisis.severity, crisis.scope["count"]) == (
+        "critical",
+        "safety",
+        "critical",
+        1,
+    )
     assert core.notify.kinds() == ["crisis.opened"]
 
 
@@ -119,7 +127,7 @@ def test_one_text_from_many_accounts_is_told_from_many_buyers(core: Core) -> Non
 
 
 def test_a_promotions_volume_is_no_crisis_but_its_rate_is(core: Core) -> None:
-    """Ten times the orders with the usual share of complaints stay quiet; the same volume with four times it does not."""
+    """Ten times the orders with the usual share of complaints stay quiet; with four times the share they do not."""
     for day in range(1, 21):
         put(core, 95, NOW - timedelta(days=day), negative=False, spread=timedelta(hours=20))
         put(core, 5, NOW - timedelta(days=day), severity="low", spread=timedelta(hours=20))

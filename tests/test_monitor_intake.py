@@ -17,7 +17,10 @@ from monitor.models import Case, Crisis, Event, Feedback, FeedbackVersion, Produ
 def make_origin(core: Core, name: str = "site", **values: object) -> Origin:
     with db.writing(core.engine) as session:
         source = directory.ensure_source(session, name, "html", "demo")
-        return Origin(**{"source_id": source.id, "shop_id": "demo", "platform": "tmall", "kind": "review", "watched": True} | values)
+        return Origin(
+            **{"source_id": source.id, "shop_id": "demo", "platform": "tmall", "kind": "review", "watched": True}
+            | values
+        )
 
 
 def rows(core: Core, model: type) -> list:
@@ -28,14 +31,20 @@ def rows(core: Core, model: type) -> list:
 def test_what_is_stored_is_masked_and_scored(core: Core) -> None:
     """No phone number and no full nickname reach the store; the order number stays for staff."""
     item = make_item(
-        text="漏水，打 13812345678 没人接 &lt;b&gt;差&lt;/b&gt;", author="张小明", order_ref="2611180000002", product="保温杯", stars=1.0
+        text="漏水，打 13812345678 没人接 &lt;b&gt;差&lt;/b&gt;",
+        author="张小明",
+        order_ref="2611180000002",
+        product="保温杯",
+        stars=1.0,
     )
     counts = store(core, make_origin(core), [item])
     assert (counts.new, counts.negative, counts.cases_opened) == (1, 1, 1)
     row, score = rows(core, Feedback)[0], rows(core, Score)[0]
     assert "13812345678" not in row.text
     assert "<b>" not in row.text
-    assert (row.author, row.order_ref, len(row.author_hash)) == ("张**", "2611180000002", 32) or row.author.startswith("张")
+    assert (row.author, row.order_ref, len(row.author_hash)) == ("张**", "2611180000002", 32) or row.author.startswith(
+        "张"
+    )
     assert "张小明" not in row.author
     assert score.negative
     assert score.categories
@@ -90,9 +99,17 @@ def test_a_followup_reopens_a_settled_case_with_new_clocks(core: Core) -> None:
 def test_one_order_is_one_case(core: Core) -> None:
     """Two complaints about one order share a case; anonymous buyers never do."""
     origin = make_origin(core)
-    store(core, origin, [make_item("1", "漏水，差评", order_ref="A1"), make_item("2", "还少发一个杯盖，差评", order_ref="A1")])
+    store(
+        core,
+        origin,
+        [make_item("1", "漏水，差评", order_ref="A1"), make_item("2", "还少发一个杯盖，差评", order_ref="A1")],
+    )
     store(core, origin, [make_item("3", "A1 的快递也太慢了，差评", order_ref="A1")])
-    store(core, origin, [make_item("4", "漏水，很差", author="匿名用户"), make_item("5", "不保温，很差", author="匿名用户")])
+    store(
+        core,
+        origin,
+        [make_item("4", "漏水，很差", author="匿名用户"), make_item("5", "不保温，很差", author="匿名用户")],
+    )
     assert [row.case_id for row in rows(core, Feedback)] == [1, 1, 1, 2, 3]
 
 
@@ -106,7 +123,11 @@ def test_praise_opens_nothing(core: Core) -> None:
 
 def test_old_complaints_are_kept_without_clocks(core: Core) -> None:
     """A review from long ago has its case, but no timer runs and nobody is told."""
-    store(core, make_origin(core), [make_item(text="喝了以后拉肚子进医院，已经打了12315", created_at=NOW - timedelta(days=90))])
+    store(
+        core,
+        make_origin(core),
+        [make_item(text="喝了以后拉肚子进医院，已经打了12315", created_at=NOW - timedelta(days=90))],
+    )
     assert [case.backlog for case in rows(core, Case)] == [True]
     assert rows(core, Timer) == []
     assert rows(core, Crisis) == []
@@ -145,12 +166,17 @@ def test_a_date_in_the_future_counts_as_now(core: Core) -> None:
     assert rows(core, Feedback)[0].happened_at == NOW
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(texts=st.lists(st.text(max_size=60), max_size=6), more=st.text(max_size=40))
 def test_intake_twice_is_once_for_any_text(core: Core, texts: list[str], more: str) -> None:
     """Whatever the characters: the first run adds each id once, the second adds nothing; the counts balance."""
     origin = make_origin(core, f"any {abs(hash((tuple(texts), more)))}")
-    items = [FeedbackItem(external_id=str(n), text=t, title=more, author=more, product=more, url=more) for n, t in enumerate(texts)]
+    items = [
+        FeedbackItem(external_id=str(n), text=t, title=more, author=more, product=more, url=more)
+        for n, t in enumerate(texts)
+    ]
     first = store(core, origin, items)
     second = store(core, origin, items)
     assert first.new + first.changed + first.duplicates == len(items)

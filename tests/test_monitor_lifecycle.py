@@ -10,9 +10,9 @@ from sqlalchemy import Engine
 from sqlmodel import Session, select
 
 from monitor import crises, db, timers
+from monitor.audit import Refused, change
 from monitor.core import Core
 from monitor.lifecycle import ACTIONS, Action, Actor, act
-from monitor.audit import Refused, change
 from monitor.models import Case, Correction, Crisis, Event, Feedback, Score, Source, Timer
 from monitor.states import CASE_OPEN, CRISIS_OPEN, STATE_LABELS, worst
 
@@ -56,7 +56,9 @@ def make_feedback(session: Session, n: int = 1, **values: object) -> Feedback:
 
 def make_case(core: Core) -> int:
     with db.writing(core.engine) as session:
-        case = Case(shop_id="demo", severity="medium", categories=["logistics"], opened_at=NOW, updated_at=NOW, policy=DAY)
+        case = Case(
+            shop_id="demo", severity="medium", categories=["logistics"], opened_at=NOW, updated_at=NOW, policy=DAY
+        )
         session.add(case)
         session.flush()
         timers.arm(session, timers.case_rows(case.id, NOW, DAY))
@@ -164,7 +166,7 @@ def test_a_later_plan_does_not_take_the_crisis_back(core: Core) -> None:
 def test_leads_work_is_not_an_agents(core: Core, what: str) -> None:
     """The role is checked before anything changes."""
     crisis = make_crisis(core)
-    with pytest.raises(Refused, match="没有.*权限"):
+    with pytest.raises(Refused, match=r"没有.*权限"):
         do(core, what, "crisis", crisis, AGENT)
     assert get(core, Crisis, crisis).state == "open"
 
@@ -256,7 +258,9 @@ def test_growing_pings_again_only_when_volume_doubles_or_severity_rises(core: Co
 
 def test_every_action_and_state_has_a_chinese_name() -> None:
     """What a person reads is never a code."""
-    states = {to for info in ACTIONS.values() for _, to in info.moves.values() if to} | set(CASE_OPEN) | set(CRISIS_OPEN)
+    states = (
+        {to for info in ACTIONS.values() for _, to in info.moves.values() if to} | set(CASE_OPEN) | set(CRISIS_OPEN)
+    )
     assert states <= set(STATE_LABELS)
     assert all(info.label and not info.label.isascii() for info in ACTIONS.values())
     assert worst(None, "low", "high") == "high"

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from alerts import words
 from alerts.desk import labels
 from monitor.core import Core
 from monitor.lifecycle import ACTIONS
@@ -17,8 +18,8 @@ from monitor.states import STATE_LABELS
 
 HERE = Path(__file__).parent
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none';"
-    " frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self';"
+    " base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",  # links carry their token in the address
     "Cache-Control": "no-store",
@@ -46,13 +47,15 @@ class Pages:
             "root": urlsplit(core.settings.service.public_url).path.rstrip("/"),
             "zone": core.settings.service.timezone,
             "labels": labels,
+            "words": words,
             "STATES": STATE_LABELS,
             "ACTIONS": ACTIONS,
         }
         self._env.filters |= {
             "when": self._when,
             "clock": self._clock,
-            "category": labels.category,
+            "category": words.code,
+            "event": labels.event,
             "shop": core.settings.shop_name,
             "hide": lambda text: mask(text).text,
         }

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlmodel import Session, col, func, select
 
-from alerts.desk.labels import category
+from alerts.words import code
 from monitor import queries
 from monitor.lifecycle import ACTIONS
 from monitor.models import Case, Crisis, CrisisFeedback, Event, Feedback, Person, Score, Timer
@@ -80,7 +80,7 @@ def choices(session: Session, subject: Subject, action: str) -> list[tuple[str, 
     if action == "merge":
         others = select(Crisis).where(col(Crisis.state).in_(CRISIS_OPEN), Crisis.id != subject.row.id)
         rows = session.exec(others.order_by(col(Crisis.id).desc())).all()
-        return [(str(row.id), f"危机 #{row.id} {category(row.category)}") for row in rows]
+        return [(str(row.id), f"危机 #{row.id} {code(row.category)}") for row in rows]
     people = session.exec(select(Person.name).where(Person.active).order_by(Person.name)).all()
     return [(name, name) for name in people]
 
@@ -93,6 +93,6 @@ def marked(text: str, evidence: Sequence[dict[str, Any]]) -> list[tuple[str, str
         start, end = span["start"], span["end"]
         if not done <= start < end <= len(text):
             continue
-        parts += [(text[done:start], ""), (text[start:end], category(span["code"]))]
+        parts += [(text[done:start], ""), (text[start:end], code(span["code"]))]
         done = end
     return [part for part in (*parts, (text[done:], "")) if part[0]]

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, time
 
+from alerts.rehearsal.config import PLACES
 from alerts.rehearsal.stage import Row, Stage
 from alerts.rehearsal.story import MISSING, ZONE
 
@@ -39,18 +40,24 @@ def checks(stage: Stage) -> Iterator[Check]:
 
 def _ledgers(stage: Stage) -> Iterator[Check]:
     lines = [line for ledger in stage.ledgers for line in ledger["sources"]]
-    bad = [f"{line['name']}：{line['error']}" for line in lines if line["status"] != "ok"]
-    yield Check("每个来源每次都读成了", not bad, "；".join(bad))
-    uneven = [
-        line["name"]
-        for line in lines
-        if line["seen"] != line["new"] + line["changed"] + line["duplicates"] + line["skipped"]
-    ]
-    yield Check("台账相符：看到 = 新增 + 改动 + 重复 + 跳过", not uneven, "、".join(uneven))
-    written = stage.story.reviews_until(stage.read_at)
-    edited = sum(review.later_at is not None and review.later_at <= stage.read_at for review in written)
-    new, changed = (sum(line[name] for line in lines) for name in ("new", "changed"))
-    yield Check("写出来的一条不少、一条不多", new == len(written), f"写了 {len(written)} 条，入库 {new} 条")
+    bad = {f"{line['name']}：{line['error']}" for line in lines if line["status"] != "ok"}
+    yield Check("每个来源每次都读成了", not bad, "；".join(sorted(bad)))
+    parts = ("new", "changed", "duplicates", "skipped")
+    uneven = {line["name"] for line in lines if line["seen"] != sum(line[part] for part in parts)}
+    yield Check("台账相符：看到 = 新增 + 改动 + 重复 + 跳过", not uneven, "、".join(sorted(uneven)))
+    yield from _written(stage, lines)
+
+
+def _written(stage: Stage, lines: list[Row]) -> Iterator[Check]:
+    wrong = []
+    edited = 0
+    for name, read_at in stage.read_at.items():
+        there = [review for review in stage.story.reviews_until(read_at) if review.place == PLACES[name]]
+        edited += sum(review.later_at is not None and review.later_at <= read_at for review in there)
+        new = sum(line["new"] for line in lines if line["name"] == name)
+        wrong += [f"{name}写了 {len(there)} 条，入库 {new} 条"] if new != len(there) else []
+    total, changed = (sum(line[name] for line in lines) for name in ("new", "changed"))
+    yield Check("写出来的一条不少、一条不多", not wrong, "；".join(wrong) or f"{total} 条")
     yield Check("改过的评价和追评都看到了", changed == edited, f"改了 {edited} 条，看到 {changed} 条")
 
 

@@ -7,6 +7,8 @@ CHANNEL = "C0123456"
 TOKEN_ENV = "PINGSHAO_REHEARSAL_TOKEN"  # noqa: S105 — the name of a variable, not a secret
 NAME = "pingshao.toml"
 EXPORT = "exports/pdd.csv"
+SITE, LIVE, NEW, PDD, FORUM = "商城评价", "直播间评论", "新品页", "专营店导出", "好物论坛"
+PLACES = {SITE: "html", LIVE: "json", NEW: "schema", PDD: "file", FORUM: "forum"}  # of the story
 NAMES = {CHANNEL: "运营预警", "U0001": "客服一号", "U0002": "主管", "U0003": "经理"}
 
 

@@ -90,9 +90,7 @@ def _token() -> Iterator[None]:
 def _play(stage: Stage, console: Console) -> None:
     console.rule("示例旗舰店的一天：快进 30 小时")
     for scene in SCRIPT:
-        stage.until(stage.story.moment(scene.at, scene.day))
-        if scene.told:
-            stage.say(scene.told, "bold")
+        stage.until(stage.story.moment(scene.at, scene.day), scene.told)
         scene.play(stage)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import time
 
+from alerts.rehearsal.config import FORUM, LIVE, SITE
 from alerts.rehearsal.stage import Stage
 
 AGENT, LEAD, MANAGER = "客服一号", "主管", "经理"
@@ -25,9 +26,9 @@ class Scene:
     day: int = 0
 
 
-def crawl(stage: Stage) -> None:
-    """Read all sources."""
-    stage.crawl()
+def crawl(*sources: str) -> Callable[[Stage], None]:
+    """Read these sources, or all."""
+    return lambda stage: stage.crawl(*sources)
 
 
 def wait(stage: Stage) -> None:
@@ -76,12 +77,12 @@ _SMEAR = "同一段文字、十几个新账号，工厂查无此人：按抹黑�
 _DONE = "34 单全部补发并已签收，苏州仓改为称重出库"
 
 SCRIPT = (
-    Scene(time(9, 30), crawl, "评哨第一次读取：四周的旧评价入库、计数，不打扰人"),
+    Scene(time(9, 30), crawl(), "评哨第一次读取：四周的旧评价入库、计数，不打扰人"),
     Scene(time(9, 50), answer),
     Scene(time(10), wait),
-    Scene(time(14, 22), crawl, "午后，有买家说：显示签收，却没有收到"),
+    Scene(time(14, 22), crawl(SITE, LIVE), "午后，有买家说：显示签收，却没有收到"),
     Scene(time(14, 34), on("missing", AGENT, "claim")),
-    Scene(time(15, 6), crawl, "又读一轮：同样的差评多了一倍，另有一条过敏就医"),
+    Scene(time(15, 6), crawl(SITE), "又读一轮：同样的差评多了一倍，另有一条过敏就医"),
     Scene(time(15, 12), on("missing", AGENT, "plan", note=_PLAN)),
     Scene(time(15, 20), on("allergy", LEAD, "claim", "plan", note=_ALLERGY_PLAN)),
     Scene(time(15, 25), settle("allergy", LEAD, "contacted", what="联系过敏的买家")),
@@ -91,7 +92,7 @@ SCRIPT = (
     Scene(time(18), wait),
     Scene(time(18, 5), on("missing", LEAD, "notified_call"), "主管接到升级，补上外呼"),
     Scene(time(18, 30), answer),
-    Scene(time(21, 40), crawl, "夜里：论坛冒出同一段文字；有人改了评价，有人写了追评"),
+    Scene(time(21, 40), crawl(SITE, FORUM), "夜里：论坛冒出同一段文字；有人改了评价，有人写了追评"),
     Scene(time(21, 55), on("smear", LEAD, "false_alarm", note=_SMEAR)),
     Scene(time(22, 5), settle("smear", AGENT, "answered", "resolved", what="逐帖举报并了结")),
     Scene(time(22, 20), answer),

@@ -1,5 +1,6 @@
 """The stage of a rehearsal: the application, the world around it, the fast clock, and the line of what happens."""
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,6 +22,7 @@ from monitor.states import CASE_OPEN, CRISIS_OPEN
 
 Row = dict[str, Any]
 
+_MENTION = re.compile(r"<@(\w+)>")
 _SHOWN = 3  # new messages told one by one
 _AFTER = timedelta(seconds=30)  # a crawl takes its time, on the fast clock too
 
@@ -33,8 +35,8 @@ class Application(Protocol):
         """Settings, store and clock."""
         ...
 
-    def once(self) -> dict[str, Any]:
-        """One whole pass; gives its ledger."""
+    def once(self, names: Sequence[str] = ()) -> dict[str, Any]:
+        """One whole pass over the sources named, or all; gives its ledger."""
         ...
 
     def sweep_and_deliver(self) -> tuple[int, int]:
@@ -59,7 +61,7 @@ class Stage:
 
     Attributes:
         ledgers: Of every pass, in order.
-        read_at: When the sources were last read.
+        read_at: When each source was last read.
         refused: What people asked for and did not get; a good rehearsal has none.
     """
 
@@ -76,7 +78,7 @@ class Stage:
         self.app, self.story, self.clock = app, story, clock
         self.slack, self.mails = slack, mails
         self.ledgers: list[Row] = []
-        self.read_at = clock.now()
+        self.read_at: dict[str, datetime] = {}
         self.refused: list[str] = []
         self._export = export
         self._console = console
@@ -89,28 +91,28 @@ class Stage:
         when = f"星期{'一二三四五六日'[at.weekday()]} {at:%H:%M}  "
         self._console.print(Text.assemble((when, "dim"), (what, style)), soft_wrap=True)
 
-    def until(self, moment: datetime) -> None:
-        """Run the clock forward, stopping wherever a timer falls due."""
+    def until(self, moment: datetime, told: str = "") -> None:
+        """Run the clock forward, stopping wherever a timer falls due; then say what is told."""
         while (due := self._next_due()) is not None and due < moment:
             self.clock.move(max(due - self.clock.now(), timedelta()))
             self._work()
         self.clock.move(max(moment - self.clock.now(), timedelta()))
+        if told:
+            self.say(told, "bold")
         self._work()
 
-    def crawl(self) -> None:
-        """One whole pass over all sources."""
-        self.read_at = self.clock.now()
-        write_export(self.story, self.read_at, self._export)
+    def crawl(self, *sources: str) -> None:
+        """One whole pass over the sources named, or all."""
+        now = self.clock.now()
+        write_export(self.story, now, self._export)
         with self._console.status("正在抓取、入库、判断……"):
-            ledger = self.app.once()
+            ledger = self.app.once(sources)
+        lines = ledger["sources"]
         self.ledgers.append(ledger)
-        pages, seen, new, changed = (
-            sum(line[name] for line in ledger["sources"]) for name in ("pages", "seen", "new", "changed")
-        )
-        self.say(
-            f"抓取：{pages} 页 {seen} 条，新增 {new}、改动 {changed}；其中差评 {ledger['feedback']['negative']} 条",
-            "cyan",
-        )
+        self.read_at |= {line["name"]: now for line in lines}
+        pages, seen, new, changed = (sum(line[name] for line in lines) for name in ("pages", "seen", "new", "changed"))
+        negative = ledger["feedback"]["negative"]
+        self.say(f"抓取：{pages} 页 {seen} 条，新增 {new}、改动 {changed}；新增里差评 {negative} 条", "cyan")
         self.clock.move(_AFTER)
         self._work()
 
@@ -191,4 +193,4 @@ class Stage:
 
 
 def _first_line(text: str) -> str:
-    return text.partition("\n")[0]
+    return _MENTION.sub(lambda found: "@" + NAMES.get(found[1], found[1]), text.partition("\n")[0])

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from crawler.bases.fields import make_item
 from crawler.items import BadRow, FeedbackItem
@@ -126,3 +126,4 @@ def _is_http(url: str) -> str:
 
 
 HttpUrl = Annotated[str, AfterValidator(_is_http)]
+Stars = Annotated[float, Field(ge=1, le=5)]

@@ -1,11 +1,15 @@
 """Entries of RSS, Atom and JSON Feed as raw fields."""
 
 import io
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from crawler.bases.base import SourceError
 from crawler.bases.json_pages import load
+
+_END = re.compile(r"</(?:rss|feed|rdf:rdf)\s*>", re.IGNORECASE)
+_TAIL = 500  # characters at the end in which a feed is closed
 
 
 def entries(text: str) -> Iterator[dict[str, object]]:
@@ -24,12 +28,12 @@ def _xml_feed(text: str) -> Iterator[dict[str, object]]:
     import feedparser
 
     # As bytes: what feedparser is given as text it may take for an address and open.
-    feed = feedparser.parse(
-        io.BytesIO(text.encode("utf-8", "replace")), response_headers={"content-type": "application/xml; charset=utf-8"}
-    )
+    body = io.BytesIO(text.encode("utf-8", "replace"))
+    feed = feedparser.parse(body, response_headers={"content-type": "application/xml; charset=utf-8"})
     if not feed.entries and (feed.bozo or not feed.version):
-        raise SourceError(f"不是 RSS 或 Atom：开头是 {text.strip()[:60]!r}")
-    for entry in feed.entries:
+        raise SourceError(f"不是完整的 RSS 或 Atom：开头是 {text.strip()[:60]!r}")
+    cut = bool(feed.bozo) and not _END.search(text[-_TAIL:])
+    for entry in feed.entries[: -1 if cut else None]:
         content = next((part.value for part in entry.get("content", ()) if part.get("value")), "")
         yield {
             "id": entry.get("id") or entry.get("link"),
@@ -41,14 +45,8 @@ def _xml_feed(text: str) -> Iterator[dict[str, object]]:
             "stars": entry.get("im_rating"),
             "comments": entry.get("slash_comments"),
         }
-    if feed.bozo and _cut_off(text):
-        raise SourceError("订阅源没有传完，只读到前面的条目")
-
-
-def _cut_off(text: str) -> bool:
-    return not text.rstrip().lower().endswith((">",)) or not any(
-        end in text[-200:].lower() for end in ("</rss>", "</feed>", "</rdf:rdf>")
-    )
+    if cut:
+        raise SourceError("订阅源没有传完，只读了前面完整的条目")
 
 
 def _json_feed(feed: Any) -> Iterator[dict[str, object]]:

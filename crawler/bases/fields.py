@@ -16,6 +16,7 @@ Field = Literal[
     "sku", "batch", "warehouse", "courier", "likes", "reposts", "comments", "parent",
 ]  # fmt: skip
 FIELDS: tuple[str, ...] = get_args(Field)
+MARKUP = frozenset({"text", "title", "author", "product", "followup", "reply"})  # taken as HTML, the others as they are
 _COUNTS = frozenset({"likes", "reposts", "comments"})
 _EXTRA = _COUNTS | {"sku", "batch", "warehouse", "courier", "parent"}
 _YES = frozenset({"1", "true", "yes", "y", "是", "已删除", "deleted"})

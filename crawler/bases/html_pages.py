@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from html import escape
 from typing import TYPE_CHECKING
 
+from crawler.bases.fields import MARKUP
 from crawler.parsing import plain_text
 
 if TYPE_CHECKING:
@@ -22,14 +24,16 @@ def split_field(field: str) -> tuple[str, str]:
 
 
 def first(node: "Selector | TextResponse", field: str) -> str | None:
-    """The first match of a field as plain text; None where nothing matches."""
+    """The first match of a field as HTML; None where nothing matches."""
     css, attribute = split_field(field)
     matches = node.css(css) if css else node.xpath(".")
     if not matches:
         return None
+    if isinstance(matches[0].root, str):  # "p::text"
+        return escape(matches[0].root)
     if attribute:
-        return matches[0].attrib.get(attribute)
-    return plain_text(matches[0].get() or "")
+        return escape(matches[0].attrib.get(attribute, ""))
+    return matches[0].get()
 
 
 def read_fields(item: "Selector", page: "TextResponse", fields: Mapping[str, str]) -> dict[str, object]:
@@ -37,7 +41,9 @@ def read_fields(item: "Selector", page: "TextResponse", fields: Mapping[str, str
     raw: dict[str, object] = {}
     for name, field in fields.items():
         value = first(item, field)
-        raw[name] = first(page, field) if value is None and name in ON_PAGE else value
+        if value is None and name in ON_PAGE:
+            value = first(page, field)
+        raw[name] = value if value is None or name in MARKUP else plain_text(value)
     return raw
 
 

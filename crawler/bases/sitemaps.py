@@ -16,7 +16,7 @@ def addresses(text: str) -> Iterator[tuple[str, bool]]:
     try:
         sitemap = Sitemap(text.encode("utf-8", "replace"))
         kind = sitemap.type
-    except (ValueError, AttributeError, TypeError):
+    except (ValueError, AttributeError, TypeError, StopIteration):
         kind = ""
     if kind not in {"urlset", "sitemapindex"}:
         raise SourceError(f"不是站点地图：开头是 {text.strip()[:60]!r}")

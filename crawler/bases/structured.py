@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from crawler.items import BadRow
+from crawler.parsing import plain_text
 
 _NO_REVIEWS = frozenset({"ClaimReview", "MediaReview"})  # about claims in the press
 _DEPTH = 40  # of nesting that is still followed
@@ -125,4 +126,4 @@ def _text(node: Node, key: str) -> str:
 
 
 def _mark(raw: dict[str, object]) -> tuple[str, str]:
-    return str(raw["author"]), "".join(str(raw["text"]).split())
+    return plain_text(str(raw["author"])), "".join(plain_text(str(raw["text"])).split())

@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+import re
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from crawler.bases.base import SourceError
+from crawler.bases.columns import guess_columns
 from crawler.items import BadRow
 
 _ZIP, _OLD_EXCEL = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
@@ -17,6 +19,8 @@ _CELL = 16_000_000  # characters; more is a broken quote rather than a review
 _CHUNK = 1 << 20
 _UNPACKED = 1 << 30  # bytes an XLSX may unpack to
 _HEAD = 5  # lines the delimiter is told by
+_QUOTED = re.compile(r'"[^"]*"?')
+_NONE = "\x1f"  # a delimiter for files of one column, whose text may hold any other
 _DELIMITERS = ",;\t|"
 
 Row = tuple[str, list[object]]  # where it stands ("file:line") and its cells
@@ -52,10 +56,10 @@ def _csv(path: Path, file: BinaryIO) -> Table:
     file.seek(0)
     csv.field_size_limit(_CELL)
     with io.TextIOWrapper(file, encoding, errors="replace", newline="") as text:
-        head = "".join(text.readline(_CHUNK) for _ in range(_HEAD))
+        head = [text.readline(_CHUNK) for _ in range(_HEAD)]
         text.seek(0)
         lines = (line.replace("\x00", "") for line in text)
-        reader = csv.reader(lines, delimiter=max(_DELIMITERS, key=head.count))
+        reader = csv.reader(lines, delimiter=_delimiter(head))
         while True:
             try:
                 for cells in reader:
@@ -67,6 +71,18 @@ def _csv(path: Path, file: BinaryIO) -> Table:
                 yield BadRow(f"{path.name}:{reader.line_num}", f"这一行不成 CSV（{error}）")
             else:
                 return
+
+
+def _delimiter(head: list[str]) -> str:
+    """What the first line that has several cells is cut by."""
+    for line in head:
+        bare = _QUOTED.sub("", line)
+        found = max(_DELIMITERS, key=bare.count)
+        if found in bare:
+            return found
+        if "text" in guess_columns([line]):
+            return _NONE
+    return ","
 
 
 def _encoding(file: BinaryIO) -> tuple[str, bool]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AfterValidator, Field, field_validator
 
 from crawler.bases import base
-from crawler.bases.base import Connector, Fetch, HttpUrl, Output
+from crawler.bases.base import Connector, Fetch, HttpUrl, Output, Stars
 from crawler.bases.fields import Field as FieldName
 from crawler.bases.fields import page_identity
 from crawler.bases.html_pages import links, read_fields, split_field
@@ -40,7 +40,7 @@ class Options(base.Options):
             "product、parent 在条目内没有时到整页找"
         )
     )
-    stars: dict[str, float] = Field(default={}, description="评分字段里出现的词 → 星数，如 { One = 1, Two = 2 }")
+    stars: dict[str, Stars] = Field(default={}, description="评分字段里出现的词 → 星数，如 { One = 1, Two = 2 }")
 
     @field_validator("fields")
     @classmethod

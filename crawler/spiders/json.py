@@ -7,11 +7,10 @@ from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 from pydantic import Field, field_validator
 
 from crawler.bases import base
-from crawler.bases.base import Connector, Fetch, HttpUrl, Output
+from crawler.bases.base import Connector, Fetch, HttpUrl, Output, Stars
 from crawler.bases.fields import Field as FieldName
-from crawler.bases.fields import derived_id
 from crawler.bases.json_pages import items_at, load, read_fields
-from crawler.items import FeedbackItem
+from crawler.items import BadRow, FeedbackItem
 
 if TYPE_CHECKING:
     from scrapy.http import TextResponse
@@ -33,7 +32,7 @@ class Options(base.Options):
     urls: list[HttpUrl] = Field(min_length=1, description="接口地址")
     items: str = Field(default="$", description='列表所在的路径，如 "data.comments"；不写或 "$" 表示应答本身就是列表')
     fields: dict[FieldName, str] = Field(description='字段 → 条目里的路径，如 { text = "content" }，可写列表下标')
-    stars: dict[str, float] = Field(default={}, description="评分字段里出现的词 → 星数")
+    stars: dict[str, Stars] = Field(default={}, description="评分字段里出现的词 → 星数")
     page: Page | None = Field(default=None, description="翻页；遇到空页或重复的页为止")
 
     @field_validator("fields")
@@ -58,13 +57,15 @@ class JsonConnector(Connector[Options]):
         """The page's items; the next page unless this one is empty or was there before."""
         url, number, before = fetch.carry
         fields = {str(name): path for name, path in self.options.fields.items()}
-        made = []
+        made: list[FeedbackItem | BadRow] = []
+        marks: set[str] = set()
         for entry in items_at(load(page.text), self.options.items, fields):
             raw = read_fields(entry, fields)
             if raw.get("url"):
                 raw["url"] = urljoin(page.url, str(raw["url"]))
-            made.append(self.item(raw, where=page.url, page=url, words=self.options.stars))
-        marks = {one.external_id if isinstance(one, FeedbackItem) else derived_id(repr(one)) for one in made}
+            one = self.item(raw, where=page.url, page=url, words=self.options.stars)
+            made.append(one)
+            marks.add(one.external_id if isinstance(one, FeedbackItem) else repr(entry))
         if marks <= before:
             return
         yield from made

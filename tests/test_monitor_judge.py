@@ -1,0 +1,151 @@
+"""The judge: interface, honesty of its spans, stars, hard language, hostile input."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from hard_language import CASES
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.categories import SEVERITIES
+from monitor.coding import CATEGORIES, FLAGS
+from monitor.judge import THRESHOLD, Judge, Judgement, Text
+
+PASS_RATE = 0.85  # of the hard cases together; each kind's own figure is printed
+
+
+@pytest.fixture(scope="module")
+def judge() -> Judge:
+    return Judge()
+
+
+_JUDGE = Judge()
+
+
+def check(text: str, verdict: Judgement) -> None:
+    """What holds for every verdict."""
+    assert 0 <= verdict.p_negative <= 1
+    assert verdict.negative == (verdict.p_negative >= THRESHOLD)
+    assert set(verdict.categories) <= set(CATEGORIES)
+    assert set(verdict.flags) <= set(FLAGS)
+    if not verdict.negative:
+        assert (verdict.categories, verdict.severity, verdict.flags, verdict.evidence) == ((), None, (), ())
+        return
+    assert verdict.categories
+    assert verdict.severity in SEVERITIES
+    shown = {evidence.code for evidence in verdict.evidence}
+    assert shown == {*verdict.categories, *verdict.flags} - {"other"}
+    for evidence in verdict.evidence:
+        assert evidence.text == text[evidence.start : evidence.end] != ""
+
+
+WORDS = st.sampled_from(
+    [
+        "太差了",
+        "假货",
+        "，",
+        "没有异味",
+        "Ａ",
+        "\u200b",
+        "拉肚子",
+        "！！！",
+        "客服不理",
+        "漏液",
+        "好",
+        "12315",
+        "  ",
+        "騙子",
+        "\ud800",
+    ]
+)
+
+
+@given(st.lists(st.one_of(WORDS, st.text(st.characters(), max_size=8)), max_size=12).map("".join))
+def test_any_text_gets_a_sound_verdict(text: str) -> None:
+    """Any Unicode: no crash, offsets right in the original text, a span for every code but other."""
+    check(text, _JUDGE.judge(Text(text)))
+
+
+@given(st.lists(st.lists(WORDS, max_size=8).map("".join), min_size=1, max_size=8))
+def test_a_verdict_does_not_depend_on_the_batch(texts: list[str]) -> None:
+    """Together or alone, the same verdict; and twice the same."""
+    together = _JUDGE.judge_many([Text(text) for text in texts])
+    assert together == [_JUDGE.judge(Text(text)) for text in texts]
+
+
+def test_batches_larger_than_a_chunk_keep_their_order(judge: Judge) -> None:
+    """Thousands of texts come back one for one."""
+    texts = [Text("太差了" if number % 3 else "很好") for number in range(6000)]
+    assert [verdict.negative for verdict in judge.judge_many(texts)] == [bool(number % 3) for number in range(6000)]
+    assert judge.judge_many([]) == []
+
+
+def test_offsets_point_into_the_original(judge: Judge) -> None:
+    """Folding and dropped characters do not shift the evidence."""
+    text = "\u200b\u200b！！！！　　箱子裡的玻璃杯\u200b碎\u200b了"
+    spans = {evidence.code: evidence for evidence in judge.judge(Text(text)).evidence}
+    assert spans["damage"].text == "碎\u200b了"
+    assert text[spans["damage"].start : spans["damage"].end] == "碎\u200b了"
+
+
+def test_stars_weigh_but_do_not_rule(judge: Judge) -> None:
+    """Stars move the odds; a furious text with five stars and praise with one star keep their meaning."""
+    assert judge.judge(Text("骗子店，发来的是坏的，还不给退", stars=5)).negative
+    assert not judge.judge(Text("非常好，特别喜欢，会回购", stars=1)).negative
+    plain, low, high = (judge.judge(Text("东西收到了", stars=stars)).p_negative for stars in (None, 1, 5))
+    assert low > plain > high
+
+
+def test_silent_texts_follow_their_stars(judge: Judge) -> None:
+    """Without words only the stars speak."""
+    verdicts = [judge.judge(Text("", stars=stars)).negative for stars in (None, 1, 2, 3, 4, 4.5, 5)]
+    assert verdicts == [False, True, True, False, False, False, False]
+
+
+def test_severity_of_dangerous_texts(judge: Judge) -> None:
+    """Harm, leaks and threats are critical; a mild complaint is not."""
+    critical = [
+        "吃完上吐下泻，去医院输液了",
+        "再不处理就起诉你们，12315见",
+        "我的手机号被你们泄露给骗子了，天天接诈骗电话",
+    ]
+    assert [judge.judge(Text(text)).severity for text in critical] == ["critical"] * 3
+    assert judge.judge(Text("略微有点薄，其他还可以吧，一般般")).severity in {None, "low", "medium"}
+
+
+@pytest.mark.parametrize(
+    "text", ["好差" * 500_000, "过敏" * 500_000, "，" * 1_000_000, "没有" * 500_000, "\x00" * 1_000_000]
+)
+def test_a_megabyte_takes_bounded_time(judge: Judge, text: str) -> None:
+    """1 MB of anything is judged within seconds even on a busy machine."""
+    begun = time.perf_counter()
+    check(text, judge.judge(Text(text)))
+    assert time.perf_counter() - begun < 10
+
+
+def test_snownlp_decides_the_polarity_only() -> None:
+    """With the other engine the codes still come with evidence, and the model is named."""
+    verdict = Judge("snownlp").judge(Text("客服态度恶劣，骗子店，再也不来了"))
+    assert verdict.model.startswith("snownlp-")
+    assert "fraud" in verdict.flags or not verdict.negative
+
+
+def passes(verdict: Judgement, negative: bool, code: str) -> bool:
+    return verdict.negative == negative and (not code or code in (*verdict.categories, *verdict.flags))
+
+
+def rates(judge: Judge) -> Iterator[tuple[str, int, int]]:
+    for kind, cases in CASES.items():
+        verdicts = judge.judge_many([Text(text) for text, _, _ in cases])
+        good = [passes(verdict, bad, code) for verdict, (_, bad, code) in zip(verdicts, cases, strict=True)]
+        yield kind, sum(good), len(good)
+
+
+def test_hard_language(judge: Judge) -> None:
+    """Negation, contrast, sarcasm, questions, English, emoji …: the pass rate stated, figures by kind printed."""
+    table = list(rates(judge))
+    for kind, good, count in table:
+        print(f"{kind:<12}{good:>3}/{count}")  # noqa: T201 — the figures are what a reader wants
+    assert sum(count for _, _, count in table) >= 60
+    assert sum(good for _, good, _ in table) >= PASS_RATE * sum(count for _, _, count in table)

@@ -1,0 +1,119 @@
+"""Training from a user's own labelled file."""
+
+import gzip
+import json
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monitor.judge import Judge, Text
+from monitor.tables import load
+from monitor.train import held_out, read_rows, train
+
+THINGS = ["杯子", "毛巾", "台灯", "雨伞", "书包", "键盘", "牙刷", "水壶", "枕头", "地毯"]
+WHENS = ["昨天收到的", "给妈妈买的", "第二次来买", "朋友推荐的", "活动时下单的", "等了几天的", "上周到的", "搬家用的"]
+GOODS = ["很喜欢", "非常满意", "做得精致", "颜色漂亮", "推荐购买"]
+BADS = [("漏水弄湿一地", "damage"), ("掉漆得厉害", "quality"), ("店员骂人", "service"), ("比昨天贵了一倍", "price")]
+
+
+def make_rows(*, coded: bool) -> list[dict[str, Any]]:
+    """Praise and complaints of our own making, 720 texts."""
+    rows: list[dict[str, Any]] = []
+    for when, thing in product(WHENS, THINGS):
+        rows += [{"text": f"{when}{thing}，{good}", "label": 1} for good in GOODS]
+        for bad, code in BADS:
+            row = {"text": f"{when}{thing}{bad}", "negative": True}
+            codes = {"categories": [code], "severity": "medium", "flags": []}
+            rows.append(row | codes if coded else row)
+    if coded:
+        rows = [{"categories": [], "severity": None, "flags": []} | row for row in rows]
+    return rows
+
+
+def write(path: Path, rows: Sequence[Any]) -> Path:
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+    return path
+
+
+def test_polarity_alone_keeps_the_built_in_codes(tmp_path: Path) -> None:
+    """Rows without categories train the polarity; figures come from rows held out, with their number."""
+    told: list[str] = []
+    result = train([write(tmp_path / "own.jsonl", make_rows(coded=False))], tmp_path / "own.npz", told.append)
+    assert told == []
+    assert result["model"].startswith("own-")
+    assert result["coded"] == 0
+    assert result["trained"] + result["held_out"]["rows"] == 720
+    assert result["held_out"]["accuracy"] > 0.95
+    assert (load(tmp_path / "own.npz").codes.table == load().codes.table).all()
+    assert load(tmp_path / "own.npz").notes["held_out"] == result["held_out"]
+
+
+def test_codes_are_learned_where_rows_carry_them(tmp_path: Path) -> None:
+    """Enough rows with categories train those too, and the judge uses the file."""
+    result = train([write(tmp_path / "own.jsonl", make_rows(coded=True))], tmp_path / "own.npz")
+    assert result["coded"] > 500
+    verdict = Judge(weights=tmp_path / "own.npz").judge(Text("朋友推荐的水壶店员骂人"))
+    assert verdict.negative
+    assert verdict.categories[0] == "service"
+    assert verdict.model == result["model"]
+
+
+def test_training_twice_gives_the_same(tmp_path: Path) -> None:
+    """The same rows give the same verdicts."""
+    rows = write(tmp_path / "own.jsonl", make_rows(coded=False))
+    for name in ("a.npz", "b.npz"):
+        train([rows], tmp_path / name)
+    texts = [Text(row["text"]) for row in make_rows(coded=False)[:50]]
+    first, second = (Judge(weights=tmp_path / name).judge_many(texts) for name in ("a.npz", "b.npz"))
+    assert [verdict.p_negative for verdict in first] == [verdict.p_negative for verdict in second]
+
+
+BAD_LINES = [
+    ("rubbish", "Expecting value"),
+    ("[]", 'expected an object with "text"'),
+    ('{"text": 1, "label": 0}', 'expected an object with "text"'),
+    ('{"text": "甲"}', "true or false"),
+    ('{"text": "乙", "label": 2}', "true or false"),
+    ('{"text": "丙", "label": 0, "categories": ["qualty"]}', "unknown code 'qualty'"),
+    ('{"text": "丁", "label": 0, "categories": [], "severity": "huge"}', "severity 'huge'"),
+    ('{"text": "戊", "label": 0, "weight": 3}', "from 0 to 1"),
+]
+
+
+def test_bad_lines_are_named_and_skipped(tmp_path: Path) -> None:
+    """Each bad line is told with file and line; the others are kept, each text once, also from a .gz."""
+    path = tmp_path / "rows.jsonl.gz"
+    with gzip.open(path, "wt", encoding="utf-8") as file:
+        file.write('{"text": "不错", "label": 1}\n\n' + "".join(line + "\n" for line, _ in BAD_LINES))
+        file.write('{"text": " 不错 ", "negative": true, "categories": ["other"], "severity": "high", "weight": 0.5}\n')
+        file.write('{"text": "不 错", "label": 1}\n')
+    told: list[str] = []
+    rows = read_rows([path], told.append)
+    assert [message.split(" ")[0] for message in told] == [f"{path}:{number}:" for number in range(3, 11)]
+    assert all(expected in message for message, (_, expected) in zip(told, BAD_LINES, strict=True))
+    [row] = rows
+    assert (row.text, row.negative, row.weight) == (" 不错 ", True, 0.5)
+    assert row.codes == {"other", "severity>=medium", "severity>=high"}
+
+
+def test_too_few_rows(tmp_path: Path) -> None:
+    """A file that teaches nothing is refused with what was expected, and no weights are written."""
+    path = write(tmp_path / "few.jsonl", [{"text": f"第{n}条好", "label": 1} for n in range(200)])
+    with pytest.raises(ValueError, match="at least 50 negative and 50 positive"):
+        train([path], tmp_path / "few.npz")
+    assert not (tmp_path / "few.npz").exists()
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    """A file that is not there is the caller's error, by name."""
+    with pytest.raises(OSError, match="absent"):
+        train([tmp_path / "absent.jsonl"], tmp_path / "out.npz")
+
+
+def test_one_row_in_ten_is_held_out() -> None:
+    """The share held out is about a tenth and depends on the text alone."""
+    share = sum(held_out(f"文本{number}") for number in range(5000)) / 5000
+    assert 0.08 < share < 0.12
