@@ -1,6 +1,7 @@
 """Fitting of linear models over hashed n-grams; needs the `train` extra (SciPy comes with scikit-learn)."""
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from monitor.ngrams import ORDERS, fold
 from monitor.tables import Linear
 
 Floats = NDArray[np.float64]
+Loss = Callable[[Floats], tuple[float, Floats]]  # value and slope at a point
 _BATCH = 2048
 _STEPS = 16_000  # an int16 weight's largest value: 20,000 characters of them still fit an int32 sum
 
@@ -33,64 +35,96 @@ def design(texts: Sequence[str], bits: int) -> Any:
     return matrix
 
 
-def contrast(matrix: Any, targets: Floats, weights: Floats, floor: float) -> Floats:
-    """Size of every feature's naive-Bayes log-ratio for each target, plus a floor; 0 for features seen once.
+def contrast(matrix: Any, target: Floats, weights: Floats, floor: float) -> Floats:
+    """Size of every feature's naive-Bayes log-ratio, plus a floor; 0 for features seen in fewer than two rows.
 
     Scaling features by it lets the fit lean on what tells the classes apart (Wang and Manning 2012).
     """
-    seen = (matrix > 0).astype(np.float32)
-    common = np.asarray(seen.sum(axis=0)).ravel() > 1
+    rows = matrix.shape[0]
+    seen = matrix.copy()
+    seen.data = np.ones_like(seen.data)
+    common = seen.T @ np.ones(rows) > 1
     common[0] = False
-    yes = seen.T @ (targets * weights[:, None]) + 1.0
-    no = seen.T @ ((1 - targets) * weights[:, None]) + 1.0
-    ratio = np.abs(np.log(yes / yes.sum(axis=0)) - np.log(no / no.sum(axis=0))) + floor
-    scaled: Floats = np.where(common[:, None], ratio, 0.0)
+    yes = seen.T @ (target * weights) + 1.0
+    no = seen.T @ ((1 - target) * weights) + 1.0
+    ratio = np.abs(np.log(yes / yes.sum()) - np.log(no / no.sum())) + floor
+    scaled: Floats = np.where(common, ratio, 0.0)
     return scaled
 
 
 def fit(
     matrix: Any, targets: Floats, weights: Floats, strength: float, floor: float = 0.0, iterations: int = 150
 ) -> tuple[Floats, Floats]:
-    """Logistic regressions, one a column of `targets`, all at once.
+    """Logistic regressions, one a column of `targets`.
 
     Args:
         matrix: rows × features, sparse.
         targets: rows × columns, 0 to 1.
         weights: of rows.
         strength: inverse of the penalty, as scikit-learn's C.
-        floor: see `contrast`; below 0 features are not scaled.
-        iterations: at most.
+        floor: see `contrast`.
+        iterations: at most, a column.
 
     Returns:
         Weights (features × columns) and biases.
     """
-    from scipy.optimize import minimize  # type: ignore[import-untyped]
+    out = np.zeros((matrix.shape[1], targets.shape[1]))
+    bias = np.zeros(targets.shape[1])
+    for column in range(targets.shape[1]):
+        scale = contrast(matrix, targets[:, column], weights, floor)
+        used = np.flatnonzero(scale)
+        loss = _loss(matrix[:, used], scale[used], targets[:, column], weights, strength)
+        theta = descend(loss, np.zeros(len(used) + 1), iterations)
+        out[used, column] = theta[:-1] * scale[used]
+        bias[column] = theta[-1]
+    return out, bias
 
-    scale = contrast(matrix, targets, weights, floor) if floor >= 0 else np.ones((matrix.shape[1], targets.shape[1]))
-    used = np.flatnonzero(scale.any(axis=1))
-    rows, scale = matrix[:, used].tocsr().astype(np.float32), scale[used]
+
+def _loss(matrix: Any, scale: Floats, target: Floats, weights: Floats, strength: float) -> Loss:
+    rows = matrix.tocsr().astype(np.float32)
     back = rows.T.tocsr()
-    shape = (len(used) + 1, targets.shape[1])
 
-    def loss(flat: Floats) -> tuple[float, Floats]:
-        theta = flat.reshape(shape)
+    def loss(theta: Floats) -> tuple[float, Floats]:
         z = rows @ (theta[:-1] * scale).astype(np.float32) + theta[-1]
-        gap = (1 / (1 + np.exp(-np.clip(z, -40, 40))) - targets) * weights[:, None]
-        value = ((np.logaddexp(0, z) - targets * z) * weights[:, None]).sum() + (theta[:-1] ** 2).sum() / (2 * strength)
-        slope = np.vstack([(back @ gap.astype(np.float32)) * scale + theta[:-1] / strength, gap.sum(axis=0)])
-        return float(value), slope.ravel().astype(np.float64)
+        gap = (1 / (1 + np.exp(-np.clip(z, -40, 40))) - target) * weights
+        value = ((np.logaddexp(0, z) - target * z) * weights).sum() + (theta[:-1] ** 2).sum() / (2 * strength)
+        slope = np.append((back @ gap.astype(np.float32)) * scale + theta[:-1] / strength, gap.sum())
+        return float(value), slope
 
-    found = minimize(
-        loss,
-        np.zeros(shape).ravel(),
-        jac=True,
-        method="L-BFGS-B",
-        options={"maxiter": iterations, "ftol": 1e-6, "maxcor": 8},
-    )
-    theta = found.x.reshape(shape)
-    full = np.zeros((matrix.shape[1], targets.shape[1]))
-    full[used] = theta[:-1] * scale
-    return full, theta[-1]
+    return loss
+
+
+def descend(loss: Loss, start: Floats, iterations: int, memory: int = 8, tolerance: float = 1e-6) -> Floats:
+    """Least point of a smooth convex loss by L-BFGS with a backtracking line search."""
+    at, (value, slope) = start, loss(start)
+    past: deque[tuple[Floats, Floats]] = deque(maxlen=memory)
+    for _ in range(iterations):
+        step = _direction(slope, past)
+        fall, length = float(slope @ step), 1.0 if past else 1 / max(float(np.abs(slope).sum()), 1.0)
+        while True:
+            reached, new_slope = loss(at + length * step)
+            if reached <= value + 1e-4 * length * fall or length < 1e-10:  # noqa: PLR2004 — Armijo's rule
+                break
+            length /= 2
+        past.append((length * step, new_slope - slope))
+        gained, at, value, slope = value - reached, at + length * step, reached, new_slope
+        if gained <= tolerance * max(abs(value), 1.0) and len(past) > 1:
+            break
+    return at
+
+
+def _direction(slope: Floats, past: deque[tuple[Floats, Floats]]) -> Floats:
+    turned, shares = -slope, []
+    for moved, change in reversed(past):
+        share = float(moved @ turned) / float(moved @ change)
+        shares.append(share)
+        turned = turned - share * change
+    if past:
+        moved, change = past[-1]
+        turned = turned * (float(moved @ change) / float(change @ change))
+    for (moved, change), share in zip(past, reversed(shares), strict=True):
+        turned = turned + (share - float(change @ turned) / float(moved @ change)) * moved
+    return turned
 
 
 def quantise(weights: Floats, bias: Floats) -> Linear:

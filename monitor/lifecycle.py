@@ -3,6 +3,7 @@
 Every move is one versioned update together with its event, its timers and its notices, in the caller's transaction.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,7 @@ from monitor.core import Core
 from monitor.models import Case, Correction, Crisis, Feedback, Person, Score
 from monitor.states import CASE_OPEN, CRISIS_OPEN, STATE_LABELS
 
+_NUMBER = re.compile(r"[0-9]{1,9}")
 _STAFF = ("agent", "lead", "manager")
 _LEADS = ("lead", "manager")
 NOTICE_WAYS = {"notified_sms": "sms", "notified_push": "push", "notified_call": "call"}
@@ -267,7 +269,7 @@ class _Move:
 
     def _merge(self, now: datetime) -> str:
         assert isinstance(self.row, Crisis)
-        other = self.session.get(Crisis, int(self.action.to)) if self.action.to.isdigit() else None
+        other = self.session.get(Crisis, int(self.action.to)) if _NUMBER.fullmatch(self.action.to) else None
         if other is None or other.id == self.row.id or other.state not in CRISIS_OPEN:
             raise Refused("只能合并到另一个进行中的危机")
         crises.merge(self.core, self.session, self.row, other)

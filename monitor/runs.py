@@ -79,7 +79,7 @@ def finish(core: Core, started: Started, result: CrawlResult) -> dict[str, Any]:
         session.add(run)
         if status == "ok":
             session.merge(Watermark(source_id=run.source_id, value=result.watermark, moved_at=now))
-        core.notify(session, _health(source, run, status, error, now))
+        core.notify(session, _health(source, run, result.unchanged, now))
         session.add(source)
         return {"name": source.name, "status": status} | {
             name: getattr(run, name) for name in ("pages", "seen", "new", "changed", "duplicates", "skipped", "error")
@@ -98,14 +98,15 @@ def _judge(session: Session, source: Source, result: CrawlResult) -> tuple[str, 
     return "ok", ""
 
 
-def _health(source: Source, run: Run, status: str, error: str, now: datetime) -> list[Notice]:
+def _health(source: Source, run: Run, unchanged: int, now: datetime) -> list[Notice]:
     """Bring the source's row up to date; a change for the worse, or back to good, is told once."""
     assert source.id is not None
+    status, error = run.status, run.error
     was, source.status, source.last_error, source.last_run_at = source.status, status, error, now
     since = source.last_success_at.isoformat() if source.last_success_at else ""
     if status == "ok":
         source.last_success_at = now
-    if run.seen:
+    if run.seen or unchanged:
         source.last_item_at = now
     facts = {"name": source.name, "error": error, "since": since}
     if status != "ok" and was in ("ok", "new"):

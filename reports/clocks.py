@@ -206,7 +206,7 @@ def responses(session: Session, period: Period) -> Responses:
     )
     joined = timer.join(cases, C.id == T.case_id)
     found = select(place.label("place"), func.count()).select_from(joined).where(mine).group_by("place")
-    counts: dict[int, int] = dict(session.execute(found).tuples().all())
+    counts: dict[int, int] = dict(session.execute(found).all())
     unanswered = counts.pop(-1, 0)
     answered = sum(counts.values())
     middle = select(spent.label("s")).select_from(joined).where(mine, T.met_at.is_not(None)).order_by("s")

@@ -76,7 +76,7 @@ def _mended(session: Session, row: Improvement, until: datetime, kind: str) -> M
         .where(*here, negative, member.c.value == row.category)
         .group_by("after")
     )
-    n, bad = (dict(session.execute(found).tuples().all()) for found in (every, such))
+    n, bad = (dict(session.execute(found).all()) for found in (every, such))
     before, now = (Share(bad.get(side, 0), n.get(side, 0)) for side in (0, 1))
     interval = difference(before, now)
     return Mended(

@@ -85,9 +85,8 @@ def test_mail_is_readable_and_carries_its_key(double: SmtpDouble) -> None:
 def test_hostile_text_stays_text(double: SmtpDouble) -> None:
     """Markup of a review is shown, not run; line breaks cannot make headers."""
     hostile = "<script>alert(1)</script>\r\nBcc: x@y.z\r\n.\r\n\u202e\ud800"
-    card = Card(
-        hostile.replace("\ud800", ""), (line(hostile, link("看原文", "javascript:alert(1)")), line("", role="divider"))
-    )
+    said = line(hostile, link("看原文", "javascript:alert(1)"))
+    card = Card(hostile.replace("\ud800", ""), (said, line("", role="divider")))
     make_email(double.port).send(Letter("k", TO, card, NOW))
     ((_, message),) = double.mails
     body = message.get_body(("html",))
@@ -175,7 +174,7 @@ def test_server_without_starttls_gets_nothing_in_the_clear(double: SmtpDouble) -
     assert not double.mails
 
 
-@pytest.mark.parametrize("bad", ["a b@@x", "nobody@ex ample.com\nBcc: x@y.z", "用户@example.com"])
+@pytest.mark.parametrize("bad", ["a b@@x", "nobody@ex ample.com\nBcc: x@y.z"])
 def test_impossible_address(double: SmtpDouble, bad: str) -> None:
     """An address no mail can carry is a final refusal, not a crash."""
     with pytest.raises(SendError) as caught:
@@ -299,7 +298,8 @@ def test_reports_go_out_as_made(house: Core, double: SmtpDouble, tmp_path: Path)
         gone = payload | {"eml": str(tmp_path / "gone.eml")}
         enqueue_report(session, house.settings, "report:daily:2026-11-20", "daily", gone, NOW)
     run(house)
-    assert [to for to, _ in double.mails] == [TO, "lead@example.com", "brand@example.com"]
+    sent = [to for to, message in double.mails if message["X-Pingshao-Key"].startswith("report:")]
+    assert sent == [TO, "lead@example.com", "brand@example.com"]
     assert double.ids()[0] == message_id("report:evening:2026-11-20", TO, SENDER)
     assert double.mails[0][1]["X-Pingshao-Key"] == "report:evening:2026-11-20"
     assert double.mails[0][1]["To"] == "all@example.com"

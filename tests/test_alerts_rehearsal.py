@@ -38,6 +38,7 @@ from monitor.clock import HandClock
 NOW = datetime(2026, 11, 15, 4, tzinfo=UTC)
 STORY = Story(NOW)
 OPEN = STORY.moment(time(15))
+ZONES = ("UTC", "America/New_York", "Pacific/Apia", "Asia/Shanghai")
 HOSTILE = '<script>alert(1)</script> *粗* <javascript:alert(1)|点我> " onload="x" {{ 7 * 7 }} &lt;b&gt;'
 
 
@@ -123,13 +124,10 @@ def test_private_things_are_listed() -> None:
 
 
 @settings(max_examples=10, deadline=None)
-@given(
-    st.datetimes(datetime(2020, 1, 1), datetime(2035, 1, 1)),
-    st.sampled_from(["UTC", "America/New_York", "Pacific/Apia", "Asia/Shanghai"]),
-)
-def test_any_day_and_zone_has_its_story(at: datetime, zone: str) -> None:
+@given(st.integers(-5_000_000, 5_000_000), st.sampled_from(ZONES))
+def test_any_day_and_zone_has_its_story(minutes: int, zone: str) -> None:
     """Wherever the host stands, the crisis is in the afternoon of the day that it is in China."""
-    now = at.replace(tzinfo=ZoneInfo(zone))
+    now = (NOW + timedelta(minutes=minutes)).astimezone(ZoneInfo(zone))
     batch = [review.at for review in Story(now).reviews if review.event == "missing"]
     assert {moment.astimezone(tale.ZONE).date() for moment in batch} == {now.astimezone(tale.ZONE).date()}
     assert {moment.astimezone(tale.ZONE).hour for moment in batch} == {14}
@@ -422,9 +420,10 @@ def test_empty_page(tmp_path: Path) -> None:
     [
         ("*粗* _斜_ ~删~ `码`", "<b>粗</b> <i>斜</i> <s>删</s> <code>码</code>"),
         ("中*不粗*文 2*3*4", "中*不粗*文 2*3*4"),
-        ("<https://a.example/b_c_d?x=1&amp;y=2|看 *详情*>", '<a href="https://a.example/b_c_d?x=1&amp;y=2">看 *详情*</a>'),
-        ("<!here> <#C0123456> <@U9|某人>", '<span class="mention">@here</span> <span class="mention">#运营预警</span> '
-         '<span class="mention">@某人</span>'),
+        ("<https://a.example/b_c_d?x=1&amp;y=2|看 *图*>", '<a href="https://a.example/b_c_d?x=1&amp;y=2">看 *图*</a>'),
+        ("<!here>", '<span class="mention">@here</span>'),
+        ("<#C0123456>", '<span class="mention">#运营预警</span>'),
+        ("<@U9|某人>", '<span class="mention">@某人</span>'),
         ("<!date^1^{date}|今天> 1 &lt; 2 &amp;amp;", '<span class="mention">今天</span> 1 &lt; 2 &amp;amp;'),
         ("&gt; 引\n下一行", "<blockquote>引</blockquote>下一行"),
         ("一\n二", "一<br>二"),

@@ -1,18 +1,17 @@
 """Every figure against a count of our own over the same records, on both databases; and that sums add up."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from statistics import median_low
-from tempfile import TemporaryDirectory
 
 import pytest
 from factories import NOW, make_core, make_settings
 from factories_reports import PRODUCTS, Record, month, store
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlmodel import select
 
 from monitor import db, directory
 from monitor.core import Core
@@ -272,7 +271,7 @@ def test_coverage_names_what_is_silent(core: Core) -> None:
     week_end = datetime(2026, 11, 15, 16, tzinfo=UTC)
     with db.writing(core.engine) as session:
         directory.sync(session, watched.settings)
-        rows = {row.name: row for row in session.query(Source)}
+        rows = {row.name: row for row in session.exec(select(Source))}
         for name, hours, seen, status in (("好", 1, 1, "ok"), ("坏", 1, 30, "failed"), ("静", 1, 30, "ok"), ("停", 30, 30, "ok")):
             row = rows[name]
             row.last_run_at, row.last_item_at = NOW - timedelta(hours=hours), NOW - timedelta(hours=seen)
@@ -293,17 +292,21 @@ def test_coverage_names_what_is_silent(core: Core) -> None:
     assert (lines["好"].failed_hours, lines["坏"].error, found.well) == (0, "超时", 1)
 
 
-@contextmanager
-def _fresh(template: bytes) -> Iterator[Core]:
-    with TemporaryDirectory() as folder:
-        file = Path(folder) / "fresh.db"
-        file.write_bytes(template)
-        engine = db.connect(f"sqlite:///{file}")
-        core = make_core(engine, make_settings(shops=SHOPS))
-        with db.writing(engine) as session:
+@pytest.fixture
+def fresh(sqlite_template: bytes, tmp_path: Path) -> Callable[[], Core]:
+    """Gives an empty store, as often as it is called."""
+
+    def make() -> Core:
+        file = tmp_path / "fresh.db"
+        for old in tmp_path.glob("fresh.db*"):
+            old.unlink()
+        file.write_bytes(sqlite_template)
+        core = make_core(db.connect(f"sqlite:///{file}"), make_settings(shops=SHOPS))
+        with db.writing(core.engine) as session:
             directory.sync(session, core.settings)
-        yield core
-        engine.dispose()
+        return core
+
+    return make
 
 
 _states = st.sampled_from(("received", "assigned", "contacted", "answered", "resolved", "closed", "false_alarm"))
@@ -322,18 +325,19 @@ _some = st.builds(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(records=st.lists(_some, max_size=40))
-def test_sums_always_add_up(sqlite_template: bytes, records: list[Record]) -> None:
-    """Whatever there is: days sum to the total, shops too, no share leaves 0..1, the ledger balances."""
-    with _fresh(sqlite_template) as core:
-        store(core.engine, records, NOW)
-        figures = review(core, "weekly", MONDAY)
-        now = figures.windows.now.days
-        assert sum((figures.days[day] for day in now), Counts()) == figures.totals.now
-        assert sum((row.counts.now for row in figures.groups["shop"]), Counts()) == figures.totals.now
-        assert all(0 <= row.now <= figures.totals.now.negative for row in figures.categories)
-        week = [record for record in _in(records, *WEEK) if record.negative]
-        assert figures.ledger.received == len(week)
-        assert figures.ledger.received - figures.ledger.false_alarm == figures.clearance.whole
-        assert figures.responses.answered + figures.responses.unanswered == figures.clearance.whole
+def test_sums_always_add_up(fresh: Callable[[], Core], records: list[Record]) -> None:
+    """Whatever there is: days sum to the total, shops too, no count exceeds its whole, the ledger balances."""
+    core = fresh()
+    store(core.engine, records, NOW)
+    figures = review(core, "weekly", MONDAY)
+    core.engine.dispose()
+    now = figures.windows.now.days
+    assert sum((figures.days[day] for day in now), Counts()) == figures.totals.now
+    assert sum((row.counts.now for row in figures.groups["shop"]), Counts()) == figures.totals.now
+    assert all(0 <= row.now <= figures.totals.now.negative for row in figures.categories)
+    week = [record for record in _in(records, *WEEK) if record.negative]
+    assert figures.ledger.received == len(week)
+    assert figures.ledger.received - figures.ledger.false_alarm == figures.clearance.whole
+    assert figures.responses.answered + figures.responses.unanswered == figures.clearance.whole

@@ -335,7 +335,7 @@ def test_serve_runs_and_stops_cleanly(tmp_path: Path, httpserver: HTTPServer, sl
 
 def test_help_is_light() -> None:
     """--help imports none of the heavy libraries."""
-    code = "import sys, scheduler; scheduler.run(['--help']); print(sorted(m for m in sys.modules if '.' not in m), file=sys.stderr)"
+    code = "import sys, scheduler; scheduler.run(['--help']); print(*sys.modules, file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = {
         "scrapy",

@@ -23,7 +23,7 @@ def reviews(html: str, url: str) -> Iterator[dict[str, object] | BadRow]:
     given: set[tuple[str, str]] = set()
     for roots in (blocks, _microdata(html, url)):
         nodes = [pair for root in roots for pair in _walk(root, "", 0)]
-        names = {node["@id"]: _text(node, "name") for node, _ in nodes if isinstance(node.get("@id"), str)}
+        names = {str(node["@id"]): name for node, _ in nodes if "@id" in node and (name := _text(node, "name"))}
         found = [_raw(node, about, names) for node, about in nodes if _is_review(node)]
         yield from (raw for raw in found if _mark(raw) not in given)
         given |= {_mark(raw) for raw in found}

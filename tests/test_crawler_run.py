@@ -1,0 +1,307 @@
+"""crawler.run: real crawls in real processes against a real server."""
+
+import asyncio
+import gzip
+import json
+import os
+import time
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import pytest
+from crawler_factories import FIXTURES, make_job, serving
+
+from crawler.job import CrawlJob, CrawlResult
+from crawler.run import crawl
+
+KEEP = "crawler_pipelines.Keep"
+LIMIT_S = 60
+FIELDS = {"text": "p", "id": "@id", "product": "h1", "stars": "i@class"}
+
+
+def html_job(site_host: str, start: list[str], out: Path, **overrides: Any) -> CrawlJob:
+    options = {
+        "start": [f"http://{site_host}{path}" for path in start],
+        "follow": ["a"],
+        "item": "li",
+        "fields": FIELDS,
+    }
+    values = {"allow_private_hosts": [site_host], "pipelines": [KEEP], "context": {"out": str(out)}, **overrides}
+    return make_job("html", options, **values)
+
+
+def kept(out: Path) -> list[Any]:
+    return [json.loads(line.partition("\t")[2]) for line in out.read_text().splitlines()]
+
+
+def balanced(result: CrawlResult) -> bool:
+    return result.seen == result.new + result.changed + result.duplicates + result.skipped
+
+
+def with_etag(html: str) -> Any:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        body = html.encode("gbk")
+        fresh = request.headers.get("If-None-Match") == '"1"'
+        request.send_response(304 if fresh else 200)
+        request.send_header("ETag", '"1"')
+        if not fresh:
+            request.send_header("Content-Type", "text/html; charset=utf-8")
+            request.send_header("Content-Length", str(len(body)))
+        request.end_headers()
+        if not fresh:
+            request.wfile.write(body)
+
+    return answer
+
+
+async def test_a_shop_crawled_twice(tmp_path: Path) -> None:
+    """Items are stored once, robots.txt and the delay are kept to, the second visit costs one "not modified" a page."""
+    answers: dict[str, Any] = {
+        "/robots.txt": "User-agent: *\nDisallow: /secret/",
+        "/": with_etag("<a href='/p/1'>1</a><a href='/p/2'>2</a><a href='/secret/p/3'>3</a><a href='/gone'>4</a>"),
+        "/p/1": with_etag("<h1>杯</h1><li id=r1><p>盖子漏水</p><i class=star1></i></li><li id=r0></li>"),
+        "/p/2": with_etag("<h1>壶</h1><li id=r2><p>很好</p></li><li id=r1><p>同一条</p></li>"),
+    }
+    out = tmp_path / "items"
+    with serving(answers) as site:
+        job = html_job(site.host, ["/"], out, delay=0.3)
+        begun = time.monotonic()
+        result = await crawl(job, LIMIT_S)
+        assert result.status == "ok", result
+        assert (result.pages, result.seen, result.new, result.duplicates, result.skipped) == (3, 4, 2, 1, 1)
+        assert balanced(result)
+        assert sorted(kept(out)) == [["很好", None, "壶"], ["盖子漏水", 1.0, "杯"]]
+        assert sorted(site.paths()) == ["/", "/gone", "/p/1", "/p/2"]
+        assert time.monotonic() - begun > 4 * 0.3
+        assert all(headers["User-Agent"].startswith("pingshao/") for _, headers in site.asked)
+        assert any("robots.txt" in line for line in result.log)
+        again = await crawl(html_job(site.host, ["/"], out, watermark=result.watermark), LIMIT_S)
+    assert (again.status, again.pages, again.unchanged, again.seen, again.new) == ("ok", 3, 3, 0, 0)
+    assert again.watermark == result.watermark
+
+
+def half(request: BaseHTTPRequestHandler) -> None:
+    request.send_response(200)
+    request.send_header("Content-Type", "text/html")
+    request.send_header("Content-Length", "5000")
+    request.end_headers()
+    request.wfile.write(b"<li id=h><p>half</p></li>")
+
+
+async def test_every_broken_page_is_named_and_the_rest_is_read(tmp_path: Path) -> None:
+    """Empty, half, binary, too large, a bomb, a loop, an error: no guessed data, and the sound page's items are stored."""
+    html = {"Content-Type": "text/html"}
+    bomb = gzip.compress(b"<li id=b><p>" + b"x" * 5_000_000)
+    answers: dict[str, Any] = {
+        "/ok": "<li id=ok><p>好的</p></li>",
+        "/empty": b"",
+        "/half": half,
+        "/binary": (200, {"Content-Type": "image/png"}, b"\x89PNG\r\n\x1a\n\x00\x00<li><p>x</p></li>"),
+        "/large": b"<li id=l><p>" + b"x" * 2_000_000,
+        "/bomb": (200, {**html, "Content-Encoding": "gzip"}, bomb),
+        "/loop": (302, {"Location": "/loop2"}, b""),
+        "/loop2": (302, {"Location": "/loop"}, b""),
+        "/broken": (500, html, b"<li id=e><p>error</p></li>"),
+    }
+    out = tmp_path / "items"
+    with serving(answers) as site:
+        result = await crawl(
+            html_job(site.host, [*answers, "/missing"], out, max_bytes=1_000_000, watermark={"old": 1}), LIMIT_S
+        )
+        tried = site.paths().count("/broken")
+    assert (result.status, result.new, result.seen) == ("failed", 1, 1)
+    assert kept(out) == [["好的", None, ""]]
+    reasons = {line.partition(": ")[0].rpartition("/")[2]: line.partition(": ")[2] for line in result.log}
+    assert reasons["empty"] == "页面是空的"
+    assert "没有传完" in reasons["half"]
+    assert "不是文本" in reasons["binary"]
+    assert reasons["large"] == reasons["bomb"] == "页面超过 1000000 字节，没有读"
+    assert "重定向次数过多" in reasons.get("loop", "") + reasons.get("loop2", "")
+    assert (reasons["broken"], reasons["missing"]) == ("HTTP 500", "HTTP 404")
+    assert tried == 3
+    assert "另有 7 处出错" in result.error
+    assert result.watermark == {"old": 1}
+
+
+async def test_a_login_wall_stops_everything(tmp_path: Path) -> None:
+    """The login page is never asked for; items already found are stored; a person is told."""
+    answers: dict[str, Any] = {
+        "/": "<li id=1><p>第一条</p></li><a href='/p/2'>2</a>",
+        "/p/2": (302, {"Location": "/passport/login?back=/p/2"}, b""),
+    }
+    with serving(answers) as site:
+        result = await crawl(html_job(site.host, ["/"], tmp_path / "items"), LIMIT_S)
+        assert site.paths() == ["/", "/p/2"]
+    assert (result.status, result.new) == ("attention", 1)
+    assert "登录或验证页" in result.error
+    assert result.watermark == {}
+
+
+async def test_redirects_into_the_inner_network_are_refused(tmp_path: Path) -> None:
+    """Only what the config names may be reached; the error says how to allow more."""
+    with serving({"/secret": "<li id=s><p>内部</p></li>"}) as inner, serving({}) as site:
+        site.answers["/"] = (302, {"Location": inner.url("/secret")}, b"")
+        site.answers["/robots.txt"] = (302, {"Location": inner.url("/robots.txt")}, b"")
+        result = await crawl(html_job(site.host, ["/"], tmp_path / "items"), LIMIT_S)
+        assert inner.asked == []
+    assert (result.status, result.seen) == ("failed", 0)
+    assert f"allow_private_hosts 写上 {inner.host}" in result.error
+
+
+async def test_robots_txt_forbids_the_start(tmp_path: Path) -> None:
+    """A refusal is a failure that says so, and disobeying is the operator's own decision."""
+    answers: dict[str, Any] = {"/robots.txt": "User-agent: *\nDisallow: /", "/": "<li id=1><p>好</p></li>"}
+    with serving(answers) as site:
+        result = await crawl(html_job(site.host, ["/"], tmp_path / "items"), LIMIT_S)
+        assert (result.status, site.paths()) == ("failed", [])
+        assert "robots.txt 不允许" in result.error
+        result = await crawl(html_job(site.host, ["/"], tmp_path / "items", obey_robots=False), LIMIT_S)
+    assert (result.status, result.new) == ("ok", 1)
+
+
+async def test_feed_json_and_schema_org(tmp_path: Path) -> None:
+    """Each kind end to end: a feed, a paged endpoint, a packed sitemap."""
+    out = tmp_path / "items"
+    sitemap = "<urlset><url><loc>http://HOST/product</loc></url><url><loc>http://other.example/</loc></url></urlset>"
+    answers: dict[str, Any] = {
+        "/feed": (FIXTURES / "forum.rss").read_bytes(),
+        "/api?page=1": '{"list": [{"id": 1, "t": "一"}, {"id": 2, "t": "二"}]}',
+        "/api?page=2": '{"list": []}',
+        "/product": (FIXTURES / "schema.html").read_bytes(),
+    }
+    with serving(answers) as site:
+        answers["/sitemap.xml.gz"] = (
+            200,
+            {"Content-Type": "application/gzip"},
+            gzip.compress(sitemap.replace("HOST", site.host).encode()),
+        )
+        common = {"allow_private_hosts": [site.host], "pipelines": [KEEP]}
+        kinds = {
+            "feed": {"urls": [site.url("/feed")]},
+            "json": {
+                "urls": [site.url("/api")],
+                "items": "list",
+                "fields": {"text": "t", "id": "id"},
+                "page": {"param": "page"},
+            },
+            "schema_org": {"sitemap": site.url("/sitemap.xml.gz")},
+        }
+        jobs = [make_job(kind, options, **common, context={"out": f"{out}-{kind}"}) for kind, options in kinds.items()]
+        results = [await crawl(job, LIMIT_S) for job in jobs]
+    assert [(result.status, result.pages, result.new, result.skipped) for result in results] == [
+        ("ok", 1, 3, 0),
+        ("ok", 2, 2, 0),
+        ("ok", 2, 5, 1),
+    ], results
+    assert all(balanced(result) for result in results)
+
+
+async def test_files(tmp_path: Path) -> None:
+    """Exports are read relative to the job's folder and not again until they change."""
+    (tmp_path / "a.csv").write_text("评价内容,评分\n漏水,1\n,\n好,5\n", encoding="gb18030")
+    options = {"path": "*.csv"}
+    job = {"pipelines": [KEEP], "context": {"out": str(tmp_path / "items")}, "base_dir": str(tmp_path)}
+    result = await crawl(make_job("file", options, **job), LIMIT_S)
+    assert (result.status, result.pages, result.seen, result.new, result.skipped) == ("ok", 1, 3, 2, 1)
+    assert result.log == ["a.csv:3: 没有文字、标题和评分，无可入库"]
+    again = await crawl(make_job("file", options, **job, watermark=result.watermark), LIMIT_S)
+    assert (again.status, again.pages, again.unchanged, again.seen) == ("ok", 1, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "words"),
+    [
+        ("BreaksOnClose", "no room on the disk"),
+        ("BreaksOnItem", "no such column"),
+        ("BreaksOnOpen", "the store is gone"),
+        ("TellsInStats", "the store said no"),
+        ("Dies", "异常退出（3）"),
+        ("Missing", "Missing"),
+    ],
+)
+async def test_a_pipeline_that_fails_fails_the_run(tmp_path: Path, pipeline: str, words: str) -> None:
+    """Whenever and however it fails, the result says so and the watermark stays."""
+    (tmp_path / "a.csv").write_text("评价内容\n13800138000 漏水\n", encoding="utf-8")
+    job = make_job("file", {"path": "a.csv"}, base_dir=str(tmp_path), pipelines=[f"crawler_pipelines.{pipeline}"])
+    result = await crawl(job, LIMIT_S)
+    assert result.status == "failed"
+    assert words in result.error
+    assert result.watermark == {}
+
+
+async def test_buyers_words_and_settings_stay_out_of_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """They are not masked yet when a pipeline breaks on them, and the context holds the way to the store."""
+    caplog.set_level("DEBUG")
+    (tmp_path / "a.csv").write_text("评价内容\n13800138000 漏水\n", encoding="utf-8")
+    context = {"database": "postgresql://user:secret@db"}
+    pipelines = ["crawler_pipelines.BreaksOnItem"]
+    await crawl(
+        make_job("file", {"path": "a.csv"}, base_dir=str(tmp_path), pipelines=pipelines, context=context), LIMIT_S
+    )
+    assert "no such column" in caplog.text
+    assert "13800138000" not in caplog.text
+    assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "words"),
+    [("htm", {}, "html"), ("html", {"start": []}, "start"), ("file", {"path": "none.csv"}, "none.csv")],
+)
+async def test_a_job_that_cannot_be_done(kind: str, options: dict[str, Any], words: str) -> None:
+    """Told in the result like any other failure."""
+    result = await crawl(make_job(kind, options), LIMIT_S)
+    assert (result.status, result.seen) == ("failed", 0)
+    assert words in result.error
+
+
+def hang(request: BaseHTTPRequestHandler) -> None:
+    time.sleep(20)
+    request.close_connection = True
+
+
+def crawls_of(parent: int) -> list[int]:
+    """Processes of crawls this process has started."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                words = (entry / "cmdline").read_bytes()
+                stat = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if b"crawler.run" in words and int(stat[1]) == parent and stat[0] != "Z":
+                found.append(int(entry.name))
+    return found
+
+
+async def test_a_crawl_that_takes_too_long_is_ended(tmp_path: Path) -> None:
+    """Its process too; what it had found is stored, the run has failed."""
+    with serving({"/": hang}) as site:
+        begun = time.monotonic()
+        result = await crawl(html_job(site.host, ["/"], tmp_path / "items", watermark={"old": 1}), 4)
+    assert time.monotonic() - begun < 15
+    assert (result.status, result.watermark) == ("failed", {"old": 1})
+    assert "超过 4 秒" in result.error
+    assert crawls_of(os.getpid()) == []
+
+
+async def test_a_cancelled_crawl_leaves_no_process_behind(tmp_path: Path) -> None:
+    """When the service stops, so does the crawl."""
+    with serving({"/": hang}) as site:
+        task = asyncio.create_task(crawl(html_job(site.host, ["/"], tmp_path / "items"), LIMIT_S))
+        while not crawls_of(os.getpid()):
+            await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert crawls_of(os.getpid()) == []
+
+
+def test_job_and_result_travel_as_json() -> None:
+    """One line each way, whatever the text holds."""
+    job = make_job("html", {"start": ["http://例子.example"]}, brand=["示例"], watermark={"a": {"b": "\n\ud83d"}})
+    assert CrawlJob.from_json(job.to_json()) == job
+    assert "\n" not in job.to_json()
+    result = CrawlResult("ok", seen=3, log=["一\n二"])
+    assert CrawlResult.from_json(result.to_json()) == result

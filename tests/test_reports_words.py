@@ -1,0 +1,48 @@
+"""Words: counted by texts, kept free of names and fillers, striking only against the norm."""
+
+from datetime import date, datetime, timedelta
+
+from factories import NOW, make_core
+from factories_reports import ZONE, Record, store
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import Engine
+
+from monitor import db
+from reports.period import windows
+from reports.words import Word, tokens, words
+
+WEEK = datetime(2026, 11, 10, 12, tzinfo=ZONE)
+
+
+def _bad(at: datetime, text: str, state: str = "received") -> Record:
+    return Record(at, True, text, 1, ["other"], "low", state=state, shop=None)
+
+
+def test_keyness_against_the_norm(sqlite: Engine) -> None:
+    """A word that always occurs is frequent but not striking; one that is new is both; false alarms do not count."""
+    rows = [_bad(WEEK, "快递破损，泡沫碎裂") for _ in range(8)] + [_bad(WEEK, "快递迟到") for _ in range(8)]
+    rows += [_bad(WEEK - timedelta(days=9), "快递迟到") for _ in range(40)]
+    rows += [_bad(WEEK, "误报误报", "false_alarm"), Record(WEEK, text="快递神速", shop=None)]
+    core = make_core(sqlite)
+    store(sqlite, [row for row in rows if row.shop is None], NOW)
+    spans = windows("weekly", date(2026, 11, 16), NOW, core.settings.zone)
+    with db.reading(sqlite) as session:
+        found = words(session, spans, "review", ["破损杯"])
+    assert (found.texts, found.norm_texts) == (16, 40)
+    assert found.cloud["快递"] == 16
+    assert "误报" not in found.cloud
+    assert "破损" not in found.cloud
+    assert Word("泡沫", 8, 0) in found.key
+    assert not {"快递", "迟到"} & {word.text for word in found.key}
+
+
+def test_marks_and_fillers_are_no_words() -> None:
+    """Marks of intake, digits, single characters and punctuation are left out; Latin is folded."""
+    assert tokens("【追评】BOSE耳机 [电话] 漏音 12345 不") == {"bose", "耳机", "漏音"}
+
+
+@given(st.text(max_size=300))
+def test_any_text_gives_words(text: str) -> None:
+    """Whatever is written, words come out, and only such."""
+    assert all(2 <= len(word) <= 20 for word in tokens(text))
