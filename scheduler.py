@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -166,12 +167,20 @@ class App:
 
     async def serve(self, host: str, port: int) -> None:
         """Run everything until SIGTERM or SIGINT."""
+        import asyncio
+        import signal
+        from contextlib import nullcontext
+
         import uvicorn
 
         from monitor import timers
         from monitor.service import Service
 
         server = uvicorn.Server(uvicorn.Config(self.desk(), host=host, port=port, log_config=None, access_log=False))
+        # uvicorn would die of the signal itself once it has shut down; this service ends with status 0
+        server.capture_signals = nullcontext  # type: ignore[method-assign, assignment]
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, setattr, server, "should_exit", True)
         service = Service(
             self.core,
             crawl=self.crawl,
@@ -514,7 +523,8 @@ def run(arguments: Sequence[str]) -> int:
     from typer.exceptions import TyperException
 
     for stream in (sys.stdin, sys.stdout, sys.stderr):
-        stream.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+        if isinstance(stream, TextIOWrapper):  # whatever the locale says: Chinese in, Chinese out
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
         return int(cli(list(arguments), prog_name="pingshao", standalone_mode=False) or 0)
     except typer.Exit as ending:

@@ -118,6 +118,6 @@ def _button(button: Button, about: str) -> dict[str, Any]:
             "title": {"type": "plain_text", "text": label["text"]},
             "text": {"type": "plain_text", "text": button.confirm},
             "confirm": {"type": "plain_text", "text": "是"},
-            "deny": {"type": "plain_text", "text": "不"},
+            "deny": {"type": "plain_text", "text": "取消"},
         }
     return built

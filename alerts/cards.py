@@ -20,8 +20,8 @@ _BUTTONS = {
 }
 _CONFIRM = {"false_alarm": "确定是误报吗？计时会停下来。"}
 _SPREAD = {
-    "copied": "同一段文字、{authors} 个账号：像是有人在带节奏，先核实再回应",
-    "independent": "不同账号、不同说法：像是同一批{what}",
+    "copied": "{authors} 个账号发了同一段文字：疑似搬运，先核实再回应",
+    "independent": "不同账号、不同说法：像是一个问题影响了多位买家",
 }
 _SHARED = {"product": "商品", "batch": "批次", "sku": "规格", "warehouse": "仓库", "courier": "快递"}
 _MOSTLY = 0.6  # a value that this share of the feedbacks have in common is worth saying
@@ -66,9 +66,8 @@ class Reader:
 def crisis_card(view: CrisisView, reader: Reader) -> Card:
     """The card of a crisis."""
     crisis = view.crisis
-    what = words.code(crisis.category) if crisis.category else "集中差评"
     lines = [
-        _spread(view, what, reader),
+        _spread(view, reader),
         words.clocks("crisis", view.clocks, reader.now, reader.zone),
         _holder(crisis, view.assignee, crisis.severity),
         *_quoted(view.worst),
@@ -78,19 +77,17 @@ def crisis_card(view: CrisisView, reader: Reader) -> Card:
     ]
     more = f"看全部 {view.count} 条" if view.count > 1 else "看详情"
     return Card(
-        title=crisis_title(view, reader),
+        title=f"【危机】{crisis_name(view, reader)}",
         lines=tuple(lines),
         buttons=_buttons(crisis, more, reader),
         about=f"crisis:{crisis.id}",
     )
 
 
-def crisis_title(view: CrisisView, reader: Reader) -> str:
-    """``【危机】示例旗舰店 · 物流配送 · 37 位买家``."""
-    crisis = view.crisis
-    what = words.code(crisis.category) if crisis.category else "集中差评"
-    many = crisis.scope.get("buyers") or view.count
-    return f"【危机】{reader.shop_name(crisis.shop_id)} · {what} · {many} 位买家"
+def crisis_name(view: CrisisView, reader: Reader) -> str:
+    """``示例旗舰店 · 物流配送 · 37 位买家``."""
+    many = view.crisis.scope.get("buyers") or view.count
+    return f"{reader.shop_name(view.crisis.shop_id)} · {_what(view.crisis)} · {many} 位买家"
 
 
 def case_card(view: CaseView, reader: Reader) -> Card:
@@ -108,19 +105,18 @@ def case_card(view: CaseView, reader: Reader) -> Card:
         _draft(case, next(iter(case.categories), "other"), newest.feedback.product if newest else "", reader),
     ]
     return Card(
-        title=case_title(view, reader),
+        title=f"【{'负面帖子' if case.kind == 'mention' else '差评'}】{case_name(view, reader)}",
         lines=tuple(lines),
         buttons=_buttons(case, "看详情", reader),
         about=f"case:{case.id}",
     )
 
 
-def case_title(view: CaseView, reader: Reader) -> str:
-    """``【差评】示例旗舰店 · 质量问题、售后退换 · 严重``."""
+def case_name(view: CaseView, reader: Reader) -> str:
+    """``示例旗舰店 · 质量问题、售后退换 · 严重``."""
     case = view.case
-    kind = "负面帖子" if case.kind == "mention" else "差评"
     what = "、".join(words.code(code) for code in case.categories[:3]) or "未说明原因"
-    return f"【{kind}】{reader.shop_name(case.shop_id)} · {what} · {words.SEVERITY[case.severity]}"
+    return f"{reader.shop_name(case.shop_id)} · {what} · {words.SEVERITY[case.severity]}"
 
 
 def cases_card(views: Sequence[CaseView], counts: Mapping[str, int], first: int, reader: Reader) -> Card:
@@ -149,18 +145,22 @@ def case_line(view: CaseView, reader: Reader) -> list[str | Span]:
     """A case in one line with the way to its page."""
     case = view.case
     facts = [words.SEVERITY[case.severity], *(words.code(code) for code in case.categories[:2])]
-    text = ""
+    text = "（没有文字）"
     if view.items:
         feedback = view.items[0].feedback
         facts += words.feedback_facts(feedback, with_platform=False)
-        text = " ".join((feedback.text or feedback.title).split())
+        text = " ".join((feedback.text or feedback.title).split()) or text
     short = f"「{text[:40]}……」" if len(text) > 40 else f"「{text}」"  # noqa: PLR2004 — what fits a phone's line
     holder = view.assignee.name if view.assignee else STATE_LABELS[case.state]
     page = link("看详情", reader.links.view("case", case.id or 0))
     return [f"{short} {' · '.join(facts)} · {holder} ", page]
 
 
-def _spread(view: CrisisView, what: str, reader: Reader) -> Line:
+def _what(crisis: Crisis) -> str:
+    return words.code(crisis.category) if crisis.category else "集中差评"
+
+
+def _spread(view: CrisisView, reader: Reader) -> Line:
     scope = view.crisis.scope
     parts = []
     if "first_at" in scope:
@@ -173,7 +173,7 @@ def _spread(view: CrisisView, what: str, reader: Reader) -> Line:
             parts.append(f"{'都是' if n == view.count else f'{n} 条'}同一{label}（{value}）")
     spread = scope.get("spread", {})
     if view.count > 1 and spread.get("verdict") in _SPREAD:
-        parts.append(_SPREAD[spread["verdict"]].format(what=what, **spread))
+        parts.append(_SPREAD[spread["verdict"]].format(**spread))
     return line("，".join(parts) + "。")
 
 

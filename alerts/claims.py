@@ -102,18 +102,19 @@ def _next(
     due = (
         select(Outbox)
         .where(
-            col(Outbox.state).in_(WAITING),
             Outbox.not_before <= now,
             col(Outbox.channel).in_(channels),
             *(~and_(col(Outbox.channel) == channel, col(Outbox.target) == target) for channel, target in resting),
             ~exists().where(same, col(other.state) == "sending"),
             ~exists().where(same, opening, col(other.id) < Outbox.id),
         )
-        .order_by(col(Outbox.attempts), col(Outbox.id))
+        .order_by(col(Outbox.not_before), col(Outbox.id))  # what was refused comes after what was never tried
         .limit(1)
         .with_for_update(skip_locked=True, of=Outbox)
     )
-    return session.exec(due).first()
+    # one state at a time, so that the index gives the order and the first row ends the search
+    found = (session.exec(due.where(Outbox.state == state)).first() for state in WAITING)
+    return min((row for row in found if row is not None), key=lambda row: row.not_before, default=None)
 
 
 def _carry(session: Session, row: Outbox, uncertain: bool) -> None:

@@ -7,7 +7,7 @@ from email.utils import format_datetime, parseaddr
 from hashlib import sha256
 
 from alerts.channel import Letter
-from alerts.content import Card, Line, Ping, Span
+from alerts.content import Card, Line, Ping, Role, Span
 
 KEY_HEADER = "X-Pingshao-Key"
 _FONT = "font-family:-apple-system,'PingFang SC','Microsoft YaHei',sans-serif"
@@ -50,7 +50,7 @@ def message_id(key: str, target: str, sender: str) -> str:
 def text(card: Card) -> str:
     """The card as plain text."""
     lines = [card.headline, *([_called(card.ping)] if card.ping else []), ""]
-    lines += ["".join(_plain(span) for span in line.spans) + "\n" for line in card.lines]
+    lines += ["".join(_plain(span, line.role) for span in line.spans) + "\n" for line in card.lines]
     lines += [f"{button.label}：{button.url}" for button in card.buttons if button.url]
     return "\n".join(lines) + "\n"
 
@@ -89,8 +89,10 @@ def _called(people: tuple[Ping, ...]) -> str:
     return f"请 {'、'.join(one.name for one in people)} 处理"
 
 
-def _plain(span: Span) -> str:
-    return f"{span.text}（{span.url}）" if span.url else span.text
+def _plain(span: Span, role: Role) -> str:
+    if span.url:
+        return f"{span.text}（{span.url}）"
+    return f"**{span.text}**" if span.bold and role == "quote" else span.text
 
 
 def _paragraph(line: Line) -> str:

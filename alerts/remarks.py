@@ -11,6 +11,8 @@ from monitor.models import Outbox, Person
 from monitor.queries import CaseView, CrisisView
 
 _RUNGS = {"assignee": "负责人", "channel": "全组", "lead": "主管", "manager": "经理"}
+_HEADS = {"timer.reminder": "【快到时限】", "timer.breached": "【超时】", "timer.rung": "【超时升级】"}
+_SUBJECTS = {"crisis": "危机", "case": "差评", "source": "来源", "report": "报告", "outbox": "消息"}
 _KINDS = {
     "crisis": "危机",
     "case": "差评",
@@ -22,33 +24,29 @@ _KINDS = {
 }
 
 
-def timer_card(row: Outbox, due: datetime, title: str, assignee: Person | None, reader: Reader) -> Card:
-    """A reminder, a breach or a rung of the ladder, about the deadline of the case or crisis of that title."""
+def timer_card(row: Outbox, due: datetime, name: str, assignee: Person | None, reader: Reader) -> Card:
+    """A reminder, a breach or a rung of the ladder, about the deadline of the case or crisis of that name."""
     facts = row.payload
     stage = words.STAGES[row.subject].get(facts["stage"], facts["stage"])
     holder = f"负责人是{assignee.name}" if assignee else "还没人认领"
     late = words.duration(reader.now - due)
     if row.kind == "timer.reminder":
         left = words.duration(due - reader.now)
-        said = line(bold(f"还有 {left}"), f"：“{stage}”要在 {reader.moment(due)} 前完成，{holder}。")
+        said = line(bold(f"还有 {left}"), f"：“{stage}”要在{reader.moment(due)} 前完成，{holder}。")
     elif row.kind == "timer.breached":
-        said = line(bold("已超时"), f"：“{stage}”应在 {reader.moment(due)} 前完成，已过 {late}，{holder}。")
+        said = line(bold("已超时"), f"：“{stage}”应在{reader.moment(due)} 前完成，已过 {late}，{holder}。")
     else:
         to = _RUNGS.get(facts.get("rung", ""), "")
         said = line(bold(f"升级到{to}"), f"：“{stage}”过时限 {late}了还没完成，{holder}。")
     about = f"{row.subject}:{row.subject_id}"
-    return Card(f"{_head(row.kind)}{title}", (said,), (_page(row, reader),), about)
+    return Card(f"{_HEADS[row.kind]}{_SUBJECTS[row.subject]}：{name}", (said,), (_page(row, reader),), about)
 
 
-def _head(kind: str) -> str:
-    return {"timer.reminder": "【快到时限】", "timer.breached": "【超时】"}.get(kind, "【超时升级】")
-
-
-def grown_card(row: Outbox, view: CrisisView, title: str, reader: Reader) -> Card:
+def grown_card(row: Outbox, view: CrisisView, name: str, reader: Reader) -> Card:
     """A crisis became bigger or worse."""
     said = line(bold("事态变大"), f"：现在 {view.count} 条，程度{words.SEVERITY[view.crisis.severity]}。")
     holder = line(f"负责人：{view.assignee.name if view.assignee else '还没人认领'}")
-    return Card(f"【危机扩大】{title}", (said, holder), (_page(row, reader),), f"crisis:{view.crisis.id}")
+    return Card(f"【危机扩大】{name}", (said, holder), (_page(row, reader),), f"crisis:{view.crisis.id}")
 
 
 def overdue_card(row: Outbox, views: Sequence[CaseView], total: int, first: int, reader: Reader) -> Card:
@@ -70,7 +68,7 @@ def source_card(row: Outbox, reader: Reader) -> Card:
     if row.kind == "source.recovered":
         return Card(f"【来源恢复】{name}", (line("又能采到数据了。"),))
     since = datetime.fromisoformat(facts["since"]) if facts.get("since") else None
-    silent = f"从 {reader.moment(since)} 起没有新数据。" if since else "还从来没有采到过数据。"
+    silent = f"从{reader.moment(since)} 起没有新数据。" if since else "还从来没有采到过数据。"
     lines = (line(facts.get("error") or "没有说明原因"), line(silent, bold("这段时间没有差评提醒，不等于没有差评。")))
     return Card(f"【来源异常】{name}", lines)
 
@@ -80,8 +78,8 @@ def dead_card(row: Outbox, dead: Sequence[Outbox], total: int, reader: Reader) -
     facts = row.payload
     lines: list[Line] = [line(f"原因：{facts['error']}"), line(f"没送到的有 {total} 条：")]
     listed = "\n".join(
-        f"#{one.id} {_KINDS.get(one.kind.split('.')[0], one.kind)} {one.subject}:{one.subject_id}"
-        f"（{reader.moment(one.created_at)}）"
+        f"{_KINDS.get(one.kind.split('.')[0], one.kind)}（{_SUBJECTS.get(one.subject, one.subject)} #{one.subject_id}，"
+        f"{reader.moment(one.created_at)}）"
         for one in dead
     )
     if total > len(dead):

@@ -81,10 +81,10 @@ def _about_crisis(session: Session, row: Outbox, reader: Reader) -> Card | Stale
         raise LookupError(f"库里没有危机 {row.subject_id}")
     if row.kind in (*CARDS, *EDITS):
         return cards.crisis_card(view, reader)
-    title = cards.crisis_title(view, reader)
+    name = cards.crisis_name(view, reader)
     if row.kind == "crisis.grew":
-        return remarks.grown_card(row, view, title, reader)
-    return _about_clock(view, row, title, reader)
+        return remarks.grown_card(row, view, name, reader)
+    return _about_clock(view, row, name, reader)
 
 
 def _about_case(session: Session, row: Outbox, reader: Reader) -> Card | Stale:
@@ -93,17 +93,17 @@ def _about_case(session: Session, row: Outbox, reader: Reader) -> Card | Stale:
         raise LookupError(f"库里没有差评 {row.subject_id}")
     if row.kind in (*CARDS, *EDITS):
         return cards.case_card(view, reader)
-    return _about_clock(view, row, cards.case_title(view, reader), reader)
+    return _about_clock(view, row, cards.case_name(view, reader), reader)
 
 
-def _about_clock(view: CrisisView | CaseView, row: Outbox, title: str, reader: Reader) -> Card | Stale:
+def _about_clock(view: CrisisView | CaseView, row: Outbox, name: str, reader: Reader) -> Card | Stale:
     """Breaches are always told; reminders and rungs not once the stage is done, nor reminders once it is overdue."""
     clock = view.clocks[row.payload["stage"]]
     if row.kind != "timer.breached" and (clock.met_at is not None or clock.state == "cancelled"):
         return Stale("这个时限已经了结")
     if row.kind == "timer.reminder" and clock.due_at <= reader.now:
         return Stale("已经超时，另有超时提醒")
-    return remarks.timer_card(row, clock.due_at, title, view.assignee, reader)
+    return remarks.timer_card(row, clock.due_at, name, view.assignee, reader)
 
 
 def _list(session: Session, row: Outbox, reader: Reader) -> Card:

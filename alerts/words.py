@@ -97,7 +97,7 @@ def _clock(timer: Timer, now: datetime, zone: ZoneInfo) -> str | Span:
         return "不再计时"
     due = moment(timer.due_at, now, zone)
     if timer.state == "breached" or timer.due_at <= now:
-        return bold(f"✗ 已超时（应在 {due} 前）")
+        return bold(f"✗ 已超时（应在{due} 前）")
     return f"{due} 前"
 
 

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from scrapy.exceptions import DropItem
 from scrapy.logformatter import LogFormatter
 from scrapy.pipelines import ItemPipelineManager
 
@@ -16,8 +15,6 @@ class Pipelines(ItemPipelineManager):
         """Hand an item through the pipelines."""
         try:
             return await super().process_item_async(item)
-        except DropItem:
-            raise
         except Exception as error:
             self._failed(error)
             raise
@@ -43,8 +40,3 @@ class DiscreetFormatter(LogFormatter):
         """The fault without the item."""
         del item
         return super().item_error("-", exception, response, spider)
-
-    def dropped(self, item: Any, exception: BaseException, response: Any, spider: Any) -> Any:
-        """The reason without the item."""
-        del item
-        return super().dropped("-", exception, response, spider)

@@ -1,15 +1,16 @@
 """Cases: every negative feedback opens one or joins the one about the same order, or the same buyer and product."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, update
+from sqlalchemy import insert
 from sqlmodel import Session, col, func, select
 
 from monitor import timers
 from monitor.audit import change, record, updated
+from monitor.bulk import insert_rows, table, update_column
 from monitor.core import Core
 from monitor.models import Case, Event, Feedback, Timer
 from monitor.notices import Notice
@@ -62,7 +63,7 @@ def file_feedback(core: Core, session: Session, batch: Sequence[Fresh]) -> list[
     case_of = {feedback_id: case.id for feedback_id, case in homes.items() if case.id is not None}
     opened = _open(core, session, list(opening.values()), now)
     case_of |= opened
-    _link(session, [(n, case_of[n]) for n in case_of])
+    update_column(session, Feedback, "case_id", case_of)
     return list(dict.fromkeys(opened.values()))
 
 
@@ -123,7 +124,7 @@ def _open(core: Core, session: Session, groups: Sequence[Sequence[Fresh]], now: 
     if not groups:
         return {}
     rows = [_row(core, group, now) for group in groups]
-    statement = insert(Case).returning(col(Case.id), sort_by_parameter_order=True)
+    statement = insert(table(Case)).returning(col(Case.id), sort_by_parameter_order=True)
     ids = list(session.execute(statement, rows).scalars())
     armed: list[dict[str, Any]] = []
     events = []
@@ -144,7 +145,7 @@ def _open(core: Core, session: Session, groups: Sequence[Sequence[Fresh]], now: 
             }
         )
     timers.arm(session, armed)
-    session.execute(insert(Event), events)
+    insert_rows(session, Event, events)
     return {item.feedback_id: case_id for case_id, group in zip(ids, groups, strict=True) for item in group}
 
 
@@ -174,12 +175,6 @@ def _snapshot(policy: CasePolicy, kind: str, severity: str) -> dict[str, Any]:
         "solve": clock.solve.total_seconds(),
         "remind_before": policy.remind_before.total_seconds(),
     }
-
-
-def _link(session: Session, pairs: Iterable[tuple[int, int]]) -> None:
-    rows = [{"id": feedback_id, "case_id": case_id} for feedback_id, case_id in pairs]
-    if rows:
-        session.execute(update(Feedback), rows)
 
 
 def tell(core: Core, session: Session, case_ids: Sequence[int]) -> None:

@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert, update
 from sqlalchemy import select as columns
+from sqlalchemy import update
 from sqlmodel import Session, col, select
 
 from monitor import timers
 from monitor.audit import change, record, updated
+from monitor.bulk import insert_rows
 from monitor.core import Core
 from monitor.models import Case, Crisis, CrisisFeedback, Feedback, Timer
 from monitor.notices import Notice
@@ -140,7 +141,7 @@ def _add(session: Session, crisis: Crisis, feedback_ids: Sequence[int], now: dat
     fresh = [n for n in dict.fromkeys(feedback_ids) if n not in known]
     if fresh:
         rows = [{"crisis_id": crisis.id, "feedback_id": n, "added_at": now} for n in fresh]
-        session.execute(insert(CrisisFeedback), rows)
+        insert_rows(session, CrisisFeedback, rows)
         cases = select(Feedback.case_id).where(col(Feedback.id).in_(fresh))
         session.execute(
             update(Case).where(col(Case.id).in_(cases)).values(crisis_id=crisis.id),

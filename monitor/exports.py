@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -29,11 +30,10 @@ def export(session: Session, what: str, since: datetime | None, zone: ZoneInfo) 
     statement, moment, shape = _EXPORTS[what]
     if since is not None:
         statement = statement.where(moment >= since)
-    result = session.execute(statement, execution_options={"yield_per": _CHUNK})
-    for rows in result.partitions(_CHUNK):
-        for row in shape(session, rows):
-            yield {key: _told(value, zone) for key, value in row.items()}
-        session.expunge_all()
+    with closing(session.execute(statement, execution_options={"yield_per": _CHUNK})) as result:
+        for rows in result.partitions(_CHUNK):
+            for row in shape(session, rows):
+                yield {key: _told(value, zone) for key, value in row.items()}
 
 
 def _told(value: Any, zone: ZoneInfo) -> Any:

@@ -1,4 +1,4 @@
-"""Fitting of linear models over hashed n-grams; needs the `train` extra (SciPy comes with scikit-learn)."""
+"""Fitting of linear models over hashed n-grams; needs SciPy, from the `train` extra."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -106,9 +106,10 @@ def descend(loss: Loss, start: Floats, iterations: int, memory: int = 8, toleran
             if reached <= value + 1e-4 * length * fall or length < 1e-10:  # noqa: PLR2004 — Armijo's rule
                 break
             length /= 2
-        past.append((length * step, new_slope - slope))
+        if float(length * step @ (new_slope - slope)) > 0:
+            past.append((length * step, new_slope - slope))
         gained, at, value, slope = value - reached, at + length * step, reached, new_slope
-        if gained <= tolerance * max(abs(value), 1.0) and len(past) > 1:
+        if gained <= tolerance * max(abs(value), 1.0):
             break
     return at
 
@@ -134,14 +135,12 @@ def quantise(weights: Floats, bias: Floats) -> Linear:
 
 
 def fit_mix(features: Floats, targets: Floats, strength: float) -> Floats:
-    """Second-stage weights, shape (features, columns); the features bring their own constant."""
-    from sklearn.linear_model import LogisticRegression
+    """Second-stage weights, shape (features, columns); the last feature is the constant one, and not penalised."""
+    from scipy import sparse
 
-    out = np.zeros((features.shape[1], targets.shape[1]))
-    spread = np.maximum(features.std(axis=0), 1e-9)
-    spread[features.std(axis=0) == 0] = 1.0
-    for column in range(targets.shape[1]):
-        if 0 < targets[:, column].sum() < len(targets):
-            model = LogisticRegression(C=strength, max_iter=1000, fit_intercept=False)
-            out[:, column] = model.fit(features / spread, targets[:, column]).coef_[0] / spread
-    return out
+    spread = features.std(axis=0)[:-1]
+    scale = np.where(spread > 0, 1 / np.where(spread > 0, spread, 1.0), 0.0)
+    rows, weights = sparse.csr_matrix(features[:, :-1]), np.ones(len(features))
+    columns = [_loss(rows, scale, target, weights, strength) for target in targets.T]
+    thetas = [descend(loss, np.zeros(features.shape[1]), 500, tolerance=1e-9) for loss in columns]
+    return np.column_stack([np.append(theta[:-1] * scale, theta[-1]) for theta in thetas])

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
-from sqlalchemy import insert, update
+from sqlalchemy import update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, func, select
 
 from crawler.items import FeedbackItem
 from monitor import cases, db, detect
+from monitor.bulk import insert_rows, table, update_column
 from monitor.cases import Fresh
 from monitor.core import Core
 from monitor.duplicates import text_key
@@ -182,7 +183,7 @@ def _insert(session: Session, drafts: Sequence[_Draft]) -> list[_Draft]:
         return []
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     statement = (
-        dialect.insert(Feedback)
+        dialect.insert(table(Feedback))
         .on_conflict_do_nothing(index_elements=["source_id", "external_id"])
         .returning(col(Feedback.id), col(Feedback.external_id))
     )
@@ -203,13 +204,12 @@ def _mark_copies(session: Session, drafts: Sequence[_Draft]) -> None:
         .group_by(Feedback.text_key)
     )
     first = dict(session.exec(firsts).all())
-    copies = [
-        {"id": draft.feedback_id, "duplicate_of": first[key]}
+    copies = {
+        draft.feedback_id: first[key]
         for draft in drafts
         if (key := draft.row["text_key"]) and first[key] != draft.feedback_id
-    ]
-    if copies:
-        session.execute(update(Feedback), copies)
+    }
+    update_column(session, Feedback, "duplicate_of", copies)
 
 
 def _update(session: Session, draft: _Draft, now: datetime) -> bool:
@@ -246,8 +246,7 @@ def _products(session: Session, drafts: Sequence[_Draft]) -> None:
     names = {(draft.row["shop_id"], draft.row["product"]) for draft in drafts if draft.row["product"]}
     known = set(session.exec(select(Product.shop_id, Product.name).where(col(Product.name).in_({n for _, n in names}))))
     rows = [{"shop_id": shop_id, "name": name} for shop_id, name in sorted(names - known, key=str)]
-    if rows:
-        session.execute(insert(Product), rows)
+    insert_rows(session, Product, rows)
 
 
 def _scores(session: Session, drafts: Sequence[_Draft], now: datetime) -> None:
@@ -256,8 +255,7 @@ def _scores(session: Session, drafts: Sequence[_Draft], now: datetime) -> None:
     for row in session.exec(select(Score).where(col(Score.feedback_id).in_(old))):
         session.delete(row)
     session.flush()
-    if rows:
-        session.execute(insert(Score), rows)
+    insert_rows(session, Score, rows)
 
 
 def _score(draft: _Draft, now: datetime) -> dict[str, Any]:

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from monitor.categories import SEVERITIES, Found, Hit, Rulebook, codes
 from monitor.coding import CATEGORIES, COLUMNS, RULED, STEPS, Reading, read
-from monitor.ngrams import LIMIT, Batch, fold
+from monitor.ngrams import BREAKS, LIMIT, Batch, fold
 from monitor.sentiment import Floats, logit, make_engine, sigmoid
 from monitor.tables import load
 
 Marks = NDArray[np.bool_]
 THRESHOLD = 0.5  # of p_negative
+_LONGEST = 80  # points of a clause shown as evidence
 _CHUNK = 16_384  # characters judged at once: what fits the processor's cache
 _STARS = (1.0, 2.0, 3.0, 4.0, 5.0)
 _STAR_ODDS = (1.6, 1.3, 0.3, -0.9, -1.5)  # what stars add to the log-odds; a clear text outweighs them
@@ -178,7 +179,10 @@ def _evidence(text: str, batch: Batch, row: int, column: int, hits: Sequence[Hit
         low, high = base + best.start, base + best.end
     else:
         low, high = reading.place(batch, row, column)
+        high = min(high, low + _LONGEST)
     low, high = max(low, base + 1), min(high, last)
+    while low < high and batch.points[high - 1] in BREAKS:
+        high -= 1
     if low >= high:
         return None
     start, end = int(batch.origin[low]), int(batch.origin[high - 1]) + 1

@@ -260,6 +260,7 @@ class Outbox(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("dedupe_key", "channel", "target"),
         Index("outbox_due", "state", "not_before"),
+        Index("outbox_subject", "subject", "subject_id"),
     )
     id: int | None = Field(default=None, primary_key=True)
     dedupe_key: str
@@ -269,7 +270,7 @@ class Outbox(SQLModel, table=True):
     subject: str
     subject_id: int
     payload: dict[str, Any] = _json()
-    state: str = "pending"  # pending | sending | sent | uncertain | dead
+    state: str = "pending"  # pending | sending | sent | uncertain | dead | folded (said by another row)
     attempts: int = 0
     created_at: datetime
     not_before: datetime

@@ -17,7 +17,8 @@ ORDERS = 4
 LIMIT = 20_000  # characters of one text that are read; a complaint is over long before
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 _MIX = tuple(np.uint64(m) for m in (0xD6E8FEB86659FD93, 0xA0761D6478BD642F, 0xE7037ED1A0B428DB, 0x8EBC6AF09C88C6E3))
-_BREAKS = np.array([ord(char) for char in ",。!?;~…|"], dtype=np.uint32)
+BREAKS = frozenset(ord(char) for char in ",。!?;~…| ")
+_BREAKS = np.array(sorted(BREAKS - {BLANK}), dtype=np.uint32)
 _BEFORE_CHINESE = 0x2E7F  # a blank after a Chinese character ends a clause
 _DIGITS = (ord("0"), ord("9"))
 

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert, update
+from sqlalchemy import update
 from sqlmodel import Session, col, select
 
 from monitor import db
+from monitor.bulk import insert_rows
 from monitor.core import Core
 from monitor.models import Case, Crisis, Event, Timer
 from monitor.notices import Kind, Notice
@@ -72,8 +73,7 @@ def _rows(
 
 def arm(session: Session, rows: Sequence[dict[str, Any]]) -> None:
     """Store timers."""
-    if rows:
-        session.execute(insert(Timer), list(rows))
+    insert_rows(session, Timer, rows)
 
 
 def meet(session: Session, row: Case | Crisis, stage: str, now: datetime) -> None:
@@ -139,7 +139,7 @@ def _fire_batch(core: Core, session: Session) -> int:
         session.add(timer)
     session.flush()
     if timers:
-        session.execute(insert(Event), [_event(timer, now) for timer in timers])
+        insert_rows(session, Event, [_event(timer, now) for timer in timers])
         core.notify(session, [*_crisis_notices(session, timers), *_case_notices(core, session, timers)])
     return len(timers)
 

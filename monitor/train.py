@@ -46,6 +46,7 @@ class Row:
     codes: frozenset[str] | None
     held: bool
     weight: float = 1.0
+    severity: str | None = None
 
 
 def held_out(folded: str) -> bool:
@@ -89,7 +90,7 @@ def _row(raw: Any) -> tuple[Row, str]:
     weight = raw.get("weight", 1.0)
     if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= 1:
         raise TypeError("weight: expected a number from 0 to 1")
-    return Row(raw["text"], negative, _codes(raw), held_out(key), float(weight)), key
+    return Row(raw["text"], negative, _codes(raw), held_out(key), float(weight), raw.get("severity")), key
 
 
 def _codes(raw: dict[str, Any]) -> frozenset[str] | None:

@@ -140,7 +140,12 @@ def _glyphs() -> frozenset[int]:
 
 
 @cache
-def _font() -> str:
+def font_name() -> str:
+    """The family name of the font that comes with the package; charts are drawn in it.
+
+    Raises:
+        OSError: the font's file is gone.
+    """
     from matplotlib.font_manager import FontProperties, fontManager
 
     fontManager.addfont(str(_font_file()))
@@ -154,7 +159,7 @@ def _canvas(inches: float) -> "Iterator[Figure]":
     from matplotlib.figure import Figure
 
     style: dict[Any, Any] = {
-        "font.family": _font(),
+        "font.family": font_name(),
         "font.size": 11,
         "text.parse_math": False,
         "text.color": _INK,

@@ -73,7 +73,7 @@ def short(text: str, most: int) -> str:
 
 def category(code: str) -> str:
     """A category's name; the code itself where none is known any more."""
-    return categories.names().get(code, code)
+    return categories.names().get(code) or short(code, 8)
 
 
 def platform(code: str) -> str:
@@ -127,7 +127,9 @@ def ratio(value: Share) -> str:
 
 
 def number(value: float) -> str:
-    """``1,234`` or, for means, ``8.5``."""
+    """``1,234`` or, for means, ``8.5``; never 0.0 for something."""
+    if 0 < value < 0.05:  # noqa: PLR2004 — would round to nothing
+        return "<0.1"
     return f"{value:,.0f}" if value == int(value) or value >= 100 else f"{value:.1f}"  # noqa: PLR2004 — three digits say enough
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _FOLDER = Path(__file__).with_name("templates")
 _NAMES = {"daily": "差评早报", "evening": "晚间小结", "weekly": "评价周报", "monthly": "评价月报"}
+_PICTURES = ("trend", "categories", "words")
 _FILTERS = (
     *("category", "platform", "stage", "happening", "state", "percent", "share", "ratio", "number", "duration"),
     *("day", "weekday", "days", "who", "short"),
@@ -59,7 +60,9 @@ def html(core: Core, figures: Summary | Review, shown: Page, images: Mapping[str
     import css_inline
 
     inliner = css_inline.CSSInliner(keep_at_rules=True, load_remote_stylesheets=False)
-    page: str = _template(figures, "html").render(_context(core, figures, shown) | {"images": images})
+    context = _context(core, figures, shown)
+    context["images"] = dict.fromkeys(_PICTURES) | dict(images)
+    page: str = _template(figures, "html").render(context)
     return inliner.inline(page)
 
 

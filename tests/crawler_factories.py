@@ -71,7 +71,7 @@ class Site:
         site = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:  # noqa: N802 — http.server's name
+            def do_GET(self) -> None:
                 site.asked.append((self.path, dict(self.headers)))
                 answer = site.answers.get(self.path, (404, {}, b"nothing here"))
                 if callable(answer):

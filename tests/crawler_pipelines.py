@@ -44,7 +44,7 @@ class BreaksOnClose:
 
 class BreaksOnItem:
     def process_item(self, item: Any) -> Any:
-        raise ValueError("no such column")
+        raise ValueError(f"no such column in {type(item).__name__}")
 
 
 class BreaksOnOpen:
@@ -61,4 +61,4 @@ class TellsInStats:
 
 class Dies:
     def process_item(self, item: Any) -> Any:
-        os._exit(3)
+        os._exit(3 if item else 4)

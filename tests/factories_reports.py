@@ -1,16 +1,19 @@
 """Feedback by the month for reports: plain records first, so that tests can count them themselves, then the rows."""
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from factories import make_core, make_settings
 from sqlalchemy import Engine, insert
 from sqlmodel import select
 
-from monitor import db
+from monitor import db, directory
+from monitor.core import Core
 from monitor.models import Case, Feedback, Person, Run, Score, Source, Timer
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -135,6 +138,21 @@ def store_run(engine: Engine, source: Source, started: datetime, status: str = "
                 seen=seen,
             )
         )
+
+
+def fresh_cores(template: bytes, folder: Path, **overrides: Any) -> Callable[[], Core]:
+    """Gives a core with an empty SQLite store, as often as it is called; only the newest is good."""
+
+    def fresh() -> Core:
+        for old in folder.glob("fresh.db*"):
+            old.unlink()
+        (folder / "fresh.db").write_bytes(template)
+        core = make_core(db.connect(f"sqlite:///{folder / 'fresh.db'}"), make_settings(**overrides))
+        with db.writing(core.engine) as session:
+            directory.sync(session, core.settings)
+        return core
+
+    return fresh
 
 
 def _feedback(n: int, record: Record, source_id: int | None) -> dict[str, Any]:

@@ -59,9 +59,7 @@ def case_card(core: Core, session: Session, case: int, **how: Any) -> Card:
     return cards.case_card(view, reader(core, **how))
 
 
-def act(
-    core: Core, session: Session, what: str, subject: str, subject_id: int, note: str = "", who: str = "主管"
-) -> None:
+def act(core: Core, session: Session, what: str, subject: str, row_id: int, note: str = "", who: str = "主管") -> None:
     role = {"主管": "lead", "客服一号": "agent"}[who]
     lifecycle.act(core, session, lifecycle.Action(what, subject, row_id, note), lifecycle.Actor(who, role, "slack"))
 
@@ -72,7 +70,15 @@ def labels(card: Card) -> list[str]:
 
 def missing_parcels(core: Core, session: Session) -> int:
     """Seven buyers of one warehouse whose parcels never came."""
-    texts = [TEXT, *(f"说好三天到，第{n}天了还没到" for n in range(6))]
+    texts = [
+        TEXT,
+        "说好三天到，等到今天",
+        "驿站翻了两遍，没有我的件",
+        "显示本人签收，我人在外地",
+        "快递柜是空的",
+        "催单催了一周",
+        "箱子影子都没见着",
+    ]
     facts = {"platform": "tmall", "product": "保温杯", "order_ref": "20261118008841", "stars": 1.0}
     facts |= {"extra": {"warehouse": "苏州仓"}, "url": "https://shop.test/r/1"}
     ids = add_feedbacks(core, session, texts, **facts)
@@ -152,8 +158,8 @@ def test_crisis_notified_then_resolved(house: Core, session: Session) -> None:
 @pytest.mark.parametrize(
     ("spread", "expected"),
     [
-        ({"verdict": "copied", "copies": 7, "authors": 7, "share": 1.0}, "同一段文字、7 个账号"),
-        ({"verdict": "independent", "copies": 1, "authors": 7, "share": 0.1}, "像是同一批物流配送"),
+        ({"verdict": "copied", "copies": 7, "authors": 7, "share": 1.0}, "7 个账号发了同一段文字"),
+        ({"verdict": "independent", "copies": 1, "authors": 7, "share": 0.1}, "像是一个问题影响了多位买家"),
         ({"verdict": "unclear", "copies": 1, "authors": 1, "share": 0.1}, ""),
     ],
 )
@@ -166,7 +172,7 @@ def test_spread_in_words(house: Core, session: Session, spread: dict[str, Any], 
     session.flush()
     text = mails.text(crisis_card(house, session, crisis.id or 0))
     assert expected in text
-    assert ("像是" in text) == bool(expected)
+    assert ("像是" in text or "疑似" in text) == bool(expected)
 
 
 def test_crisis_of_one_without_facts(house: Core, session: Session) -> None:
@@ -271,7 +277,7 @@ def test_remarks(house: Core, session: Session, clock: HandClock, request: pytes
     lead = session.exec(select(Person).where(Person.name == "主管")).one()
     view = queries.crisis_view(session, crisis)
     assert view is not None
-    title = cards.crisis_title(view, me)
+    title = cards.crisis_name(view, me)
     past, soon = NOW - timedelta(minutes=32), NOW + timedelta(minutes=15)
     session.commit()
     overdue = queries.case_views(session, [open_case(house, ["漏水"])])
@@ -280,7 +286,9 @@ def test_remarks(house: Core, session: Session, clock: HandClock, request: pytes
         remarks.timer_card(row_of("timer.reminder", stage="notice"), soon, title, lead, me),
         remarks.timer_card(row_of("timer.breached", stage="respond"), past, title, None, me),
         remarks.timer_card(row_of("timer.rung", stage="respond", rung="manager"), past, title, None, me),
-        remarks.timer_card(row_of("timer.breached", "case", stage="solve"), past, "【差评】", None, me),
+        remarks.timer_card(
+            row_of("timer.breached", "case", stage="solve"), past, "示例旗舰店 · 质量问题 · 一般", None, me
+        ),
         remarks.grown_card(row_of("crisis.grew"), view, title, me),
         remarks.overdue_card(row_of("cases.overdue", "case", stage="respond", step="deadline"), overdue, 9, 1, me),
         remarks.overdue_card(row_of("cases.overdue", "case", stage="solve", step="reminder"), overdue, 1, 1, me),

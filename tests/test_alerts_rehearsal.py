@@ -28,7 +28,7 @@ from alerts.rehearsal.mail_sink import Mail, MailSink
 from alerts.rehearsal.mrkdwn import to_html
 from alerts.rehearsal.server import WebServer
 from alerts.rehearsal.shop_site import PER_PAGE, ShopSite, write_export
-from alerts.rehearsal.slack_sink import SlackMessage, SlackSink
+from alerts.rehearsal.slack_sink import SlackMessage, SlackSink, Version
 from alerts.rehearsal.story import Review, Story
 from alerts.rehearsal.view import render_pages
 from alerts.rehearsal.writing import Writer
@@ -252,7 +252,8 @@ def test_slack_keeps_posts_and_edits(slack: tuple[SlackSink, WebClient, HandCloc
     clock.move(timedelta(minutes=5))
     client.chat_update(channel="C1", ts=posted["ts"], text="后来", blocks=[section("二")])
     (message,) = sink.messages
-    assert (message.text, message.earlier, message.at) == ("后来", ["开始"], OPEN)
+    assert (message.text, message.at) == ("后来", OPEN)
+    assert message.earlier == [Version("开始", [section("*一*")], OPEN)]
     assert message.edited_at == OPEN + timedelta(minutes=5)
     assert [(line.method, line.key) for line in sink.log] == [
         ("chat.postMessage", "crisis:1:opened:0"),
@@ -299,6 +300,7 @@ def test_slack_takes_direct_messages_and_forms(slack: tuple[SlackSink, WebClient
         ("chat.postMessage", {"channel": "C1"}, "no_text"),
         ("chat.postMessage", {"channel": "C1", "blocks": [section("长" * 3001)]}, "invalid_blocks"),
         ("chat.postMessage", {"channel": "C1", "blocks": [section("x")] * 51}, "invalid_blocks"),
+        ("chat.postMessage", {"channel": "C1", "blocks": ["x"]}, "invalid_blocks"),
         ("chat.postMessage", {"channel": "C1", "blocks": [section("")]}, "invalid_blocks"),
         ("chat.update", {"channel": "C1", "ts": "1.0", "text": "x"}, "message_not_found"),
         ("chat.postEphemeral", {"channel": "C1", "text": "x"}, "user_not_in_channel"),
@@ -375,7 +377,7 @@ def test_pages_show_channels_threads_and_mails(tmp_path: Path) -> None:
         {"type": "video"},
     ]
     messages = [
-        message("卡片", blocks=blocks, earlier=["原来的话"], edited_at=OPEN),
+        message("卡片", blocks=blocks, earlier=[Version("原来的话", [], OPEN)], edited_at=OPEN),
         message("回一句", "2.1", thread_ts="1.1"),
         message("隔天", "3.1", only_for="U0002"),
         SlackMessage("4.1", "D0003", "私信", [], OPEN),
@@ -390,7 +392,7 @@ def test_pages_show_channels_threads_and_mails(tmp_path: Path) -> None:
     assert shown.css(".thread .plain::text").get().strip() == "回一句"
     assert shown.css("section > h2::text").getall() == ["# 运营预警", "@ 经理", "邮件"]
     assert "仅 主管 可见" in shown.css(".quiet::text").get()
-    assert shown.css("details li::text").get() == "原来的话"
+    assert shown.css("details .plain::text").get().strip() == "原来的话"
     assert shown.css(".day::text").getall()[:2] == ["11 月 15 日 星期日", "11 月 16 日 星期一"]
     links = shown.css("td a::attr(href)").getall()
     assert links == ["mails/001.html", "mails/002.html"]

@@ -13,11 +13,14 @@ import pytest
 from rich.console import Console
 
 import scheduler
+from alerts.actions import Outcome
 from alerts.rehearsal.checks import checks
 from alerts.rehearsal.config import CHANNEL, PLACES, TOKEN_ENV
 from alerts.rehearsal.mail_sink import Mail
 from alerts.rehearsal.run import _crisis_day, _own_folder, run_demo
+from alerts.rehearsal.script import on
 from alerts.rehearsal.slack_sink import Accepted, SlackMessage
+from alerts.rehearsal.stage import Stage
 from alerts.rehearsal.story import ZONE, Story
 from monitor.clock import HandClock
 
@@ -178,6 +181,44 @@ def test_each_rehearsal_has_its_own_folder(tmp_path: Path) -> None:
     """Nothing of an earlier rehearsal is touched, even within the same second."""
     now = datetime(2026, 11, 15, tzinfo=UTC)
     assert _own_folder(tmp_path, now) != _own_folder(tmp_path, now)
+
+
+def make_stage(outcome: Outcome) -> tuple[Stage, io.StringIO]:
+    """A stage on which nothing is stored and every action ends the same way."""
+    app = SimpleNamespace(act=lambda *_: outcome)
+    slack, mails, out = SimpleNamespace(messages=[], log=[]), SimpleNamespace(mails=[]), io.StringIO()
+    stage = Stage(app, STORY, HandClock(END), slack, mails, Path("x.csv"), Console(file=out, width=200))  # type: ignore[arg-type]
+    stage.rows = lambda _: []  # type: ignore[method-assign]
+    return stage, out
+
+
+def test_refusals_are_kept_and_told() -> None:
+    """Whatever people cannot do is said in the timeline and fails the rehearsal, as does a crisis that never came."""
+    stage, out = make_stage(Outcome(done=False, text="已经有人认领了"))
+    stage.act("客服一号", "claim", "crisis", 7)
+    stage.settle([{"id": 3}], "客服一号", ("contacted",), "联系")
+    on("smear", "主管", "false_alarm")(stage)
+    assert stage.refused == [
+        "危机 #7 claim: 已经有人认领了",
+        "差评 #3 contacted: 已经有人认领了",
+        "没有危机：smear",
+    ]
+    assert "星期一 15:30  👤 危机 #7：已经有人认领了" in out.getvalue()
+    assert "没有找到这场危机：smear" in out.getvalue()
+
+
+def test_floods_are_told_in_a_line() -> None:
+    """Of many messages at once the first few are shown, hostile ones as text, and the rest counted."""
+    stage, out = make_stage(Outcome(done=True, text=""))
+    stage.app.sweep_and_deliver = stage.app.send_due_summaries = lambda: 0  # type: ignore[method-assign]
+    texts = ["<@U0001> [bold]危机[/bold]\n第二行", *"二三四五"]
+    stage.slack.messages += [SlackMessage("1.1", CHANNEL, text, [], END) for text in texts]
+    stage.slack.log.append(Accepted("chat.update", CHANNEL, "1.1", "k"))
+    stage.work()
+    told = out.getvalue()
+    assert "运营预警：@客服一号 [bold]危机[/bold]\n" in told
+    assert "还有 2 条消息，卡片更新 1 次" in told
+    assert "五" not in told
 
 
 @pytest.mark.slow

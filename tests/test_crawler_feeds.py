@@ -16,7 +16,7 @@ def read(text: str) -> list[FeedbackItem]:
 
 
 def test_rss() -> None:
-    """content:encoded before the summary, escaped HTML, RFC 822 dates, ids from guid or link, an entry without either."""
+    """content:encoded before the summary, escaped HTML, RFC 822 dates, ids from guid, link or neither."""
     first, second, third = read((FIXTURES / "forum.rss").read_text(encoding="utf-8"))
     assert (first.external_id, first.title, first.author) == ("post-1", "保温杯漏水", "a***b")
     assert first.text == "第一段\n第二段 & 完"

@@ -80,9 +80,11 @@ def test_all_columns_of_a_chinese_export(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "columns"),
     [
-        (["评价ID", "评论内容", "星级（1-5）", "评论时间"], {"id": "评价ID", "text": "评论内容", "stars": "星级（1-5）", "time": "评论时间"}),
+        (["评价ID", "评论内容", "星级（1-5）", "评论时间"],
+         {"id": "评价ID", "text": "评论内容", "stars": "星级（1-5）", "time": "评论时间"}),
         (["Review Text", "Rating", "created_at"], {"text": "Review Text", "stars": "Rating", "time": "created_at"}),
-        (["content", "comment", "score", "user", "date"], {"text": "comment", "stars": "score", "author": "user", "time": "date"}),
+        (["content", "comment", "score", "user", "date"],
+         {"text": "comment", "stars": "score", "author": "user", "time": "date"}),
         (["初评内容", "追加评论", "商家回复", "规格", "仓库", "快递公司", "标题", "链接"],
          {"text": "初评内容", "followup": "追加评论", "reply": "商家回复", "sku": "规格", "warehouse": "仓库",
           "courier": "快递公司", "title": "标题", "url": "链接"}),
@@ -118,9 +120,14 @@ def test_told_columns(tmp_path: Path) -> None:
 )
 def test_wrong_maps_are_refused(told: Any, words: str) -> None:
     """The message names what is wrong and what there is."""
-    with pytest.raises(SourceError, match=words):  # noqa: PT012 — whichever of the two notices
-        check_map(told)
-        columns_of(["x", "y"], told)
+    with pytest.raises(SourceError, match=words):
+        refuse(told)
+
+
+def refuse(told: Any) -> None:
+    """Whichever of the two notices."""
+    check_map(told)
+    columns_of(["x", "y"], told)
 
 
 def test_a_named_map_needs_only_the_text(tmp_path: Path) -> None:
@@ -165,6 +172,13 @@ def test_bad_rows_are_named_and_the_rest_goes_on(tmp_path: Path) -> None:
     assert [one.text for one in found if isinstance(one, FeedbackItem)] == ["盖子漏水，退货", "只有文字", "有零"]
     assert isinstance(found[1], BadRow)
     assert "多出 2 格" in found[1].reason
+
+
+def test_a_broken_line_above_the_header_is_told(tmp_path: Path) -> None:
+    """It is a row that could not be read, like any other."""
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"\xff\xff\n" + (HEADER + ROW).encode())
+    assert [type(one) for one in read(path)] == [BadRow, FeedbackItem]
 
 
 def test_undecodable_bytes_spoil_one_row(tmp_path: Path) -> None:

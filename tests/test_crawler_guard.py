@@ -11,9 +11,27 @@ from crawler.guard import GuardMiddleware, RefusedAddressError, _PinnedResolver,
 
 @pytest.mark.parametrize(
     "address",
-    ["127.0.0.1", "10.1.2.3", "192.168.0.1", "172.16.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1"]
-    + ["255.255.255.255", "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "ff02::1", "::ffff:127.0.0.1"]
-    + ["2002:7f00:1::", "64:ff9b::a00:1", "2001:0:4136:e378:8000:63bf:f5ff:fffe"],
+    [
+        "127.0.0.1",
+        "10.1.2.3",
+        "192.168.0.1",
+        "172.16.0.1",
+        "169.254.169.254",
+        "100.64.0.1",
+        "0.0.0.1",
+        "224.0.0.1",
+        "255.255.255.255",
+        "::1",
+        "::",
+        "fe80::1",
+        "fe80::1%eth0",
+        "fc00::1",
+        "ff02::1",
+        "::ffff:127.0.0.1",
+        "2002:7f00:1::",
+        "64:ff9b::a00:1",
+        "2001:0:4136:e378:8000:63bf:f5ff:fffe",
+    ],
 )
 def test_inner_addresses(address: str) -> None:
     """Private, local, shared, multicast, and IPv4 ones wrapped in IPv6."""
@@ -85,8 +103,9 @@ class Receiver:
     [
         ("a.example", [("1.1.1.1", 80), ("2606:4700::1111", 80)]),
         ("A.example", [("1.1.1.1", 80), ("2606:4700::1111", 80)]),
-    ]
-    + [("other.example", []), ("例子.cn", [("1.1.1.2", 80)])],
+        ("other.example", []),
+        ("例子.cn", [("1.1.1.2", 80)]),
+    ],
 )
 def test_connections_go_to_checked_addresses_only(name: str, found: list[tuple[str, int]]) -> None:
     """A name that was not checked has no address, so a second answer of a name server is never asked for."""

@@ -52,8 +52,11 @@ def test_what_is_empty_is_told() -> None:
 def test_links() -> None:
     """Absolute addresses of links, of what holds a link, and of attributes; nothing but http."""
     html = (
-        "<article><h3><a href='/p/2'>x</a></h3></article><li class=next><a href='?page=2'>n</a></li><a href='/no'>no</a>"
-        "<nav><a href='/p/3'>x</a><a href='javascript:void(0)'>x</a><a href='mailto:a@b.example'>x</a></nav><li class=next></li>"
+        "<article><h3><a href='/p/2'>x</a></h3></article><li class=next><a href='?page=2'>n</a></li>"
+        "<a href='/no'>no</a>"
+        "<nav><a href='/p/3'>x</a><a href='javascript:void(0)'>x</a>"
+        "<a href='mailto:a@b.example'>x</a><a href='http://[x'>x</a><a href='http://a:99999/'>x</a></nav>"
+        "<li class=next></li>"
     )
     found = list(make_connector("html", OPTIONS).read(make_page(html), Fetch(URL)))
     assert [one.url for one in found if isinstance(one, Fetch)] == [
@@ -82,8 +85,9 @@ def test_ids_without_an_id_field_survive_a_longer_list() -> None:
         ("@id", ("", "id")),
         ("a.x@data-id", ("a.x", "data-id")),
         ('a[href*="@"]', ('a[href*="@"]', "")),
-    ]
-    + [("", ("", "")), ("svg@xlink:href", ("svg", "xlink:href"))],
+        ("", ("", "")),
+        ("svg@xlink:href", ("svg", "xlink:href")),
+    ],
 )
 def test_fields(field: str, split: tuple[str, str]) -> None:
     """CSS and attribute are told apart by the last @ before a name."""
@@ -104,6 +108,7 @@ def test_a_field_may_be_the_item_itself() -> None:
         ({"start": []}, "start"),
         ({"start": ["ftp://x.example"]}, "start"),
         ({"start": ["http://"]}, "start"),
+        ({"start": ["http://[x"]}, "start"),
         ({"item": "div["}, "item"),
         ({"follow": ["a>>b"]}, "follow"),
         ({"fields": {"text": "p["}}, "fields"),

@@ -75,7 +75,8 @@ def test_fields_by_path() -> None:
 @pytest.mark.parametrize(
     ("path", "found"),
     [
-        ("a.b", 1), ("im:rating.label", "5"), ("x.y", "whole key"), ("x.y.z", MISSING), ("list.0.n", 7), ("list.-1.n", 8),
+        ("a.b", 1), ("im:rating.label", "5"), ("x.y", "whole key"), ("x.y.z", MISSING),
+        ("list.0.n", 7), ("list.-1.n", 8),
         ("list.5", MISSING), ("list.n", MISSING), ("a.b.c", MISSING), ("@id", 3), ("p.q.r", 4), ("", ...), ("$", ...),
     ],
 )  # fmt: skip

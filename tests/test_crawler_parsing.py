@@ -13,9 +13,21 @@ WORDS = {"One": 1, "Two": 2, "Three": 3, "Four": 4, "Five": 5, "力荐": 5, "还
 
 @pytest.mark.parametrize(
     ("said", "count"),
-    [("1.5万", 15_000), ("10万+", 100_000), ("1.2亿", 120_000_000), ("3千", 3000), ("2k", 2000), ("1.2w", 12_000)]
-    + [("1.2M", 1_200_000), ("1,234", 1234), ("999+", 999), ("１２", 12), ("赞(12)", 12), (7, 7), (7.9, 7), ("0", 0)]
-    + [
+    [
+        ("1.5万", 15000),
+        ("10万+", 100000),
+        ("1.2亿", 120000000),
+        ("3千", 3000),
+        ("2k", 2000),
+        ("1.2w", 12000),
+        ("1.2M", 1200000),
+        ("1,234", 1234),
+        ("999+", 999),
+        ("１２", 12),
+        ("赞(12)", 12),
+        (7, 7),
+        (7.9, 7),
+        ("0", 0),
         ("赞", None),
         ("", None),
         (None, None),
@@ -24,8 +36,8 @@ WORDS = {"One": 1, "Two": 2, "Three": 3, "Four": 4, "Five": 5, "力荐": 5, "还
         ("-3", None),
         (float("inf"), None),
         ([1], None),
-    ]
-    + [("3 months", 3)],
+        ("3 months", 3),
+    ],
 )
 def test_counts(said: object, count: int | None) -> None:
     """Chinese and English units, separators, a plus sign; no number is no count."""
@@ -34,8 +46,16 @@ def test_counts(said: object, count: int | None) -> None:
 
 @pytest.mark.parametrize(
     ("said", "stars"),
-    [(4, 4), (4.5, 4.5), ("4.5", 4.5), ("4.3", 4.5), ("１", 1), ("4/5", 4), ("8/10", 4), ("4 out of 5", 4), ("80%", 4)]
-    + [
+    [
+        (4, 4),
+        (4.5, 4.5),
+        ("4.5", 4.5),
+        ("4.3", 4.5),
+        ("１", 1),
+        ("4/5", 4),
+        ("8/10", 4),
+        ("4 out of 5", 4),
+        ("80%", 4),
         ("width: 70%", 3.5),
         ("★★★☆☆", 3),
         ("★★★★½", 4.5),
@@ -44,10 +64,21 @@ def test_counts(said: object, count: int | None) -> None:
         ("中评", 3),
         ("差评", 1),
         ("bad", 1),
-    ]
-    + [("五星", 5), ("四星半", 4.5), ("4星半", 4.5), ("4.5星", 4.5), ("3颗星", 3), ("5分", 5), ("评分：4", 4)]
-    + [("rating-4", 4), ("star5", 5), ("2 stars", 2), ("star-rating Three", 3), ("rating three-of-five", 3)]
-    + [("力荐", 5), ("allstar40 rating", 4)],
+        ("五星", 5),
+        ("四星半", 4.5),
+        ("4星半", 4.5),
+        ("4.5星", 4.5),
+        ("3颗星", 3),
+        ("5分", 5),
+        ("评分：4", 4),
+        ("rating-4", 4),
+        ("star5", 5),
+        ("2 stars", 2),
+        ("star-rating Three", 3),
+        ("rating three-of-five", 3),
+        ("力荐", 5),
+        ("allstar40 rating", 4),
+    ],
 )
 def test_stars(said: object, stars: float) -> None:
     """Numbers, shares, drawings, words, class names and widths."""
@@ -72,8 +103,11 @@ def test_stars(said: object, stars: float) -> None:
         "0%",
         "5/0",
         float("nan"),
-    ]
-    + ["用了5分钟", "不错", [5], "2026-11-01"],
+        "用了5分钟",
+        "不错",
+        [5],
+        "2026-11-01",
+    ],
 )
 def test_what_is_no_rating_is_none(said: object) -> None:
     """Out of range, unrelated or empty gives None, never the nearest star."""

@@ -36,8 +36,12 @@ def lose(spider: SourceSpider, error: Exception, fetch: Fetch, **meta: Any) -> N
 
 @pytest.mark.parametrize(
     ("one", "other", "same"),
-    [("http://a.example/x", "https://www.a.example/y", True), ("http://a.example:8101/", "http://a.example/", False)]
-    + [("http://a.example/", "http://b.a.example/", False), ("http://a.example:443/", "http://a.example/", True)],
+    [
+        ("http://a.example/x", "https://www.a.example/y", True),
+        ("http://a.example:8101/", "http://a.example/", False),
+        ("http://a.example/", "http://b.a.example/", False),
+        ("http://a.example:443/", "http://a.example/", True),
+    ],
 )
 def test_the_same_site(one: str, other: str, same: bool) -> None:
     """The host without www., and the port."""
@@ -49,7 +53,8 @@ async def test_links_are_asked_for_once_and_on_the_same_site_only() -> None:
     spider = make_spider("html", OPTIONS)
     (first,) = await begin(spider)
     assert first.url == URL
-    html = "<a href='/p/1'>x</a><a href='/p/1#r'>x</a><a href='http://other.example/'>x</a><a href='/list'>x</a><a href='/p?b=1&a=2'>x</a><a href='/p?a=2&b=1'>x</a>"
+    html = "<a href='/p/1'>x</a><a href='/p/1#r'>x</a><a href='http://other.example/'>x</a>"
+    html += "<a href='/list'>x</a><a href='/p?b=1&a=2'>x</a><a href='/p?a=2&b=1'>x</a>"
     assert [one.url for one in feed(spider, html)] == ["http://shop.example/p/1", "http://shop.example/p?b=1&a=2"]
 
 

@@ -75,6 +75,11 @@ def test_decode(body: bytes, declared: str, text: str) -> None:
     assert decode(body, declared) == text
 
 
+def test_an_unknown_encoding_is_no_obstacle() -> None:
+    """What a header makes up is passed over."""
+    assert decode("质量差，退货".encode("gbk"), "no-such-charset") == "质量差，退货"
+
+
 @pytest.mark.parametrize("body", [b"\x89PNG\r\n\x1a\n\x00\x00", b"\xff\xd8\xff\xe0\x80\x80\xff", b"abc\xff\xff\xffabc"])
 def test_what_is_no_text_is_none(body: bytes) -> None:
     """Binary stays binary instead of becoming mojibake."""

@@ -139,8 +139,16 @@ def test_a_date_without_a_year_is_the_latest_not_in_the_future(said: str, year: 
         0,
         -5,
         20261101,
-    ]
-    + [float("nan"), float("inf"), 10**30, "9" * 5000, "99999999999999", "13800138000", b"2026-11-01", ["2026-11-01"]],
+        float("nan"),
+        float("inf"),
+        10**30,
+        "9" * 5000,
+        "99999999999999",
+        "9999年前",
+        "13800138000",
+        b"2026-11-01",
+        ["2026-11-01"],
+    ],
 )
 def test_what_is_no_time_is_none(said: object) -> None:
     """No guess: ambiguous, impossible and unrelated values give None."""

@@ -9,14 +9,16 @@ from crawler.walls import WallError, WallMiddleware, is_wall_address, wall_by_st
 
 @pytest.mark.parametrize(
     "url",
-    ["https://passport.shop.example/x", "http://shop.example/login?back=/p/1", "http://shop.example/user/sign-in.html"]
-    + [
+    [
+        "https://passport.shop.example/x",
+        "http://shop.example/login?back=/p/1",
+        "http://shop.example/user/sign-in.html",
         "http://login.shop.example/",
         "http://shop.example/verify/",
         "http://shop.example/captcha.jsp",
         "http://sso.a.example/",
-    ]
-    + ["http://shop.example/antispider/?from=x"],
+        "http://shop.example/antispider/?from=x",
+    ],
 )
 def test_addresses_of_walls(url: str) -> None:
     """A redirect to one stops the crawl; asking for one on purpose does not."""
@@ -38,8 +40,14 @@ def test_other_addresses(url: str) -> None:
 
 @pytest.mark.parametrize(
     ("status", "text", "is_wall"),
-    [(401, "", True), (403, "请完成安全验证", True), (403, "<input type='password'>", True), (403, "请先登录", True)]
-    + [(403, "forbidden", False), (500, "请先登录", False)],
+    [
+        (401, "", True),
+        (403, "请完成安全验证", True),
+        (403, "<input type='password'>", True),
+        (403, "请先登录", True),
+        (403, "forbidden", False),
+        (500, "请先登录", False),
+    ],
 )
 def test_statuses(status: int, text: str, is_wall: bool) -> None:
     """401 always, 403 where the page asks for login or verification."""
@@ -52,8 +60,9 @@ def test_statuses(status: int, text: str, is_wall: bool) -> None:
         "<html><title>请登录 - 某站</title>" + "字" * 5000,
         "<p>请拖动滑块完成验证</p>",
         "<form><input name=p type=password></form>",
-    ]
-    + ['{"code": 401, "msg": "请先登录"}', "<title>Security</title>Checking that you are human, unusual traffic"],
+        '{"code": 401, "msg": "请先登录"}',
+        "<title>Security</title>Checking that you are human, unusual traffic",
+    ],
 )
 def test_pages_that_are_walls(text: str) -> None:
     """By title, or short and asking for a password or a check."""
@@ -67,8 +76,8 @@ def test_pages_that_are_walls(text: str) -> None:
         "<title>保温杯</title><p>请登录后发表评论</p>",
         "{}",
         "<p>" + "字" * 700 + "</p><input type=password>",
-    ]
-    + ["<p>" + "字" * 700 + "验证码</p>"],
+        "<p>" + "字" * 700 + "验证码</p>",
+    ],
 )
 def test_pages_that_only_look_like_it(text: str) -> None:
     """A product page without reviews yet stays a product page."""

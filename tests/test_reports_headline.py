@@ -80,7 +80,9 @@ def test_nothing_is_made_of_few(core: Core) -> None:
 
 def test_first_week_and_clean_week(core: Core) -> None:
     """Without weeks before there is no comparison; without negatives that is said with the number behind it."""
-    assert _headline(core, [Record(WEEK)] * 40 + [_bad(WEEK)])[0] == "上周差评率 2.4%（1/41）；前四周数据太少，暂不比较。"
+    assert (
+        _headline(core, [Record(WEEK)] * 40 + [_bad(WEEK)])[0] == "上周差评率 2.4%（1/41）；前四周数据太少，暂不比较。"
+    )
     clean = headline(review(core, "weekly", date(2026, 11, 23)))
     assert clean[0] == "上周没有收到评价（没有配置来源）。"
 
@@ -97,7 +99,10 @@ def test_crisis_before_improvement_before_clocks(core: Core) -> None:
     store(core.engine, rows, NOW)
     with db.writing(core.engine) as session:
         session.add(Improvement(category="damage", what="加厚泡沫垫", done_at=WEEK - timedelta(days=12)))
-    assert headline(review(core, "weekly", MONDAY))[-1] == "改进“加厚泡沫垫”后，破损包装从 5.0%（60/1,200）降到 0%（0/600）。"
+    assert (
+        headline(review(core, "weekly", MONDAY))[-1]
+        == "改进“加厚泡沫垫”后，破损包装从 6.2%（60/960）降到 0%（0/600）。"
+    )
     with db.writing(core.engine) as session:
         for state, days in (("open", 2), ("closed", 1), ("open", 20)):
             at = WEEK - timedelta(days=days)
@@ -117,7 +122,8 @@ def test_no_bad_reviews_is_said_with_its_coverage(core: Core) -> None:
     assert lines[-1] == "1 个来源异常：site（尚未运行）。"
     with db.writing(core.engine) as session:
         row = session.get(Source, 1)
-        assert row is not None and row.name == "site"
+        assert row is not None
+        assert row.name == "site"
         row.last_run_at = row.last_item_at = NOW
         row.status = "ok"
     assert build(watched, "daily", FRIDAY).lines == (
@@ -133,7 +139,9 @@ def test_summary_lines_tell_all_that_presses(core: Core) -> None:
     rows += [_bad(NOW - timedelta(days=n), "quality") for n in range(2, 30)]
     rows += [_bad(NOW - timedelta(days=1), "logistics", state="received") for _ in range(4)]
     rows += [_bad(NOW - timedelta(days=1), "quality") for _ in range(6)]
-    rows += [Record(NOW - timedelta(days=1, hours=1), True, "曝光", None, ["privacy"], "high", kind="mention", shop=None)]
+    rows += [
+        Record(NOW - timedelta(days=1, hours=1), True, "曝光", None, ["privacy"], "high", kind="mention", shop=None)
+    ]
     rows[-1].who = "主管"
     rows += [_bad(NOW - timedelta(days=3))]
     rows[-1].first_seen = NOW - timedelta(days=1)
@@ -143,7 +151,9 @@ def test_summary_lines_tell_all_that_presses(core: Core) -> None:
     store(core.engine, rows, NOW, respond=timedelta(hours=23))
     with db.writing(core.engine) as session:
         at = NOW - timedelta(hours=9)
-        session.add(Crisis(state="open", cause="burst", category="logistics", severity="high", opened_at=at, updated_at=at))
+        session.add(
+            Crisis(state="open", cause="burst", category="logistics", severity="high", opened_at=at, updated_at=at)
+        )
     assert build(core, "daily", FRIDAY).lines == (
         "昨天收到评价 10 条，差评 10 条（平日 1.0 条）；品牌提及 1 条，负面 1 条。",
         "负面 11 条 = 已解决 6 + 处理中 5 + 误报 0；5 条还没有答复；当天解决 6 条。",
@@ -151,6 +161,6 @@ def test_summary_lines_tell_all_that_presses(core: Core) -> None:
         "超时未办 5 项：未认领 4、主管 1。",
         "24 小时内到期 5 项，最早 11月21日 11:00。",
         "进行中的危机 1 起：物流配送（待响应）。",
-        "比平日多：质量问题 6 条（平日 1）、物流配送 4 条（平日 0.0）；四周来首次出现：信息泄露 1 条",
+        "比平日多：质量问题 6 条（平日 1）、物流配送 4 条（平日 <0.1）；四周来首次出现：信息泄露 1 条",
     )
     assert summary(core, "daily", FRIDAY).due.overdue[0].who == "主管"

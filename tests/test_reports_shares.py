@@ -45,8 +45,17 @@ def test_verdicts(before: Share, now: Share, verdict: str) -> None:
 
 @pytest.mark.parametrize(
     ("count", "mean", "odd"),
-    [(2, 0.0, False), (3, 0.0, True), (3, 0.4, True), (3, 2.0, False), (12, 5.0, True), (9, 5.0, False)]
-    + [(900, 800.0, True), (810, 800.0, False), (4, 5.0, False)],
+    [
+        (2, 0.0, False),
+        (3, 0.0, True),
+        (3, 0.4, True),
+        (3, 2.0, False),
+        (12, 5.0, True),
+        (9, 5.0, False),
+        (4, 5.0, False),
+        (900, 800.0, True),
+        (810, 800.0, False),
+    ],
 )
 def test_unusual_is_rare_by_chance(count: int, mean: float, odd: bool) -> None:
     """A day is called unusual only where chance gives so many on fewer than one day in a hundred."""

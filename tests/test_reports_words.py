@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from monitor import db
+from monitor import db, directory
 from reports.period import windows
 from reports.words import Word, tokens, words
 
@@ -25,7 +25,9 @@ def test_keyness_against_the_norm(sqlite: Engine) -> None:
     rows += [_bad(WEEK - timedelta(days=9), "快递迟到") for _ in range(40)]
     rows += [_bad(WEEK, "误报误报", "false_alarm"), Record(WEEK, text="快递神速", shop=None)]
     core = make_core(sqlite)
-    store(sqlite, [row for row in rows if row.shop is None], NOW)
+    with db.writing(sqlite) as session:
+        directory.sync(session, core.settings)
+    store(sqlite, rows, NOW)
     spans = windows("weekly", date(2026, 11, 16), NOW, core.settings.zone)
     with db.reading(sqlite) as session:
         found = words(session, spans, "review", ["破损杯"])

@@ -92,6 +92,7 @@ def _play(stage: Stage, console: Console) -> None:
     for scene in SCRIPT:
         stage.until(stage.story.moment(scene.at, scene.day), scene.told)
         scene.play(stage)
+        stage.work()
 
 
 def _show_ledger(ledgers: list[Row], console: Console) -> None:

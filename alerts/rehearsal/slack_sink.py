@@ -21,6 +21,15 @@ _JSON_FIELDS = ("blocks", "metadata", "attachments")
 Params = dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What a message said from a moment on, until it was edited."""
+
+    text: str
+    blocks: list[Params]
+    at: datetime
+
+
 @dataclass
 class SlackMessage:
     """A message as it stands now.
@@ -29,7 +38,7 @@ class SlackMessage:
         channel: Where it is; a direct message's channel is the person's id with D for U.
         thread_ts: The message it answers; empty at the top level.
         only_for: The one person who sees it (ephemeral).
-        earlier: Its texts before each edit.
+        earlier: What it said before each edit.
     """
 
     ts: str
@@ -40,7 +49,7 @@ class SlackMessage:
     metadata: Params = field(default_factory=dict)
     thread_ts: str = ""
     only_for: str = ""
-    earlier: list[str] = field(default_factory=list)
+    earlier: list[Version] = field(default_factory=list)
     edited_at: datetime | None = None
 
 
@@ -109,7 +118,7 @@ class SlackSink:
     def _update(self, params: Params) -> Params:
         _check(params)
         message = self._find(_channel(params), str(params.get("ts")))
-        message.earlier.append(message.text)
+        message.earlier.append(Version(message.text, message.blocks, message.edited_at or message.at))
         message.text, message.blocks = params.get("text") or "", params.get("blocks") or []
         message.metadata = params.get("metadata", message.metadata)
         message.edited_at = self._clock.now()
@@ -202,6 +211,7 @@ def _faults(blocks: list[Params]) -> Iterator[bool]:
     """Whether anything is longer or more than Slack takes."""
     yield len(blocks) > _MOST["blocks"]
     for block in blocks:
+        yield not isinstance(block, dict)
         kind, elements = block.get("type", ""), block.get("elements", [])
         yield not kind
         yield len(elements) > _MOST.get(kind, len(elements))

@@ -83,6 +83,7 @@ class Stage:
         self._export = export
         self._console = console
         self._reviews = {review.id: review for review in story.reviews}
+        self._of: dict[int, Review] = {}  # by the store's id
         self._told = (0, 0, 0)  # messages, log lines, mails
 
     def say(self, what: str, style: str = "") -> None:
@@ -95,11 +96,11 @@ class Stage:
         """Run the clock forward, stopping wherever a timer falls due; then say what is told."""
         while (due := self._next_due()) is not None and due < moment:
             self.clock.move(max(due - self.clock.now(), timedelta()))
-            self._work()
+            self.work()
         self.clock.move(max(moment - self.clock.now(), timedelta()))
         if told:
             self.say(told, "bold")
-        self._work()
+        self.work()
 
     def crawl(self, *sources: str) -> None:
         """One whole pass over the sources named, or all."""
@@ -114,7 +115,6 @@ class Stage:
         negative = ledger["feedback"]["negative"]
         self.say(f"抓取：{pages} 页 {seen} 条，新增 {new}、改动 {changed}；新增里差评 {negative} 条", "cyan")
         self.clock.move(_AFTER)
-        self._work()
 
     def act(self, person: str, action: str, subject: str, subject_id: int, note: str = "") -> None:
         """A person does something to a case or crisis."""
@@ -135,7 +135,12 @@ class Stage:
             done += 1
         if done:
             self.say(f"👤 {person}{what} {done} 件", "green")
-        self._work()
+
+    def work(self) -> None:
+        """What the service does all the time: summaries whose hour has come, due timers, deliveries."""
+        self.app.send_due_summaries()
+        self.app.sweep_and_deliver()
+        self._tell()
 
     def rows(self, what: str) -> list[Row]:
         """An export, as ``pingshao export`` gives it."""
@@ -144,12 +149,11 @@ class Stage:
 
     def reviews(self, row: Row) -> list[Review]:
         """The story's reviews that a case or crisis is about."""
-        ids = set(row["feedback_ids"])
-        return [review for feedback in self.rows("feedback") if feedback["id"] in ids if (review := self.of(feedback))]
-
-    def of(self, feedback: Row) -> Review | None:
-        """The story's review that a feedback was made of."""
-        return self._reviews.get(feedback["external_id"].rpartition("#")[2])
+        if not self._of.keys() >= set(row["feedback_ids"]):
+            # some connectors put the page's address before the site's own id
+            told = ((row["id"], row["external_id"].rpartition("#")[2]) for row in self.rows("feedback"))
+            self._of = {n: self._reviews[name] for n, name in told if name in self._reviews}
+        return [self._of[n] for n in row["feedback_ids"] if n in self._of]
 
     def crisis(self, event: str) -> int | None:
         """The open crisis that is mostly about an event of the story."""
@@ -169,11 +173,6 @@ class Stage:
     def _next_due(self) -> datetime | None:
         armed = (row["due_at"] for row in self.rows("timers") if row["state"] == "armed")
         return min(map(datetime.fromisoformat, armed), default=None)
-
-    def _work(self) -> None:
-        self.app.send_due_summaries()
-        self.app.sweep_and_deliver()
-        self._tell()
 
     def _tell(self) -> None:
         """What reached people since the last time."""

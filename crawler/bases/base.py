@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -118,9 +119,23 @@ class Connector(ABC, Generic[O]):
         return make_item(raw, self.source.zone, self.source.now, where=where, page=page, words=words)
 
 
+def absolute(page: "TextResponse", url: object) -> str:
+    """An address found on a page, made absolute; empty where it is none."""
+    try:
+        found = page.urljoin(str(url or "").strip()) if url else ""
+        _ = urlsplit(found).port  # refuses what no request could be made of
+    except ValueError:
+        return ""
+    return found if found.startswith(("http://", "https://")) else ""
+
+
 def _is_http(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    if scheme.lower() not in {"http", "https"} or not rest.strip("/"):
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme.lower() in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound:
         raise ValueError(f"应为 http:// 或 https:// 开头的网址，而不是 {url!r}")
     return url
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import TYPE_CHECKING
 
+from crawler.bases.base import absolute
 from crawler.bases.fields import MARKUP
 from crawler.parsing import plain_text
 
@@ -33,7 +34,7 @@ def first(node: "Selector | TextResponse", field: str) -> str | None:
         return escape(matches[0].root)
     if attribute:
         return escape(matches[0].attrib.get(attribute, ""))
-    return matches[0].get()
+    return str(matches[0].get())
 
 
 def read_fields(item: "Selector", page: "TextResponse", fields: Mapping[str, str]) -> dict[str, object]:
@@ -53,6 +54,5 @@ def links(page: "TextResponse", selectors: list[str]) -> Iterator[str]:
         matches: SelectorList[Selector] = page.css(css)
         for match in matches:
             href = match.root if isinstance(match.root, str) else match.xpath(_LINK).get()  # "a::attr(href)" too
-            url = page.urljoin(href.strip()) if href else ""
-            if url.startswith(("http://", "https://")):
+            if url := absolute(page, href):
                 yield url

@@ -21,6 +21,4 @@ def addresses(text: str) -> Iterator[tuple[str, bool]]:
     if kind not in {"urlset", "sitemapindex"}:
         raise SourceError(f"不是站点地图：开头是 {text.strip()[:60]!r}")
     for entry in sitemap:
-        url = str(entry.get("loc", ""))
-        if url.startswith(("http://", "https://")):
-            yield url, kind == "sitemapindex"
+        yield str(entry.get("loc", "")), kind == "sitemapindex"

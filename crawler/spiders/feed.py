@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin
 
 from pydantic import Field
 
 from crawler.bases import base
-from crawler.bases.base import Connector, Fetch, HttpUrl, Output
+from crawler.bases.base import Connector, Fetch, HttpUrl, Output, absolute
 from crawler.bases.feeds import entries
 
 if TYPE_CHECKING:
@@ -32,6 +31,5 @@ class FeedConnector(Connector[Options]):
     def read(self, page: "TextResponse", fetch: Fetch) -> Iterator[Output]:
         """The feed's entries."""
         for raw in entries(page.text):
-            if raw.get("url"):
-                raw["url"] = urljoin(page.url, str(raw["url"]))
+            raw["url"] = absolute(page, raw.get("url"))
             yield self.item(raw, where=page.url, page=fetch.url)

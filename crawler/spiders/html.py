@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AfterValidator, Field, field_validator
 
 from crawler.bases import base
-from crawler.bases.base import Connector, Fetch, HttpUrl, Output, Stars
+from crawler.bases.base import Connector, Fetch, HttpUrl, Output, Stars, absolute
 from crawler.bases.fields import Field as FieldName
 from crawler.bases.fields import page_identity
 from crawler.bases.html_pages import links, read_fields, split_field
@@ -69,7 +69,7 @@ class HtmlConnector(Connector[Options]):
         identity = page_identity(page.url)
         for item in page.css(self.options.item):
             raw = read_fields(item, page, fields)
-            raw["url"] = page.urljoin(str(raw["url"])) if raw.get("url") else page.url
+            raw["url"] = absolute(page, raw.get("url")) or page.url
             yield self.item(raw, where=page.url, page=identity, words=self.options.stars)
         for url in links(page, self.options.follow):
             yield Fetch(url, link=True, conditional=True)

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from pydantic import Field, field_validator
 
 from crawler.bases import base
-from crawler.bases.base import Connector, Fetch, HttpUrl, Output, Stars
+from crawler.bases.base import Connector, Fetch, HttpUrl, Output, Stars, absolute
 from crawler.bases.fields import Field as FieldName
 from crawler.bases.json_pages import items_at, load, read_fields
 from crawler.items import BadRow, FeedbackItem
@@ -61,8 +61,7 @@ class JsonConnector(Connector[Options]):
         marks: set[str] = set()
         for entry in items_at(load(page.text), self.options.items, fields):
             raw = read_fields(entry, fields)
-            if raw.get("url"):
-                raw["url"] = urljoin(page.url, str(raw["url"]))
+            raw["url"] = absolute(page, raw.get("url"))
             one = self.item(raw, where=page.url, page=url, words=self.options.stars)
             made.append(one)
             marks.add(one.external_id if isinstance(one, FeedbackItem) else repr(entry))

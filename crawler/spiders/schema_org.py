@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Self
-from urllib.parse import urljoin
 
 from pydantic import Field, model_validator
 
 from crawler.bases import base
-from crawler.bases.base import Connector, Fetch, HttpUrl, Output, SourceError
+from crawler.bases.base import Connector, Fetch, HttpUrl, Output, SourceError, absolute
 from crawler.bases.fields import page_identity
 from crawler.bases.sitemaps import addresses
 from crawler.bases.structured import reviews
@@ -45,15 +44,16 @@ class SchemaOrgConnector(Connector[Options]):
     def read(self, page: "TextResponse", fetch: Fetch) -> Iterator[Output]:
         """A page's reviews, or a sitemap's pages."""
         if fetch.carry == _SITEMAP:
-            for url, is_sitemap in addresses(page.text):
-                yield Fetch(url, link=True, conditional=not is_sitemap, carry=_SITEMAP if is_sitemap else None)
+            for found, is_sitemap in addresses(page.text):
+                if url := absolute(page, found):
+                    yield Fetch(url, link=True, conditional=not is_sitemap, carry=_SITEMAP if is_sitemap else None)
             return
         if "<" not in page.text:
             raise SourceError("不是网页")
         identity = page_identity(page.url)
         for raw in reviews(page.text, page.url):
             if isinstance(raw, dict):
-                raw["url"] = urljoin(page.url, str(raw["url"])) if raw["url"] else page.url
+                raw["url"] = absolute(page, raw["url"]) or page.url
                 yield self.item(raw, where=page.url, page=identity)
             else:
                 yield raw

@@ -86,6 +86,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table('outbox', schema=None) as batch_op:
         batch_op.create_index('outbox_due', ['state', 'not_before'], unique=False)
+        batch_op.create_index('outbox_subject', ['subject', 'subject_id'], unique=False)
 
     op.create_table('person',
     sa.Column('id', sa.Integer(), nullable=False),
@@ -417,6 +418,7 @@ def downgrade() -> None:
     op.drop_table('shop')
     op.drop_table('person')
     with op.batch_alter_table('outbox', schema=None) as batch_op:
+        batch_op.drop_index('outbox_subject')
         batch_op.drop_index('outbox_due')
 
     op.drop_table('outbox')
