@@ -48,11 +48,17 @@ class Claim:
         return (Outbox.id == row.id, *still)
 
 
+def anything_due(core: Core) -> bool:
+    """Whether a claim could find something; costs no writer anything."""
+    now = core.clock.now()
+    waiting = select(Outbox.id).where(col(Outbox.state).in_(WAITING), Outbox.not_before <= now).limit(1)
+    expired = select(Outbox.id).where(Outbox.state == "sending", col(Outbox.lease_until) <= now).limit(1)
+    with db.reading(core.engine) as session:
+        return any(session.exec(due).first() is not None for due in (waiting, expired))
+
+
 def claim(core: Core, channels: Collection[str], owner: str, resting: Collection[tuple[str, str]]) -> Claim | None:
     """Take the next due row of these channels, leaving out resting places; None when nothing is due."""
-    with db.reading(core.engine) as session:
-        if not _anything_due(session, core.clock.now()):
-            return None
     with db.writing(core.engine) as session:
         _alone(session)
         now = core.clock.now()
@@ -73,12 +79,6 @@ def _alone(session: Session) -> None:
     # Claims are made one at a time, so that two rows about one card never go out side by side.
     if session.get_bind().dialect.name == "postgresql":
         session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-
-
-def _anything_due(session: Session, now: datetime) -> bool:
-    waiting = select(Outbox.id).where(col(Outbox.state).in_(WAITING), Outbox.not_before <= now).limit(1)
-    expired = select(Outbox.id).where(Outbox.state == "sending", col(Outbox.lease_until) <= now).limit(1)
-    return any(session.exec(due).first() is not None for due in (waiting, expired))
 
 
 def _expire(session: Session, now: datetime) -> None:

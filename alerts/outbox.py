@@ -15,7 +15,7 @@ from sqlmodel import Session, col, select
 from alerts import outcomes
 from alerts.cards import Links
 from alerts.channel import MAIL, Channel, Gone, Letter, SendError, Uncertain
-from alerts.claims import WAITING, Claim, claim, renew
+from alerts.claims import WAITING, Claim, anything_due, claim, renew
 from alerts.render import EDITS, Stale, card_ref, render
 from monitor import db
 from monitor.core import Core
@@ -74,7 +74,7 @@ def deliver(
     counts = {"sent": 0, "pending": 0, "uncertain": 0, "dead": _bury_homeless(core), "folded": 0, "lost": 0}
     resting: set[tuple[str, str]] = set()
     down: set[str] = set()
-    for _ in range(limit):
+    for _ in range(limit if anything_due(core) else 0):
         taken = claim(core, set(channels) - down, owner, resting)
         if taken is None:
             break

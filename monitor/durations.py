@@ -1,7 +1,7 @@
 """Spans of time as people write them in the config: ``90s``, ``10m``, ``1h``, ``7d``."""
 
 import re
-from datetime import time, timedelta
+from datetime import date, time, timedelta
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer
@@ -61,6 +61,26 @@ def parse_monthly(value: Any) -> str:
     return f"{int(day)} {parse_clock_time(at)}"
 
 
+def parse_promotion(value: Any) -> str:
+    """Check ``2026-11-10..2026-11-12``.
+
+    Raises:
+        ValueError: not two days in order.
+    """
+    try:
+        first, last = (date.fromisoformat(day) for day in str(value).split(".."))
+        if first <= last:
+            return f"{first}..{last}"
+    except ValueError:
+        pass
+    raise ValueError(f"应为起止日期，如 2026-11-10..2026-11-12，实为 {value!r}")
+
+
+def within(day: date, promotions: list[str]) -> bool:
+    """Whether a day lies in one of the promotions."""
+    return any(first <= day.isoformat() <= last for first, last in (span.split("..") for span in promotions))
+
+
 def _write(value: timedelta) -> str:
     return f"{value.total_seconds()}s"
 
@@ -69,3 +89,4 @@ Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer
 ClockTime = Annotated[str, BeforeValidator(parse_clock_time)]
 Weekly = Annotated[str, BeforeValidator(parse_weekly)]
 Monthly = Annotated[str, BeforeValidator(parse_monthly)]
+Promotion = Annotated[str, BeforeValidator(parse_promotion)]

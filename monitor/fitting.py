@@ -35,21 +35,16 @@ def design(texts: Sequence[str], bits: int) -> Any:
     return matrix
 
 
-def contrast(matrix: Any, target: Floats, weights: Floats, floor: float) -> Floats:
-    """Size of every feature's naive-Bayes log-ratio, plus a floor; 0 for features seen in fewer than two rows.
+def contrast(seen: Any, target: Floats, weights: Floats, floor: float) -> Floats:
+    """Size of every feature's naive-Bayes log-ratio, plus a floor.
 
     Scaling features by it lets the fit lean on what tells the classes apart (Wang and Manning 2012).
+    `seen` is rows × features, 1 where a row has the feature.
     """
-    rows = matrix.shape[0]
-    seen = matrix.copy()
-    seen.data = np.ones_like(seen.data)
-    common = seen.T @ np.ones(rows) > 1
-    common[0] = False
     yes = seen.T @ (target * weights) + 1.0
     no = seen.T @ ((1 - target) * weights) + 1.0
-    ratio = np.abs(np.log(yes / yes.sum()) - np.log(no / no.sum())) + floor
-    scaled: Floats = np.where(common, ratio, 0.0)
-    return scaled
+    ratio: Floats = np.abs(np.log(yes / yes.sum()) - np.log(no / no.sum())) + floor
+    return ratio
 
 
 def fit(
@@ -68,21 +63,23 @@ def fit(
     Returns:
         Weights (features × columns) and biases.
     """
+    used = np.flatnonzero(matrix.getnnz(axis=0) > 1)
+    used = used[used > 0]  # index 0 stands for n-grams that do not fit in their row
+    rows = matrix[:, used].tocsr().astype(np.float32)
+    seen = rows.copy()
+    seen.data = np.ones_like(seen.data)
     out = np.zeros((matrix.shape[1], targets.shape[1]))
     bias = np.zeros(targets.shape[1])
-    for column in range(targets.shape[1]):
-        scale = contrast(matrix, targets[:, column], weights, floor)
-        used = np.flatnonzero(scale)
-        loss = _loss(matrix[:, used], scale[used], targets[:, column], weights, strength)
-        theta = descend(loss, np.zeros(len(used) + 1), iterations)
-        out[used, column] = theta[:-1] * scale[used]
+    for column, target in enumerate(targets.T):
+        scale = contrast(seen, target, weights, floor)
+        theta = descend(_loss(rows, scale, target, weights, strength), np.zeros(len(used) + 1), iterations)
+        out[used, column] = theta[:-1] * scale
         bias[column] = theta[-1]
     return out, bias
 
 
-def _loss(matrix: Any, scale: Floats, target: Floats, weights: Floats, strength: float) -> Loss:
-    rows = matrix.tocsr().astype(np.float32)
-    back = rows.T.tocsr()
+def _loss(rows: Any, scale: Floats, target: Floats, weights: Floats, strength: float) -> Loss:
+    back = rows.T
 
     def loss(theta: Floats) -> tuple[float, Floats]:
         z = rows @ (theta[:-1] * scale).astype(np.float32) + theta[-1]
@@ -140,7 +137,7 @@ def fit_mix(features: Floats, targets: Floats, strength: float) -> Floats:
 
     spread = features.std(axis=0)[:-1]
     scale = np.where(spread > 0, 1 / np.where(spread > 0, spread, 1.0), 0.0)
-    rows, weights = sparse.csr_matrix(features[:, :-1]), np.ones(len(features))
+    rows, weights = sparse.csr_matrix(features[:, :-1].astype(np.float32)), np.ones(len(features))
     columns = [_loss(rows, scale, target, weights, strength) for target in targets.T]
-    thetas = [descend(loss, np.zeros(features.shape[1]), 500, tolerance=1e-9) for loss in columns]
+    thetas = [descend(loss, np.zeros(features.shape[1]), 300, tolerance=1e-7) for loss in columns]
     return np.column_stack([np.append(theta[:-1] * scale, theta[-1]) for theta in thetas])

@@ -6,11 +6,13 @@ second service changes nothing.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from monitor.core import Core
+from monitor.durations import within
 from monitor.settings import Source
 
 if TYPE_CHECKING:
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
 _SWEEP_EVERY = 1.0  # seconds between two looks for due timers
 _DELIVER_EVERY = 0.5  # seconds between two looks at the outbox
 _SUMMARIES_EVERY = 30  # seconds between two looks for summaries that are due
-_DEFAULT_EVERY = 600.0  # seconds between two crawls of a source that does not say
+_EVERY = timedelta(minutes=10)  # between two crawls of a source that does not say
+_SLACK = timedelta(seconds=1)  # a wake-up is never exactly on time
 _JOB = {"coalesce": True, "misfire_grace_time": None, "max_instances": 1}
 
 log = structlog.get_logger()
@@ -48,6 +51,7 @@ class Service:
         self._core, self._crawl = core, crawl
         self._loops = [("sweep", sweep, _SWEEP_EVERY), ("deliver", deliver, _DELIVER_EVERY)]
         self._summaries = summaries
+        self._last: dict[str, datetime] = {}
         self._running: set[asyncio.Task[Any]] = set()
 
     async def run(self, until: Awaitable[Any]) -> None:
@@ -78,10 +82,10 @@ class Service:
             if source.cron:
                 alarm.add_job(self._crawl_once, CronTrigger.from_crontab(source.cron, zone), [source], name=source.name)
                 continue
-            seconds = source.every.total_seconds() if source.every else _DEFAULT_EVERY
+            seconds = min(pause.total_seconds() for pause in (source.every or _EVERY, source.promo_every) if pause)
             alarm.add_job(
-                self._crawl_once,
-                IntervalTrigger(seconds=seconds, jitter=seconds / 20),
+                self._crawl_when_due,
+                IntervalTrigger(seconds=seconds),
                 [source],
                 name=source.name,
                 next_run_time=self._core.clock.now(),
@@ -90,6 +94,16 @@ class Service:
             self._summaries_once, IntervalTrigger(seconds=_SUMMARIES_EVERY), next_run_time=self._core.clock.now()
         )
         return alarm
+
+    async def _crawl_when_due(self, source: Source) -> None:
+        """A source with a promotion's rhythm is woken at the faster of its two, and keeps the slower one between."""
+        now = self._core.clock.now()
+        promotion = within(now.astimezone(self._core.settings.zone).date(), self._core.settings.service.promotions)
+        pause = (source.promo_every if promotion else source.every) or _EVERY
+        last = self._last.get(source.name)
+        if last is None or now - last >= pause - _SLACK:
+            self._last[source.name] = now
+            await self._crawl_once(source)
 
     async def _crawl_once(self, source: Source) -> None:
         task = asyncio.ensure_future(self._crawl(source))

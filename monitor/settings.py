@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from monitor.durations import ClockTime, Duration, Monthly, Weekly
+from monitor.durations import ClockTime, Duration, Monthly, Promotion, Weekly
 
 Severity = Literal["low", "medium", "high", "critical"]
 Role = Literal["agent", "lead", "manager", "brand"]
@@ -63,6 +63,8 @@ class Service(Section):
     """What signed links begin with."""
     secret_env: str = "PINGSHAO_SECRET"  # noqa: S105 — the name of a variable, not a secret
     """Environment variable with the signing secret; generated into ``var_dir`` when absent."""
+    promotions: list[Promotion] = []
+    """Promotions as ``2026-11-10..2026-11-12`` (both days included): then sources with ``promo_every`` use it."""
     allow_private_hosts: list[str] = []
     """Inner addresses (``host`` or ``host:port``) that sources may reach all the same."""
 
@@ -96,7 +98,7 @@ class Source(Section):
     cron: Cron = None
     """Crawl times as five-field cron, in the service's zone, instead of ``every``."""
     promo_every: Duration | None = None
-    """Pause between two crawls during a promotion."""
+    """Pause between two crawls during one of ``service.promotions``."""
     delay: Duration = Field(default="1s", validate_default=True)
     """Pause between two requests."""
     obey_robots: bool = True

@@ -74,13 +74,16 @@ def categories(rows: Sequence[Category], when: str, file: str) -> Chart:
         axes = figure.subplots()
         places = range(len(rows))
         axes.barh([y - 0.16 for y in places], [row.now for row in rows], 0.34, color=_BAD, label=when)
-        axes.barh([y + 0.2 for y in places], [row.expected for row in rows], 0.2, color=_BEFORE, label="按前四周比例")
-        most = max(max(row.now, row.expected) for row in rows) or 1
+        most = max(max(row.now, row.expected) for row in rows)
         for y, row in enumerate(rows):
             axes.text(row.now + most * 0.012, y - 0.16, f"{row.now:,}", va="center", color=_INK, fontsize=11)
-            axes.text(
-                row.expected + most * 0.012, y + 0.22, number(row.expected), va="center", color=_MUTED, fontsize=9
+        if rows[0].n[2]:
+            axes.barh(
+                [y + 0.2 for y in places], [row.expected for row in rows], 0.2, color=_BEFORE, label="按前四周比例"
             )
+            for y, row in enumerate(rows):
+                at, expected = row.expected + most * 0.012, number(row.expected)
+                axes.text(at, y + 0.22, expected, va="center", color=_MUTED, fontsize=9)
         axes.set(xlim=(0, most * 1.12), ylim=(len(rows) - 0.5, -0.5), yticks=list(places), xticks=[])
         axes.set_yticklabels([drawable(category(row.code)) for row in rows], fontsize=12)
         axes.spines["bottom"].set_visible(False)
@@ -155,7 +158,6 @@ def font_name() -> str:
 @contextmanager
 def _canvas(inches: float) -> "Iterator[Figure]":
     import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     style: dict[Any, Any] = {
@@ -173,9 +175,7 @@ def _canvas(inches: float) -> "Iterator[Figure]":
         "ytick.major.size": 0,
     }
     with mpl.rc_context(style):
-        figure = Figure(figsize=(WIDTH / 100, inches), dpi=_DPI, layout="constrained")
-        FigureCanvasAgg(figure)
-        yield figure
+        yield Figure(figsize=(WIDTH / 100, inches), dpi=_DPI, layout="constrained")
 
 
 def _panel(axes: "Axes", figures: "Review", title: str, part: str, whole: str, colour: str) -> None:
@@ -187,15 +187,12 @@ def _panel(axes: "Axes", figures: "Review", title: str, part: str, whole: str, c
     norm = [_share([figures.days[d] for d in spans.norm.days if d.weekday() == n], part, whole) for n in range(_WEEK)]
     before = "前一周" if figures.kind == "weekly" else "前一月"
     xs = range(len(now))
-    axes.plot(
-        xs,
-        _rates([norm[day.weekday()] for day in spans.now.days]),
-        "--",
-        color=_MUTED,
-        lw=1.3,
-        label="前四周同星期平均",
-    )
-    axes.plot(xs, _rates(shares(spans.prior.days)[: len(now)], len(now)), color=_BEFORE, lw=1.6, label=before)
+    usual = [norm[day.weekday()] for day in spans.now.days]
+    earlier = shares(spans.prior.days)[: len(now)]
+    if any(share.whole for share in usual):
+        axes.plot(xs, _rates(usual), "--", color=_MUTED, lw=1.3, label="前四周同星期平均")
+    if any(share.whole for share in earlier):
+        axes.plot(xs, _rates(earlier, len(now)), color=_BEFORE, lw=1.6, label=before)
     axes.plot(xs, _rates(now), color=colour, lw=2.4, label=SPAN[figures.kind])
     for few, face in ((False, colour), (True, "white")):
         points = [(x, share.rate) for x, share in enumerate(now) if share.whole and share.few == few]
@@ -244,12 +241,13 @@ def _days(axes: "Axes", days: Sequence[date]) -> None:
 
 
 def _chart(figure: "Figure", file: str, alt: str) -> Chart:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="png")
-    height = round(figure.get_figheight() * 100)
-    return Chart(file, _png(Image.open(drawn)), height, alt)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    image = Image.frombytes("RGBA", canvas.get_width_height(), bytes(canvas.buffer_rgba()))  # type: ignore[no-untyped-call]
+    return Chart(file, _png(image), round(figure.get_figheight() * 100), alt)
 
 
 def _png(image: "Image") -> bytes:

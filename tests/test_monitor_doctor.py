@@ -1,0 +1,91 @@
+"""The doctor: sees each fault and says what to do."""
+
+import socket
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from factories import make_core, make_settings
+from pytest_httpserver import HTTPServer
+from sqlalchemy import Engine
+
+from monitor import doctor, printing
+from monitor.clock import HandClock
+from monitor.doctor import Finding, checks, examine
+
+
+def look(engine: Engine, folder: Path, clock: Any, *sources: dict[str, Any]) -> dict[str, Finding]:
+    settings = make_settings(folder / "var", sources=list(sources), service={"var_dir": folder, "base_dir": folder})
+    return {finding.name: finding for finding in examine(checks(make_core(engine, settings, clock)))}
+
+
+@pytest.fixture
+def real_time() -> HandClock:
+    from datetime import UTC, datetime
+
+    return HandClock(datetime.now(UTC))
+
+
+def test_a_healthy_house(engine: Engine, tmp_path: Path, real_time: HandClock, httpserver: HTTPServer) -> None:
+    """Everything is seen working and nothing is to be done."""
+    httpserver.expect_request("/rss").respond_with_data("<rss/>")
+    (tmp_path / "a.csv").write_text("x")
+    found = look(
+        engine,
+        tmp_path,
+        real_time,
+        {"name": "rss", "kind": "feed", "shop": "demo", "urls": [httpserver.url_for("/rss")]},
+        {"name": "exports", "kind": "file", "shop": "demo", "path": "*.csv"},
+        {"name": "other", "kind": "feed", "shop": "demo"},
+    )
+    assert [finding.todo for finding in found.values()] == [""] * 7
+    assert found["来源 exports"].says == "1 个文件"
+    assert found["来源 rss"].says == "HTTP 200"
+
+
+def test_each_fault_comes_with_what_to_do(engine: Engine, tmp_path: Path, httpserver: HTTPServer) -> None:
+    """A clock that is off, a login, a dead address, a missing file: each with its remedy."""
+    from datetime import UTC, datetime
+
+    httpserver.expect_request("/login").respond_with_data("", status=401)
+    httpserver.expect_request("/gone").respond_with_data("", status=404)
+    httpserver.expect_request("/ok").respond_with_data("")
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        dead = f"http://127.0.0.1:{unused.getsockname()[1]}/"
+    feeds = {name: httpserver.url_for(f"/{name}") for name in ("login", "gone", "ok")} | {"dead": dead}
+    sources = [{"name": name, "kind": "feed", "shop": "demo", "urls": [url]} for name, url in feeds.items()]
+    sources.append({"name": "none", "kind": "file", "shop": "demo", "path": "none/*.csv"})
+    found = look(engine, tmp_path, HandClock(datetime.now(UTC) - timedelta(hours=1)), *sources)
+    assert "NTP" in found["时钟"].todo
+    assert "NTP" in found["来源 ok"].todo
+    assert "登录" in found["来源 login"].todo
+    assert "浏览器" in found["来源 gone"].todo
+    assert "连不上" in found["来源 dead"].says
+    assert "path" in found["来源 none"].todo
+
+
+def test_a_check_that_breaks_is_a_finding(capsys: pytest.CaptureFixture[str]) -> None:
+    """The others are still looked at, and the status tells."""
+
+    def broken() -> Finding:
+        raise RuntimeError("boom")
+
+    found = list(examine([("甲", broken), ("乙", lambda: Finding("乙", "好"))]))
+    assert [(finding.name, finding.ok) for finding in found] == [("甲", False), ("乙", True)]
+    assert "boom" in found[0].says
+    assert printing.findings(found, as_json_too=False) == 1
+    assert "1 处要处理" in capsys.readouterr().out
+    assert printing.findings(found[1:], as_json_too=True) == 0
+    assert '"ok": true' in capsys.readouterr().out
+
+
+def test_no_sources_and_a_full_disk_are_faults(
+    sqlite: Engine, tmp_path: Path, real_time: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty house is told how to begin; a disk with little room is named."""
+    monkeypatch.setattr(doctor, "_LOW_DISK", 2**62)
+    found = look(sqlite, tmp_path, real_time)
+    assert "[[sources]]" in found["来源"].todo
+    assert "快满" in found["磁盘"].todo

@@ -1,0 +1,111 @@
+"""The service: wakes what is due, survives what breaks, stops when told."""
+
+import asyncio
+import threading
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from factories import NOW, make_core, make_settings
+from sqlalchemy import Engine
+
+from monitor.service import Service
+from monitor.settings import Source
+
+
+def make_source(name: str, **values: Any) -> dict[str, Any]:
+    return {"name": name, "kind": "feed", "shop": "demo", **values}
+
+
+class World:
+    """What a service is given, and a count of what it called."""
+
+    def __init__(self, engine: Engine, folder: Path, *sources: dict[str, Any], **service: Any) -> None:
+        settings = make_settings(folder, sources=list(sources), service={"var_dir": folder, **service})
+        self.core = make_core(engine, settings)
+        self.crawled: list[str] = []
+        self.calls: dict[str, int] = {"sweep": 0, "deliver": 0, "summaries": 0}
+        self.broken: set[str] = set()
+
+    async def crawl(self, source: Source) -> dict[str, Any]:
+        self.crawled.append(source.name)
+        if source.name in self.broken:
+            raise RuntimeError("broken")
+        if source.name == "slow":
+            await asyncio.sleep(60)
+        return {"name": source.name}
+
+    def count(self, name: str) -> Any:
+        def work() -> None:
+            assert threading.current_thread() is not threading.main_thread()
+            self.calls[name] += 1
+            if name in self.broken:
+                raise RuntimeError("broken")
+
+        return work
+
+    def service(self) -> Service:
+        return Service(
+            self.core,
+            crawl=self.crawl,
+            sweep=self.count("sweep"),
+            deliver=self.count("deliver"),
+            summaries=self.count("summaries"),
+        )
+
+
+async def test_it_crawls_sweeps_delivers_and_stops(sqlite: Engine, tmp_path: Path) -> None:
+    """Everything is woken at once after the start, and nothing is left running at the end."""
+    world = World(sqlite, tmp_path, make_source("a"), make_source("b", every="1h"), make_source("off", enabled=False))
+    await world.service().run(until=asyncio.sleep(0.4))
+    assert sorted(world.crawled) == ["a", "b"]
+    assert all(count >= 1 for count in world.calls.values())
+    assert {task for task in asyncio.all_tasks() if task is not asyncio.current_task()} == set()
+
+
+async def test_what_breaks_does_not_stop_the_rest(sqlite: Engine, tmp_path: Path) -> None:
+    """A crawl, a sweep or a summary that raises is logged; the next round comes."""
+    world = World(sqlite, tmp_path, make_source("bad"), make_source("good"))
+    world.broken = {"bad", "sweep", "deliver", "summaries"}
+
+    async def second_round() -> None:
+        async with asyncio.timeout(30):
+            while min(world.calls["sweep"], world.calls["deliver"]) < 2:
+                await asyncio.sleep(0.05)
+
+    await world.service().run(until=second_round())
+    assert sorted(world.crawled) == ["bad", "good"]
+
+
+async def test_a_crawl_in_progress_is_cancelled_at_the_end(sqlite: Engine, tmp_path: Path) -> None:
+    """Stopping does not wait for a slow source."""
+    world = World(sqlite, tmp_path, make_source("slow"))
+    async with asyncio.timeout(5):
+        await world.service().run(until=asyncio.sleep(0.3))
+    assert world.crawled == ["slow"]
+
+
+async def test_cron_sources_wait_for_their_hour(sqlite: Engine, tmp_path: Path) -> None:
+    """A source with cron is not crawled at the start."""
+    world = World(sqlite, tmp_path, make_source("nightly", cron="0 3 1 1 *"))
+    await world.service().run(until=asyncio.sleep(0.3))
+    assert world.crawled == []
+
+
+@pytest.mark.parametrize(("promotions", "expected"), [([], 1), (["2026-11-20..2026-11-21"], 2)])
+async def test_a_promotion_has_its_own_rhythm(
+    sqlite: Engine, tmp_path: Path, promotions: list[str], expected: int
+) -> None:
+    """Woken every two minutes, a source is read then only while a promotion runs."""
+    world = World(sqlite, tmp_path, make_source("a", every="10m", promo_every="2m"), promotions=promotions)
+    service = world.service()
+    source = world.core.settings.sources[0]
+    await service._crawl_when_due(source)
+    world.core.clock.move(timedelta(minutes=2))
+    await service._crawl_when_due(source)
+    assert len(world.crawled) == expected
+    world.core.clock.move(timedelta(minutes=8))
+    await service._crawl_when_due(source)
+    assert len(world.crawled) == expected + 1
+    assert world.core.clock.now() == NOW + timedelta(minutes=10)
