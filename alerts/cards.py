@@ -1,14 +1,13 @@
 """The live cards of cases and crises: what happened, whose it is, by when, and what to say first."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from alerts import drafts, words
-from alerts.content import Button, Card, Line, Span, bold, line, link
+from alerts.content import Button, Card, Line, bold, line, link
 from monitor.lifecycle import ACTIONS, NOTICE_WAYS
 from monitor.models import Case, Crisis, Event, Person
 from monitor.queries import CaseView, CrisisView, Item
@@ -117,43 +116,6 @@ def case_name(view: CaseView, reader: Reader) -> str:
     case = view.case
     what = "、".join(words.code(code) for code in case.categories[:3]) or "未说明原因"
     return f"{reader.shop_name(case.shop_id)} · {what} · {words.SEVERITY[case.severity]}"
-
-
-def cases_card(views: Sequence[CaseView], counts: Mapping[str, int], first: int, reader: Reader) -> Card:
-    """One page of a flood: how many, of what, and a line for each.
-
-    Args:
-        views: The cases of this page.
-        counts: How many there are on all pages, by their most important category.
-        first: The number of this page's first case, from 1.
-        reader: For whom.
-    """
-    total = sum(counts.values())
-    shop = reader.shop_name(views[0].case.shop_id)
-    span = f"第 {first}–{first + len(views) - 1} 件" if len(views) < total else ""
-    told = "，".join(f"{words.code(code)} {n} 件" for code, n in Counter(counts).most_common())
-    listed: list[str | Span] = []
-    for n, view in enumerate(views, first):
-        listed += [f"\n{n}. " if listed else f"{n}. ", *case_line(view, reader)]
-    return Card(
-        title=f"【差评】{shop} · 一下来了 {total} 件" + (f" · {span}" if span else ""),
-        lines=(line(told), line(*listed)),
-    )
-
-
-def case_line(view: CaseView, reader: Reader) -> list[str | Span]:
-    """A case in one line with the way to its page."""
-    case = view.case
-    facts = [words.SEVERITY[case.severity], *(words.code(code) for code in case.categories[:2])]
-    text = "（没有文字）"
-    if view.items:
-        feedback = view.items[0].feedback
-        facts += words.feedback_facts(feedback, with_platform=False)
-        text = " ".join((feedback.text or feedback.title).split()) or text
-    short = f"「{text[:40]}……」" if len(text) > 40 else f"「{text}」"  # noqa: PLR2004 — what fits a phone's line
-    holder = view.assignee.name if view.assignee else STATE_LABELS[case.state]
-    page = link("看详情", reader.links.view("case", case.id or 0))
-    return [f"{short} {' · '.join(facts)} · {holder} ", page]
 
 
 def _what(crisis: Crisis) -> str:

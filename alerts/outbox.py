@@ -16,7 +16,7 @@ from alerts import outcomes
 from alerts.cards import Links
 from alerts.channel import MAIL, Channel, Gone, Letter, SendError, Uncertain
 from alerts.claims import WAITING, Claim, anything_due, claim, renew
-from alerts.render import EDITS, Stale, card_ref, render
+from alerts.render import EDITS, Stale, card_ref, render, was_posted
 from monitor import db
 from monitor.core import Core
 from monitor.models import Outbox
@@ -132,7 +132,7 @@ class _Sender:
         try:
             with db.reading(self.core.engine) as session:
                 letter = render(self.core, session, taken.row, channel, self.links)
-                card = card_ref(session, taken.row)
+                card = card_ref(session, taken.row) or ("" if was_posted(session, taken.row) else None)
         except Exception as error:  # noqa: BLE001 — one poisonous row must not stop the others
             _log.exception("outbox_render_failed", id=taken.row.id, key=taken.row.dedupe_key)
             return outcomes.dead(self.core, taken, f"写不出来：{type(error).__name__}: {error}")
@@ -140,7 +140,7 @@ class _Sender:
             return outcomes.folded(self.core, taken, letter.reason)
         return self._post(taken, channel, letter, card)
 
-    def _post(self, taken: Claim, channel: Channel, letter: Letter, card: str) -> str:
+    def _post(self, taken: Claim, channel: Channel, letter: Letter, card: str | None) -> str:
         try:
             ref = self._edit(taken, channel, letter, card) if taken.row.kind in EDITS else None
             ref = self._send(taken, channel, letter) if ref is None else ref
@@ -156,11 +156,19 @@ class _Sender:
         outcomes.sent(self.core, taken, ref)
         return "sent"
 
-    def _edit(self, taken: Claim, channel: Channel, letter: Letter, card: str) -> str | None:
-        """Edit the live card; None when it has to be posted anew."""
-        if not channel.live:
-            raise _NoCard
-        card = card or self._ask(channel, letter) or ""
+    def _edit(self, taken: Claim, channel: Channel, letter: Letter, card: str | None) -> str | None:
+        """Edit the live card; None when it has to be posted anew.
+
+        Args:
+            taken: The row.
+            channel: Where the card is.
+            letter: What it says now.
+            card: The provider's name of it; empty where that was lost, None where none was ever posted.
+        """
+        if not channel.live or (card is None and taken.row.kind == "case.updated"):
+            raise _NoCard  # a case that stands in a list gets no card of its own
+        if card == "":
+            card = self._ask(channel, letter)
         if card:
             self._renew(taken)
             try:
@@ -169,8 +177,6 @@ class _Sender:
                 _log.warning("outbox_card_gone", key=letter.key, channel=taken.row.channel)
             else:
                 return card
-        elif taken.row.kind == "case.updated":
-            raise _NoCard  # it stands in a list: a card of its own would be noise
         return None
 
     def _send(self, taken: Claim, channel: Channel, letter: Letter) -> str:

@@ -1,14 +1,14 @@
-"""What is said besides the cards: reminders, breaches, growth, lists, trouble with the monitor itself, summaries."""
+"""What is said besides the cards: reminders, breaches, growth, trouble with the monitor itself, summaries."""
 
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from alerts import words
-from alerts.cards import Reader, case_line
-from alerts.content import Button, Card, Line, Span, bold, line
+from alerts.cards import Reader
+from alerts.content import Button, Card, Line, bold, line
 from monitor.models import Outbox, Person
-from monitor.queries import CaseView, CrisisView
+from monitor.queries import CrisisView
 
 _RUNGS = {"assignee": "负责人", "channel": "全组", "lead": "主管", "manager": "经理"}
 _HEADS = {"timer.reminder": "【快到时限】", "timer.breached": "【超时】", "timer.rung": "【超时升级】"}
@@ -47,18 +47,6 @@ def grown_card(row: Outbox, view: CrisisView, name: str, reader: Reader) -> Card
     said = line(bold("事态变大"), f"：现在 {view.count} 条，程度{words.SEVERITY[view.crisis.severity]}。")
     holder = line(f"负责人：{view.assignee.name if view.assignee else '还没人认领'}")
     return Card(f"【危机扩大】{name}", (said, holder), (_page(row, reader),), f"crisis:{view.crisis.id}")
-
-
-def overdue_card(row: Outbox, views: Sequence[CaseView], total: int, first: int, reader: Reader) -> Card:
-    """One page of many cases whose clock ran out, or soon will, at once."""
-    stage = words.STAGES["case"].get(row.payload["stage"], row.payload["stage"])
-    soon = row.payload.get("step") == "reminder"
-    listed: list[str | Span] = []
-    for n, view in enumerate(views, first):
-        listed += [f"\n{n}. " if listed else f"{n}. ", *case_line(view, reader)]
-    head = f"{'【快到时限】' if soon else '【超时】'}{total} 件差评的“{stage}”"
-    span = f" · 第 {first}–{first + len(views) - 1} 件" if len(views) < total else ""
-    return Card(head + span, (line(*listed),) if listed else ())
 
 
 def source_card(row: Outbox, reader: Reader) -> Card:

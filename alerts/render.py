@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from alerts import cards, remarks
+from alerts import cards, lists, remarks
 from alerts.cards import Links, Reader
 from alerts.channel import Channel, Letter
 from alerts.content import Card, Ping
@@ -112,8 +112,8 @@ def _list(session: Session, row: Outbox, reader: Reader) -> Card:
         raise LookupError(f"库里没有差评 {row.payload['page'][:5]}")
     everything, first = row.payload["case_ids"], row.payload["first"]
     if row.kind == "cases.overdue":
-        return remarks.overdue_card(row, views, len(everything), first, reader)
-    return cards.cases_card(views, queries.case_counts(session, everything), first, reader)
+        return lists.overdue_card(row, views, len(everything), first, reader)
+    return lists.cases_card(views, queries.case_counts(session, everything), first, reader)
 
 
 def _dead(session: Session, row: Outbox) -> tuple[list[Outbox], int]:
@@ -138,6 +138,19 @@ def _thread(session: Session, row: Outbox) -> str:
         )
         return session.exec(page).first() or ""
     return card_ref(session, row)
+
+
+def was_posted(session: Session, row: Outbox) -> bool:
+    """Whether the row's case or crisis got a card of its own where the row goes."""
+    card = select(Outbox.id).where(
+        Outbox.subject == row.subject,
+        Outbox.subject_id == row.subject_id,
+        Outbox.channel == row.channel,
+        Outbox.target == row.target,
+        Outbox.state == "sent",
+        col(Outbox.kind).in_((*CARDS, *EDITS)),
+    )
+    return session.exec(card.limit(1)).first() is not None
 
 
 def card_ref(session: Session, row: Outbox) -> str:

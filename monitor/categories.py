@@ -22,7 +22,7 @@ FOLDER = Path(__file__).with_name("categories")
 SEVERITIES = ("low", "medium", "high", "critical")
 _BREAKS = re.compile(r"[,。!?;~…\x02\n]|(?<=[^\x00-\u2e7f]) | (?=[^\x00-\u2e7f])")
 _NEGATED = re.compile(
-    r"(?<!是)(?<!不得)(?:没有?|不|无|未|毫无|绝无|杜绝|避免|防止|以免|并非|零|非)"
+    r"(?<![是会能可有对要好得])(?:没有?|不|无|未|毫无|绝无|杜绝|避免|防止|以免|并非|零|非)"
     r"(?:任何|什么|发现|出现|一点儿?|点|是|会|有|存在|感觉到?|闻到|看到|见到?|造成|发生|半点|明显|像|算|怎么|那么|太|再|让人|的|过){0,3}$"
 )
 _HEDGED = re.compile(
@@ -72,11 +72,11 @@ class Found:
 
     Attributes:
         hits: Rules whose conditions hold.
-        denied: Points where a complaint's term is negated: 没有异味.
+        denied: Points of complaints' terms that are negated, negation included: 没有异味.
     """
 
     hits: list[Hit]
-    denied: list[int]
+    denied: list[tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +164,8 @@ class Rulebook:
             scope = _Scope(text, low, bounds[row + 1], start, end)
             for rule in self._rules[term]:
                 if not rule.literal and scope.undone():
-                    if scope.negated:
-                        found[row].denied.append(start - low)
+                    if scope.negation:
+                        found[row].denied.append((start - low - scope.negation, end - low))
                 elif scope.allows(rule):
                     found[row].hits.append(Hit(rule, start - low, end - low))
         return found
@@ -177,11 +177,12 @@ class _Scope:
     def __init__(self, text: str, low: int, high: int, start: int, end: int) -> None:
         self._text, self._low, self._high, self._start, self._end = text, low, high, start, end
         self._before = text[max(low, start - 12) : start]
-        self.negated = _NEGATED.search(self._before) is not None
+        negated = _NEGATED.search(self._before)
+        self.negation = len(negated.group()) if negated else 0
 
     def undone(self) -> bool:
         """Whether the words before say the opposite, or only wish or fear it."""
-        return self.negated or _HEDGED.search(self._before) is not None
+        return self.negation > 0 or _HEDGED.search(self._before) is not None
 
     def allows(self, rule: Rule) -> bool:
         """Whether the rule's other conditions hold."""

@@ -164,6 +164,8 @@ def scope_of(session: Session, crisis_id: int) -> dict[str, Any]:
         columns(
             col(Feedback.happened_at),
             col(Feedback.author_hash),
+            col(Feedback.author),
+            col(Feedback.order_ref),
             col(Feedback.product),
             col(Feedback.platform),
             col(Feedback.extra),
@@ -174,7 +176,7 @@ def scope_of(session: Session, crisis_id: int) -> dict[str, Any]:
         .order_by(col(Feedback.happened_at), col(Feedback.id))
     )
     rows = session.execute(mine).all()
-    scope: dict[str, Any] = {"count": len(rows), "buyers": _people([row.author_hash for row in rows])}
+    scope: dict[str, Any] = {"count": len(rows), "buyers": _people([_who(row) for row in rows])}
     if rows:
         scope |= {"first_at": rows[0].happened_at.isoformat(), "last_at": rows[-1].happened_at.isoformat()}
     values = {name: Counter(getattr(row, name) for row in rows) for name in ("product", "platform")}
@@ -184,7 +186,7 @@ def scope_of(session: Session, crisis_id: int) -> dict[str, Any]:
         if counts:
             scope[name] = [list(pair) for pair in counts.most_common(_TOP)]
     sample = rows[-_SPREAD_SAMPLE:]
-    found = spread([row.text for row in sample], [row.author_hash for row in sample])
+    found = spread([row.text for row in sample], [_who(row) for row in sample])
     scope["spread"] = {
         "verdict": found.verdict,
         "copies": found.copies,
@@ -194,9 +196,15 @@ def scope_of(session: Session, crisis_id: int) -> dict[str, Any]:
     return scope
 
 
-def _people(author_hashes: Sequence[str]) -> int:
-    """How many people wrote: those without a telling name count one each."""
-    return len(set(author_hashes) - {""}) + sum(not name for name in author_hashes)
+def _who(row: Any) -> str:
+    """What tells one writer from another: the account, else the order, else the name as the platform masked it."""
+    masked = "" if "匿名" in row.author else row.author
+    return row.author_hash or row.order_ref or masked
+
+
+def _people(writers: Sequence[str]) -> int:
+    """How many people wrote: those whom nothing tells apart count one each."""
+    return len(set(writers) - {""}) + sum(not name for name in writers)
 
 
 def _snapshot(policy: CrisisPolicy) -> dict[str, Any]:

@@ -102,7 +102,8 @@ class Judge:
         ]
 
     def _p_negative(self, texts: Sequence[Text], batch: Batch, found: Sequence[Found]) -> Floats:
-        words = logit(self._engine.p_negative([text.text[:LIMIT] for text in texts]))
+        said = [_without_denials(text.text[:LIMIT], batch, row, found[row].denied) for row, text in enumerate(texts)]
+        words = logit(self._engine.p_negative(said))
         words = np.where(batch.silent(), _SILENT_ODDS, words)
         stars = np.array([_star_odds(text.stars) for text in texts])
         push = np.array([_push(row) for row in found])
@@ -149,6 +150,15 @@ def _chunks(texts: Sequence[Text]) -> Iterator[Sequence[Text]]:
             start, size = at + 1, 0
     if start < len(texts):
         yield texts[start:]
+
+
+def _without_denials(text: str, batch: Batch, row: int, denied: Sequence[tuple[int, int]]) -> str:
+    """The text without what it denies: an engine that counts words takes 没有异味 for 异味."""
+    if not denied:
+        return text
+    origin = batch.origin[batch.bounds[row] :]
+    cut = {at for low, high in denied for at in range(int(origin[low]), int(origin[high - 1]) + 1)}
+    return "".join(char for at, char in enumerate(text) if at not in cut)
 
 
 def _push(found: Found) -> float:

@@ -73,7 +73,7 @@ def load(path: Path | None = None) -> Tables:
     """
     path = path or BUILTIN
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             meta = json.loads(str(file["meta"]))
             if meta["format"] != FORMAT:
                 raise WeightsError(f"{path}: weights of format {meta['format']}, expected {FORMAT}; train them again")

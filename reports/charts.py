@@ -51,7 +51,7 @@ class Chart:
 
 
 def trend(figures: "Review", file: str) -> Chart:
-    """Share of negatives and of satisfied buyers by day, with the span before and the four-week norm."""
+    """Share of negatives and of satisfied buyers by day of a span that has any, with the spans before."""
     _, _, rate = NOUN[figures.subject]
     stars = any(figures.days[day].starred for day in figures.windows.now.days)
     with _canvas(3.9 if stars else 2.4) as figure:
@@ -73,17 +73,13 @@ def categories(rows: Sequence[Category], when: str, file: str) -> Chart:
     with _canvas(0.55 + 0.46 * len(rows)) as figure:
         axes = figure.subplots()
         places = range(len(rows))
-        axes.barh([y - 0.16 for y in places], [row.now for row in rows], 0.34, color=_BAD, label=when)
-        most = max(max(row.now, row.expected) for row in rows)
-        for y, row in enumerate(rows):
-            axes.text(row.now + most * 0.012, y - 0.16, f"{row.now:,}", va="center", color=_INK, fontsize=11)
+        bars = axes.barh([y - 0.16 for y in places], [row.now for row in rows], 0.34, color=_BAD, label=when)
+        axes.bar_label(bars, [f"{row.now:,}" for row in rows], padding=4, fontsize=11)
+        expected = [row.expected for row in rows]
         if rows[0].n[2]:
-            axes.barh(
-                [y + 0.2 for y in places], [row.expected for row in rows], 0.2, color=_BEFORE, label="按前四周比例"
-            )
-            for y, row in enumerate(rows):
-                at, expected = row.expected + most * 0.012, number(row.expected)
-                axes.text(at, y + 0.22, expected, va="center", color=_MUTED, fontsize=9)
+            bars = axes.barh([y + 0.2 for y in places], expected, 0.2, color=_BEFORE, label="按前四周比例")
+            axes.bar_label(bars, [number(n) for n in expected], padding=4, fontsize=9, color=_MUTED)
+        most = max(*expected, *(row.now for row in rows))
         axes.set(xlim=(0, most * 1.12), ylim=(len(rows) - 0.5, -0.5), yticks=list(places), xticks=[])
         axes.set_yticklabels([drawable(category(row.code)) for row in rows], fontsize=12)
         axes.spines["bottom"].set_visible(False)
@@ -166,13 +162,9 @@ def _canvas(inches: float) -> "Iterator[Figure]":
         "text.parse_math": False,
         "text.color": _INK,
         "axes.edgecolor": _RULE,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.spines.left": False,
-        "xtick.color": _MUTED,
-        "ytick.color": _MUTED,
-        "xtick.major.size": 0,
-        "ytick.major.size": 0,
+        **dict.fromkeys(("axes.spines.top", "axes.spines.right", "axes.spines.left"), False),
+        **dict.fromkeys(("xtick.color", "ytick.color"), _MUTED),
+        **dict.fromkeys(("xtick.major.size", "ytick.major.size"), 0),
     }
     with mpl.rc_context(style):
         yield Figure(figsize=(WIDTH / 100, inches), dpi=_DPI, layout="constrained")
@@ -210,10 +202,9 @@ def _frame(axes: "Axes", now: Sequence[Share], worst: Any) -> None:
     low, high = axes.get_ylim()
     axes.set_ylim(max(0.0, low), min(max(high, 0.01), 1.1))
     seen = [(share.rate, -x) for x, share in enumerate(now) if share.whole]
-    if seen:
-        rate, x = worst(seen)
-        place: dict[str, Any] = {"xytext": (0, 7), "va": "bottom"} if worst is max else {"xytext": (0, -8), "va": "top"}
-        axes.annotate(percent(rate), (-x, rate), textcoords="offset points", ha="center", color=_INK, **place)
+    rate, x = worst(seen)
+    place: dict[str, Any] = {"xytext": (0, 7), "va": "bottom"} if worst is max else {"xytext": (0, -8), "va": "top"}
+    axes.annotate(percent(rate), (-x, rate), textcoords="offset points", ha="center", color=_INK, **place)
 
 
 def _legend(axes: "Axes", columns: int) -> None:

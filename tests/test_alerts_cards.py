@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from sqlmodel import Session, select
 from subjects import add_feedbacks, open_case
 
-from alerts import blocks, cards, mails, remarks, words
+from alerts import blocks, cards, lists, mails, remarks, words
 from alerts.cards import Reader
 from alerts.content import Card, Line, Ping, Span, clean, line, link
 from monitor import lifecycle, queries, timers
@@ -260,7 +260,7 @@ def test_many_cases_as_one_card(house: Core, session: Session, request: pytest.F
     ids = [open_case(house, [f"第{n}个杯子漏水" + "，很失望" * n * 3], categories=["quality"]) for n in range(4)]
     ids.append(open_case(house, severity="high"))
     views = queries.case_views(session, [*ids[:3], ids[4], 999])
-    card = cards.cases_card(views, queries.case_counts(session, ids), 1, reader(house))
+    card = lists.cases_card(views, queries.case_counts(session, ids), 1, reader(house))
     golden.check(request, "cases_opened.slack.json", said(card))
 
 
@@ -290,8 +290,8 @@ def test_remarks(house: Core, session: Session, clock: HandClock, request: pytes
             row_of("timer.breached", "case", stage="solve"), past, "示例旗舰店 · 质量问题 · 一般", None, me
         ),
         remarks.grown_card(row_of("crisis.grew"), view, title, me),
-        remarks.overdue_card(row_of("cases.overdue", "case", stage="respond", step="deadline"), overdue, 9, 1, me),
-        remarks.overdue_card(row_of("cases.overdue", "case", stage="solve", step="reminder"), overdue, 1, 1, me),
+        lists.overdue_card(row_of("cases.overdue", "case", stage="respond", step="deadline"), overdue, 9, 1, me),
+        lists.overdue_card(row_of("cases.overdue", "case", stage="solve", step="reminder"), overdue, 1, 1, me),
         remarks.source_card(row_of("source.trouble", name="site", error="连不上", since=past.isoformat()), me),
         remarks.source_card(row_of("source.trouble", name="site", error="", since=""), me),
         remarks.source_card(row_of("source.recovered", name="site"), me),
@@ -347,6 +347,18 @@ def test_any_text_makes_legal_blocks(title: str, text: str, bold: bool) -> None:
             rest = part["text"].replace("<https://x.test/?a=1&amp;b|看>", "")
             assert "<" not in rest
             assert ">" not in rest
+
+
+@pytest.mark.parametrize("role", ["text", "small"])
+def test_long_lines_are_continued(role: Any) -> None:
+    """A line longer than a section goes on in the next, whole."""
+    text = "<&>差评" * 2_000
+    parts = [
+        block.get("text") or block["elements"][0]
+        for block in blocks.blocks(Card("标题", (line(text, link("看", "https://x.test/"), role=role),)))[1:]
+    ]
+    assert all(len(part["text"]) <= blocks.LONGEST_TEXT for part in parts)
+    assert "".join(part["text"] for part in parts) == blocks._escape(text) + "<https://x.test/|看>"
 
 
 def test_too_many_blocks_are_refused() -> None:

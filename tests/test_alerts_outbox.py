@@ -494,3 +494,44 @@ def test_chaos_in_small(house: Core, clock: HandClock, double: SlackDouble) -> N
             break
     assert sorted(double.keys()) == sorted(f"source:{n}:trouble" for n in range(30)), seed
     assert not any(row.maybe_twice for row in rows(house))
+
+
+def test_clocks_of_cases_and_long_lists(small: Core, clock: HandClock, double: SlackDouble) -> None:
+    """A case's breach answers its card; many at once are one list; what is not in the store is poison."""
+    ids = [open_case(small, ["漏水"]) for _ in range(8)]
+    tell(small, Notice("case.opened", f"case:{ids[0]}:opened:0", "case", ids[0], "demo"))
+    run(small)
+    clock.move(timedelta(hours=1))
+    timers.sweep(small)
+    due = {"stage": "respond", "due_at": "2026-11-20T07:00:00+00:00"}
+    tell(
+        small,
+        Notice("timer.breached", "b", "case", ids[0], "demo", due),
+        Notice("timer.breached", "gone", "case", 99, "demo", due),
+        Notice("cases.opened", "lost", "case", 98, "demo", {"case_ids": [98]}),
+    )
+    run(small)
+    dead = [row.dedupe_key for row in rows(small) if row.state == "dead"]
+    assert dead == ["gone", "gone:card", "lost"]
+    answers = [message for message in double.messages if message.get("thread_ts") == double.messages[0]["ts"]]
+    assert "首次回复" in answers[0]["text"]
+    assert any("8 件差评" in message["text"] for message in double.messages)
+
+
+def test_links_are_signed_unless_given(small: Core, double: SlackDouble) -> None:
+    """Without links of its own a round signs them with the house's secret."""
+    open_crisis(small, ["没收到货"])
+    outbox.deliver(small, open_all(small.settings), "s")
+    url = double.messages[0]["blocks"][-1]["elements"][-1]["url"]
+    assert url.startswith("http://127.0.0.1:8000/v/")
+
+
+def test_crisis_without_a_card_gets_one(small: Core, double: SlackDouble) -> None:
+    """Where the opening never arrived, the next update posts the card, once."""
+    crisis = open_crisis(small, ["没收到货"])
+    double.fail("chat.postMessage", "is_archived")
+    run(small)
+    for version in (2, 3):
+        tell(small, updated(crisis, version))
+        run(small)
+    assert (len(double.messages), states(small, "crisis.updated")) == (1, ["sent", "sent"])
