@@ -236,12 +236,14 @@ def build(settings: "Settings", clock: "Clock") -> App:
     with db.writing(engine) as session:
         directory.sync(session, settings)
     secret = config.signing_secret(settings)
-    core = Core(settings, engine, clock, secret, make_notify(settings, clock))
-    return App(core, channels, Links(secret, settings.service.public_url, clock))
+    links = Links(secret, settings.service.public_url, clock)
+    core = Core(settings, engine, clock, secret, make_notify(settings, clock), links.view)
+    return App(core, channels, links)
 
 
 def open_core(settings: dict[str, Any], now: str) -> "Core":
-    """The common ground for a crawl process: the parent's settings, and its clock."""
+    """The common ground for a crawl process: the parent's settings, its clock, and the store as the parent left it."""
+    from alerts.links import Links
     from alerts.routing import make_notify
     from monitor import config, db
     from monitor.core import Core
@@ -249,8 +251,10 @@ def open_core(settings: dict[str, Any], now: str) -> "Core":
 
     known = Settings(**settings)
     clock = StartedClock(datetime.fromisoformat(now))
+    secret = config.signing_secret(known)
+    links = Links(secret, known.service.public_url, clock)
     engine = db.connect(known.service.database_url)
-    return Core(known, engine, clock, config.signing_secret(known), make_notify(known, clock))
+    return Core(known, engine, clock, secret, make_notify(known, clock), links.view)
 
 
 # ── the command line ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -398,7 +402,7 @@ def score(engine: Annotated[str | None, typer.Option(help="builtin 或 snownlp")
 
     chosen = Scoring()
     if engine is not None:
-        chosen = Scoring(engine=_known("--engine", engine, ["builtin", "snownlp"]))  # type: ignore[arg-type]
+        chosen = Scoring(engine=_known("--engine", engine, ["builtin", "snownlp"]))
     elif config.config_path(_config[0]).exists():
         chosen = _settings().scoring
     return scoring.run(sys.stdin, sys.stdout, chosen.engine, chosen.weights)
@@ -509,7 +513,7 @@ def train(
 def demo(
     folder: Annotated[Path, typer.Option(help="结果写到哪个目录")] = Path("var/demo"),
 ) -> int:
-    """模拟一家店和它的一场危机，快进走完 25 小时。"""
+    """模拟一家店和它的一场危机，一天多的时钟一分钟内走完。"""
     from rich.console import Console
 
     from alerts.rehearsal.run import run_demo

@@ -37,7 +37,12 @@ def sent(core: Core, claim: Claim, ref: str) -> None:
 
 
 def _remember(session: Session, row: Outbox, ref: str, now: datetime) -> None:
-    about = {"subject": row.subject, "subject_id": row.subject_id, "channel": row.channel, "target": row.target}
+    about: dict[str, Any] = {
+        "subject": row.subject,
+        "subject_id": row.subject_id,
+        "channel": row.channel,
+        "target": row.target,
+    }
     where = [getattr(Message, name) == value for name, value in about.items()]
     card = session.exec(select(Message).where(*where)).first() or Message(**about, provider_ref=ref, updated_at=now)
     card.provider_ref, card.updated_at = ref, now

@@ -1,5 +1,6 @@
 """What nearly everything needs: settings, store, clock, and the way to tell people; made by the composition root."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ class Core:
         clock: The time.
         secret: Signs links and salts author hashes.
         notify: Turns notices into outbox rows within the caller's transaction.
+        view: Gives the address of the page that shows a case or a crisis, by subject and id.
     """
 
     settings: Settings
@@ -31,6 +33,7 @@ class Core:
     clock: Clock
     secret: bytes
     notify: Notify
+    view: Callable[[str, int], str]
 
     @cached_property
     def judge(self) -> "Judge":

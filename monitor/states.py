@@ -1,4 +1,4 @@
-"""The states of cases and crises, which of them are open, and their Chinese names."""
+"""The states of cases and crises, which of them are open, and the Chinese names of codes that every room shows."""
 
 CASE_OPEN = ("received", "assigned", "contacted", "answered")
 CRISIS_OPEN = ("open", "acknowledged", "customer_notified")
@@ -18,6 +18,30 @@ STATE_LABELS = {
 }
 
 SEVERITIES = ("low", "medium", "high", "critical")
+
+
+SEVERITY_LABELS = {"low": "轻微", "medium": "一般", "high": "严重", "critical": "危急"}
+
+STAGE_LABELS = {
+    "crisis": {"respond": "内部响应", "notice": "告知客户", "follow_up": "跟进"},
+    "case": {"respond": "首次回复", "solve": "解决"},
+}
+
+PLATFORM_LABELS = {
+    "tmall": "天猫",
+    "taobao": "淘宝",
+    "jd": "京东",
+    "pdd": "拼多多",
+    "suning": "苏宁",
+    "douyin": "抖音",
+    "kuaishou": "快手",
+    "weibo": "微博",
+    "xiaohongshu": "小红书",
+    "bilibili": "B站",
+    "zhihu": "知乎",
+    "tieba": "贴吧",
+    "heimao": "黑猫投诉",
+}
 
 
 def worst(*severities: str | None) -> str:

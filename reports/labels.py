@@ -7,18 +7,14 @@ from zoneinfo import ZoneInfo
 
 from monitor import categories
 from monitor.lifecycle import ACTIONS
-from monitor.settings import Settings
-from monitor.states import STATE_LABELS
+from monitor.states import PLATFORM_LABELS, SEVERITY_LABELS, STAGE_LABELS, STATE_LABELS
 from reports.crises import Happening
 from reports.shares import Share, Verdict
 
-SEVERITY = {"critical": "严重", "high": "高", "medium": "中", "low": "低"}
+SEVERITY = SEVERITY_LABELS
+_PREFIX = {"case": "工单", "crisis": "危机"}
 STAGE = {
-    "crisis.respond": "危机响应",
-    "crisis.notice": "告知客户",
-    "crisis.follow_up": "危机跟进",
-    "case.respond": "首次答复",
-    "case.solve": "解决",
+    f"{kind}.{name}": _PREFIX[kind] + label for kind, stages in STAGE_LABELS.items() for name, label in stages.items()
 }
 VERDICT: dict[Verdict, str] = {
     "up": "明显升高",
@@ -36,21 +32,6 @@ TROUBLE = {
 }
 CAUSE = {"critical": "一条严重反馈", "burst": "短时间集中出现", "person": "人工升级"}
 FELL = {"fell": "降了", "rose": "反而升了", "same": "看不出变化", "early": "还太早"}
-PLATFORM = {
-    "tmall": "天猫",
-    "taobao": "淘宝",
-    "jd": "京东",
-    "pdd": "拼多多",
-    "suning": "苏宁",
-    "douyin": "抖音",
-    "kuaishou": "快手",
-    "weibo": "微博",
-    "xiaohongshu": "小红书",
-    "bilibili": "B站",
-    "zhihu": "知乎",
-    "tieba": "贴吧",
-    "heimao": "黑猫投诉",
-}
 _EVENTS = {"opened": "危机成立", "merged.in": "并入另一起危机", "timer.breached": "超时"}
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _SPACE = re.compile(r"\s+")
@@ -78,7 +59,7 @@ def category(code: str) -> str:
 
 def platform(code: str) -> str:
     """A platform's name."""
-    return PLATFORM.get(code, code)
+    return PLATFORM_LABELS.get(code, code)
 
 
 def stage(subject: str, name: str) -> str:
@@ -173,9 +154,3 @@ def moment(at: datetime, zone: ZoneInfo) -> str:
 def who(name: str) -> str:
     """A person's name; 未认领 for nobody."""
     return name or "未认领"
-
-
-def link(settings: Settings, subject: str, subject_id: int) -> str:
-    """The desk's page of a case, crisis or feedback."""
-    pages = {"case": "cases", "crisis": "crises", "feedback": "feedback"}
-    return f"{settings.service.public_url.rstrip('/')}/{pages[subject]}/{subject_id}"

@@ -83,7 +83,7 @@ def _context(core: Core, figures: Summary | Review, shown: Page) -> dict[str, An
         "when": SPAN[figures.kind],
         "width": WIDTH,
         "shop": settings.shop_name,
-        "link": partial(labels.link, settings),
+        "link": core.view,
         "moment": partial(labels.moment, zone=settings.zone),
         "labels": labels,
     }

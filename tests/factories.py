@@ -48,6 +48,7 @@ def make_core(engine: Engine, settings: Settings | None = None, clock: HandClock
         clock=clock or HandClock(NOW),
         secret=parts.pop("secret", b"test secret"),
         notify=parts.pop("notify", Notices()),
+        view=lambda subject, subject_id: f"http://desk.test/{subject}/{subject_id}",
     )
 
 
