@@ -5,6 +5,7 @@
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -107,12 +108,13 @@ class App:
 
         return timers.sweep(self.core), self.deliver()
 
-    def deliver(self) -> int:
-        """Send what the outbox holds and is due; gives how many were sent."""
+    def deliver(self, *names: str) -> int:
+        """Send what the outbox holds and is due, on these channels or all; gives how many were sent."""
         from alerts import outbox
 
-        owner, sent = f"{os.uname().nodename}:{os.getpid()}", 0
-        while done := outbox.deliver(self.core, self.channels, owner, links=self.links).sent:
+        owner, sent = f"{os.uname().nodename}:{os.getpid()}:{threading.get_ident()}", 0
+        channels = {name: self.channels[name] for name in names or self.channels}
+        while done := outbox.deliver(self.core, channels, owner, links=self.links).sent:
             sent += done
         return sent
 
@@ -170,6 +172,7 @@ class App:
         import asyncio
         import signal
         from contextlib import nullcontext
+        from functools import partial
 
         import uvicorn
 
@@ -185,7 +188,7 @@ class App:
             self.core,
             crawl=self.crawl,
             sweep=lambda: timers.sweep(self.core),
-            deliver=self.deliver,
+            deliver={name: partial(self.deliver, name) for name in self.channels},
             summaries=self.send_due_summaries,
         )
         await service.run(until=server.serve())

@@ -7,28 +7,11 @@ from zoneinfo import ZoneInfo
 
 from alerts.content import Line, Span, bold, clean, line
 from monitor.models import Feedback, Score, Timer
+from monitor.states import PLATFORM_LABELS, SEVERITY_LABELS, STAGE_LABELS
 
-SEVERITY = {"low": "轻微", "medium": "一般", "high": "严重", "critical": "危急"}
-STAGES = {
-    "crisis": {"respond": "内部响应", "notice": "告知客户", "follow_up": "跟进"},
-    "case": {"respond": "首次回复", "solve": "解决"},
-}
+SEVERITY = SEVERITY_LABELS
+STAGES = STAGE_LABELS
 NOTICE_WAYS = {"sms": "短信", "push": "推送", "call": "外呼"}
-_PLATFORMS = {
-    "tmall": "天猫",
-    "taobao": "淘宝",
-    "jd": "京东",
-    "pdd": "拼多多",
-    "suning": "苏宁",
-    "douyin": "抖音",
-    "kuaishou": "快手",
-    "weibo": "微博",
-    "xiaohongshu": "小红书",
-    "bilibili": "B站",
-    "zhihu": "知乎",
-    "tieba": "贴吧",
-    "heimao": "黑猫投诉",
-}
 _NUMBERS = "①②③④⑤"
 _QUOTED = 300  # characters of a text shown in full
 _BEFORE = 60  # characters kept before the first telling word of a longer one
@@ -48,7 +31,7 @@ def code(name: str) -> str:
 
 def platform(name: str) -> str:
     """The Chinese name of a platform."""
-    return _PLATFORMS.get(name, name)
+    return PLATFORM_LABELS.get(name, name)
 
 
 def moment(at: datetime, now: datetime, zone: ZoneInfo) -> str:

@@ -5,7 +5,8 @@ second service changes nothing.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ _DELIVER_EVERY = 0.5  # seconds between two looks at the outbox
 _SUMMARIES_EVERY = 30  # seconds between two looks for summaries that are due
 _EVERY = timedelta(minutes=10)  # between two crawls of a source that does not say
 _SLACK = timedelta(seconds=1)  # a wake-up is never exactly on time
+_SPARE_THREADS = 4  # for summaries and what libraries hand to threads
 _JOB = {"coalesce": True, "misfire_grace_time": None, "max_instances": 1}
 
 log = structlog.get_logger()
@@ -35,7 +37,8 @@ class Service:
         core: The common ground.
         crawl: Crawls one source; runs in the event loop.
         sweep: Fires due timers; runs in a thread.
-        deliver: Sends what the outbox holds; runs in a thread.
+        deliver: Sends what the outbox holds, one sender a channel, each in a thread: a provider that hangs delays only
+            its own messages.
         summaries: Builds and queues the summaries that are due; runs in a thread.
     """
 
@@ -45,11 +48,12 @@ class Service:
         *,
         crawl: Callable[[Source], Awaitable[Any]],
         sweep: Callable[[], Any],
-        deliver: Callable[[], Any],
+        deliver: Mapping[str, Callable[[], Any]],
         summaries: Callable[[], Any],
     ) -> None:
         self._core, self._crawl = core, crawl
-        self._loops = [("sweep", sweep, _SWEEP_EVERY), ("deliver", deliver, _DELIVER_EVERY)]
+        self._loops = [("sweep", sweep, _SWEEP_EVERY)]
+        self._loops += [(f"deliver {name}", send, _DELIVER_EVERY) for name, send in deliver.items()]
         self._summaries = summaries
         self._last: dict[str, datetime] = {}
         self._running: set[asyncio.Task[Any]] = set()
@@ -58,6 +62,8 @@ class Service:
         """Work until ``until`` is done; then stop crawls and let what is being written finish."""
         alarm = self._alarm_clock()
         stop = asyncio.Event()
+        threads = ThreadPoolExecutor(max_workers=len(self._loops) + _SPARE_THREADS, thread_name_prefix="service")
+        asyncio.get_running_loop().set_default_executor(threads)
         loops = [asyncio.create_task(_repeat(*loop, stop)) for loop in self._loops]
         alarm.start()
         try:
