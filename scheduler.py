@@ -501,12 +501,11 @@ def train(
 ) -> int:
     """用自己的标注训练打分模型，打印留出样本上的成绩。"""
     from monitor import printing
-    from monitor.train import TrainError
     from monitor.train import train as fit
 
     try:
         figures = fit(files, out, complain=lambda line: typer.echo(line, err=True))
-    except (TrainError, OSError) as error:
+    except (ValueError, OSError) as error:
         raise WrongCall(str(error)) from None
     printing.as_json(figures)
     return 0

@@ -39,7 +39,8 @@ def ledger(result: dict[str, Any], console: Console | None = None) -> None:
     clocks, messages = result["timers"], result["outbox"]
     console.print(f"新评价 {feedback['new']:,} 条，其中差评 {feedback['negative']:,} 条")
     console.print(
-        f"工单：新开 {cases['opened']:,}，未结 {cases['open']:,}；危机：新开 {crises['opened']}，进行中 {crises['open']}"
+        f"工单：新开 {cases['opened']:,}，未结 {cases['open']:,}；"
+        f"危机：新开 {crises['opened']}，进行中 {crises['open']}"
     )
     console.print(
         f"时钟：到点 {clocks['fired']:,}，在走 {clocks['armed']:,}；消息：发出 {messages['sent']}，"

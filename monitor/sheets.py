@@ -34,17 +34,16 @@ def _csv(rows: Iterable[dict[str, Any]], out: IO[bytes]) -> None:
 def _xlsx(rows: Iterable[dict[str, Any]], out: IO[bytes]) -> None:
     from openpyxl import Workbook
     from openpyxl.cell import WriteOnlyCell
+    from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
     book = Workbook(write_only=True)
     sheet = book.create_sheet("pingshao")
     for number, row in enumerate(rows):
         if number == 0:
             sheet.append(list(row))
-        cells = [WriteOnlyCell(sheet, value=_cell(value)) for value in row.values()]
-        for cell in cells:
-            if cell.data_type == "f":
-                cell.data_type = "s"
-        sheet.append(cells)
+        values = (_cell(value) for value in row.values())
+        shown = (ILLEGAL_CHARACTERS_RE.sub("", value) if isinstance(value, str) else value for value in values)
+        sheet.append([WriteOnlyCell(sheet, value=value) for value in shown])
     book.save(out)
 
 

@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.errors import WrongCall
+
 FOLDER = Path(__file__).with_name("weights")
 BUILTIN = FOLDER / "builtin.npz"
 FORMAT = 1
 
 
-class WeightsError(ValueError):
+class WeightsError(WrongCall, ValueError):
     """The weights file cannot be used."""
 
 
