@@ -204,11 +204,23 @@ class App:
         yield from doctor.checks(self.core)
         for name, channel in self.channels.items():
             yield f"渠道 {name}", partial(_channel_finding, name, channel)
+        yield "提醒", partial(_silence_finding, self.core.settings)
         yield "字体", lambda: Finding("字体", f"中文字体 {charts.font_name()}")
 
     def close(self) -> None:
         """Give the database back."""
         self.core.engine.dispose()
+
+
+def _silence_finding(settings: "Settings") -> Any:
+    from alerts.routing import silent_routes
+    from monitor.doctor import Finding
+
+    silent = "、".join(silent_routes(settings))
+    if not silent:
+        return Finding("提醒", "危机、工单和报告都有人收")
+    todo = "配置 [[channels]] 或 [smtp] 和 summaries.recipients，并在 [routes] 里写上它们的名字"
+    return Finding("提醒", f"没有人收：{silent}；只能在状态页上看到", todo)
 
 
 def _channel_finding(name: str, channel: "Channel") -> Any:
@@ -291,10 +303,26 @@ def _settings() -> "Settings":
 
 
 def _app() -> App:
+    from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+    from monitor import config
     from monitor.logs import set_up
 
     set_up()
-    return build(_settings(), SystemClock())
+    path = config.config_path(_config[0])
+    settings = _settings()
+    try:
+        return build(settings, SystemClock())
+    except config.ConfigError as error:
+        raise config.ConfigError(f"{path}: {error}") from None
+    except (ArgumentError, ImportError):
+        expected = "应为 sqlite:///文件 或 postgresql+psycopg://用户@主机/库"
+        raise WrongCall(f"{path}: service.database_url: {expected}") from None
+    except SQLAlchemyError as error:
+        said = " ".join(str(getattr(error, "orig", None) or error).split())
+        raise WrongCall(f"{path}: service.database_url: 打不开数据库：{said}") from None
+    except OSError as error:
+        raise WrongCall(f"{path}: service: 写不了 {error.filename}：{error.strerror}") from None
 
 
 def _day(value: str | None, settings: "Settings") -> date:
@@ -343,7 +371,7 @@ def init(folder: Annotated[Path, typer.Argument(help="写到哪个目录")] = Pa
         raise WrongCall(str(error)) from None
     for file in files:
         typer.echo(f"写好 {file}")
-    typer.echo(f"接下来：cd {folder} && pingshao doctor && pingshao once")
+    typer.echo(f"接下来：cd {folder}，用 pingshao doctor 看还缺什么，用 pingshao once 走一遍")
     return 0
 
 
@@ -544,6 +572,10 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:  # the reader went away, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.filename is None:  # not a file of the user's
+            raise
+        message = f"{error.filename}: {error.strerror}"
     print(f"pingshao: {message}", file=sys.stderr)
     return 2
 

@@ -29,6 +29,12 @@ def make_notify(settings: Settings, clock: Clock) -> Notify:
     return notify
 
 
+def silent_routes(settings: Settings) -> list[str]:
+    """Routes that reach nobody: what happens is stored and shown, and no one is told."""
+    routes = {"crisis": "危机", "case": "工单", "summary": "报告"}
+    return [name for route, name in routes.items() if not _places(settings, getattr(settings.routes, route))]
+
+
 def enqueue_report(
     session: Session, settings: Settings, key: str, kind: str, payload: dict[str, Any], now: datetime
 ) -> None:

@@ -57,17 +57,18 @@ def polarity(judge: Judge, folder: Path) -> None:
         held = [row for row in found if row.held]
         truth = np.array([row.negative for row in held])
         ours = negatives(judge, held)
-        some = held[:SNOW_ROWS]
+        picked = np.linspace(0, len(held) - 1, min(SNOW_ROWS, len(held))).astype(int)
+        some = [held[place] for place in picked]
         begun = time.process_time()
         theirs = np.array([snow(row.text) for row in some])
         snow_time += time.process_time() - begun
         begun = time.process_time()
         negatives(judge, some)
         our_time += time.process_time() - begun
-        few = truth[: len(some)]
+        few = truth[picked]
         print(
             f"{name:<12}{len(held):>9}{(ours == truth).mean():>8.4f}{(plain(held) == truth).mean():>8.4f}"
-            f"{(theirs == few).mean():>9.4f} ({(ours[: len(some)] == few).mean():.4f})"
+            f"{(theirs == few).mean():>9.4f} ({(ours[picked] == few).mean():.4f})"
         )
     print(
         f"speed, same rows, processor time: SnowNLP polarity {snow_time:.2f} s, ours with categories {our_time:.3f} s"

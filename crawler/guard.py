@@ -7,7 +7,7 @@ the connection is made to those very addresses, so a name that answers different
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
@@ -64,20 +64,29 @@ class GuardMiddleware:
             RefusedAddressError: An address of the host is not public and the config does not name it.
             CannotResolveHostError: The host has no address.
         """
-        parts = urlsplit(request.url)
-        host = (parts.hostname or "").lower()
-        port = parts.port or _PORTS.get(parts.scheme, 0)
+        host = (urlsplit(request.url).hostname or "").lower()
         if host not in self._pinned:
             self._pinned[host] = await _resolve(host)
-        shown = f"[{host}]" if ":" in host else host
-        if self._allowed & {host, shown, f"{shown}:{port}"}:
-            return
-        inner = [address for address in self._pinned[host] if not is_public(address)]
-        if inner:
-            raise RefusedAddressError(
-                f"{shown}:{port} 指向内网地址 {inner[0]}，已拒绝；"
-                f"确需访问请在 [service] allow_private_hosts 写上 {shown}:{port}"
-            )
+        if reason := refusal(request.url, self._pinned[host], self._allowed):
+            raise RefusedAddressError(reason)
+
+
+def refusal(url: str, addresses: Sequence[str], allowed: Collection[str]) -> str:
+    """Why a page may not be asked for, in Chinese, naming the config key; empty where it may.
+
+    Args:
+        url: The page's address.
+        addresses: What its host resolves to.
+        allowed: ``host`` or ``host:port`` in lower case that may be inner.
+    """
+    parts = urlsplit(url)
+    host = (parts.hostname or "").lower()
+    shown = f"[{host}]" if ":" in host else host
+    place = f"{shown}:{parts.port or _PORTS.get(parts.scheme, 0)}"
+    inner = [address for address in addresses if not is_public(address)]
+    if not inner or any(name in allowed for name in (host, shown, place)):
+        return ""
+    return f"{place} 指向内网地址 {inner[0]}，已拒绝；确需访问请在 [service] allow_private_hosts 写上 {place}"
 
 
 async def _resolve(host: str) -> list[str]:

@@ -1,13 +1,18 @@
 """One source, once: lease, subprocess, outcome."""
 
+import asyncio
 from dataclasses import asdict
 from typing import Any
+
+import structlog
 
 from crawler.job import CrawlJob, CrawlResult
 from crawler.run import crawl
 from monitor import runs
 from monitor.core import Core
 from monitor.settings import Source
+
+log = structlog.get_logger()
 
 
 async def crawl_source(core: Core, source: Source, opener: str) -> dict[str, Any]:
@@ -19,7 +24,7 @@ async def crawl_source(core: Core, source: Source, opener: str) -> dict[str, Any
     Returns:
         The ledger line of CONTRACT's ``sources``.
     """
-    started = runs.start(core, source.name, source.kind, source.shop, source.time_limit, mention=bool(source.brand))
+    started = runs.start(core, source.name, source.kind, source.shop, mention=bool(source.brand))
     if started is None:
         return ledger_line(source.name, "ok", "上一次抓取还没结束，这次跳过")
     now = core.clock.now().isoformat()
@@ -44,12 +49,26 @@ async def crawl_source(core: Core, source: Source, opener: str) -> dict[str, Any
         max_pages=source.max_pages,
         base_dir=str(core.settings.service.base_dir),
     )
+    alive = asyncio.create_task(_keep_lease(core, started))
     try:
         result = await crawl(job, source.time_limit.total_seconds())
     except BaseException:
         runs.finish(core, started, CrawlResult(status="failed", error="抓取被中断"))
         raise
+    finally:
+        alive.cancel()
+    for line in result.log:
+        log.info("left out", source=source.name, what=line)
     return runs.finish(core, started, result)
+
+
+async def _keep_lease(core: Core, started: runs.Started) -> None:
+    while True:
+        await asyncio.sleep(runs.LEASE.total_seconds() / 4)
+        try:
+            await asyncio.to_thread(runs.renew, core, started)
+        except Exception:
+            log.exception("lease not renewed", run=started.run_id)
 
 
 def ledger_line(name: str, status: str, error: str = "") -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """``pingshao doctor``: looks at everything the service stands on and says what to do about each fault."""
 
 import shutil
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
@@ -10,6 +11,7 @@ from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from sqlalchemy import text
 
@@ -110,6 +112,8 @@ def _source(core: Core, source: Source) -> Finding:
 
 
 def _address(core: Core, name: str, url: str) -> Finding:
+    if refused := _refusal(core, url):
+        return Finding(name, *refused.split("；", 1))
     request = urllib.request.Request(url, headers={"User-Agent": "pingshao-doctor"})  # noqa: S310 — from the config
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310 — same
@@ -118,7 +122,19 @@ def _address(core: Core, name: str, url: str) -> Finding:
         what = "需要登录或令牌" if error.code in _REFUSED else "请在浏览器里打开看看"
         return Finding(name, f"{url} 回答 HTTP {error.code}", what)
     except (OSError, ValueError) as error:
-        return Finding(name, f"{url} 连不上：{error}", "请检查网址、网络和防火墙")
+        return Finding(name, f"{url} 连不上：{getattr(error, 'reason', error)}", "请检查网址、网络和防火墙")
+
+
+def _refusal(core: Core, url: str) -> str:
+    """Why a crawl would not ask for this address."""
+    from crawler.guard import refusal
+
+    try:
+        found = socket.getaddrinfo(urlsplit(url).hostname, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return ""  # asking for the page will tell
+    allowed = [name.lower() for name in core.settings.service.allow_private_hosts]
+    return refusal(url, [str(entry[4][0]) for entry in found], allowed)
 
 
 def _dated(core: Core, name: str, says: str, date: str | None) -> Finding:

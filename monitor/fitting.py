@@ -11,6 +11,8 @@ from monitor.ngrams import ORDERS, fold
 from monitor.tables import Linear
 
 Floats = NDArray[np.float64]
+_ARMIJO = 1e-4  # share of what the slope promises that a step must keep
+_SHORTEST = 1e-7  # below it, rounding decides: the least point is reached
 Loss = Callable[[Floats], tuple[float, Floats]]  # value and slope at a point
 _BATCH = 2048
 _STEPS = 16_000  # an int16 weight's largest value: 20,000 characters of them still fit an int32 sum
@@ -18,7 +20,7 @@ _STEPS = 16_000  # an int16 weight's largest value: 20,000 characters of them st
 
 def design(texts: Sequence[str], bits: int) -> Any:
     """Sparse rows of n-gram counts over the root of their number: what `sentiment.segment_scores` multiplies."""
-    from scipy import sparse  # type: ignore[import-untyped]
+    from scipy import sparse
 
     indices, data, pointers = [], [], [np.zeros(1, dtype=np.int64)]
     for start in range(0, len(texts), _BATCH):
@@ -82,10 +84,10 @@ def _loss(rows: Any, scale: Floats, target: Floats, weights: Floats, strength: f
     back = rows.T
 
     def loss(theta: Floats) -> tuple[float, Floats]:
-        z = rows @ (theta[:-1] * scale).astype(np.float32) + theta[-1]
+        z = rows @ (theta[:-1] * scale).astype(rows.dtype) + theta[-1]
         gap = (1 / (1 + np.exp(-np.clip(z, -40, 40))) - target) * weights
         value = ((np.logaddexp(0, z) - target * z) * weights).sum() + (theta[:-1] ** 2).sum() / (2 * strength)
-        slope = np.append((back @ gap.astype(np.float32)) * scale + theta[:-1] / strength, gap.sum())
+        slope = np.append((back @ gap.astype(rows.dtype)) * scale + theta[:-1] / strength, gap.sum())
         return float(value), slope
 
     return loss
@@ -98,15 +100,15 @@ def descend(loss: Loss, start: Floats, iterations: int, memory: int = 8, toleran
     for _ in range(iterations):
         step = _direction(slope, past)
         fall, length = float(slope @ step), 1.0 if past else 1 / max(float(np.abs(slope).sum()), 1.0)
-        while True:
-            reached, new_slope = loss(at + length * step)
-            if reached <= value + 1e-4 * length * fall or length < 1e-10:  # noqa: PLR2004 — Armijo's rule
-                break
+        while (tried := loss(at + length * step))[0] > value + _ARMIJO * length * fall:
             length /= 2
+            if length < _SHORTEST:
+                return at
+        reached, new_slope = tried
         if float(length * step @ (new_slope - slope)) > 0:
             past.append((length * step, new_slope - slope))
         gained, at, value, slope = value - reached, at + length * step, reached, new_slope
-        if gained <= tolerance * max(abs(value), 1.0):
+        if gained <= tolerance * max(abs(value), 1.0) and len(past) > 1:
             break
     return at
 
@@ -137,7 +139,7 @@ def fit_mix(features: Floats, targets: Floats, strength: float) -> Floats:
 
     spread = features.std(axis=0)[:-1]
     scale = np.where(spread > 0, 1 / np.where(spread > 0, spread, 1.0), 0.0)
-    rows, weights = sparse.csr_matrix(features[:, :-1].astype(np.float32)), np.ones(len(features))
+    rows, weights = sparse.csr_matrix(features[:, :-1]), np.ones(len(features))
     columns = [_loss(rows, scale, target, weights, strength) for target in targets.T]
-    thetas = [descend(loss, np.zeros(features.shape[1]), 300, tolerance=1e-7) for loss in columns]
+    thetas = [descend(loss, np.zeros(features.shape[1]), 200, tolerance=1e-7) for loss in columns]
     return np.column_stack([np.append(theta[:-1] * scale, theta[-1]) for theta in thetas])

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import timedelta
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -11,7 +10,6 @@ from crawler.job import CrawlResult
 from monitor import intake, runs
 from monitor.core import Core
 
-_LIMIT = timedelta(hours=6)
 _LOGGED = 50
 
 _T = TypeVar("_T")
@@ -33,9 +31,9 @@ def import_rows(core: Core, rows: Iterable[FeedbackItem | BadRow], shop_id: str)
     Raises:
         ImportFailed: another import for this shop is running.
     """
-    started = runs.start(core, f"import:{shop_id}", "import", shop_id, _LIMIT)
+    started = runs.start(core, f"import:{shop_id}", "import", shop_id)
     if started is None:
-        raise ImportFailed(f"店铺 {shop_id} 的另一次导入还没结束")
+        raise ImportFailed(f"店铺 {shop_id} 的另一次导入还没结束；若它已被中断，{runs.LEASE.seconds} 秒后可再导入")
     # an export tells what was, whenever it is read: a row without a date says nothing about the present
     origin = replace(started.origin, watched=False)
     counts, seen, bad = intake.Counts(), 0, []
@@ -45,6 +43,7 @@ def import_rows(core: Core, rows: Iterable[FeedbackItem | BadRow], shop_id: str)
             items = [row for row in batch if isinstance(row, FeedbackItem)]
             bad += [row for row in batch if isinstance(row, BadRow)]
             counts += intake.store(core, origin, items)
+            runs.renew(core, started)
             seen += len(batch)
         error = f"{len(bad)} 行读不了" if bad else ""
         result = CrawlResult(status="failed" if bad else "ok", error=error)

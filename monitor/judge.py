@@ -19,9 +19,10 @@ _LONGEST = 80  # points of a clause shown as evidence
 _CHUNK = 16_384  # characters judged at once: what fits the processor's cache
 _STARS = (1.0, 2.0, 3.0, 4.0, 5.0)
 _STAR_ODDS = (1.6, 1.3, 0.3, -0.9, -1.5)  # what stars add to the log-odds; a clear text outweighs them
-_DENIAL = 1.6  # log-odds that a complaint named and denied takes away (没有异味)
+_DENIAL = 1.0  # log-odds that a complaint named and denied takes away (没有异味)
 _SILENT_ODDS = -0.4  # prior log-odds of a text without words
 _SPOKEN = [column for column, code in enumerate(COLUMNS) if code in RULED and code != "other"]
+_OTHER = COLUMNS.index("other")
 _MEDIUM, _HIGH = (COLUMNS.index(step) for step in STEPS)
 _LEVEL = {name: level for level, name in enumerate(SEVERITIES)}
 
@@ -116,7 +117,7 @@ class Judge:
         batch: Batch,
         hits: Sequence[Sequence[Hit]],
         p: Floats,
-        negative: np.ndarray,
+        negative: Marks,
     ) -> Iterator["_Codes"]:
         if not texts:
             return
@@ -173,10 +174,12 @@ def _star_odds(stars: float | None) -> float:
 def _codes(text: str, batch: Batch, row: int, hits: Sequence[Hit], reading: Reading, logits: Sequence[float]) -> _Codes:
     likely = sorted((-logits[column], column) for column in _SPOKEN if logits[column] > 0)
     places = [(column, _evidence(text, batch, row, column, hits, reading)) for _, column in likely]
-    evidence = tuple(place for _, place in places if place is not None)
     said = [column for column, place in places if place is not None]
+    if logits[_OTHER] > max((logits[column] for column in said if column < len(CATEGORIES)), default=0.0):
+        said = [column for column in said if column >= len(CATEGORIES)]
     categories = tuple(COLUMNS[column] for column in said if column < len(CATEGORIES))
     flags = tuple(COLUMNS[column] for column in sorted(said) if column >= len(CATEGORIES))
+    evidence = tuple(place for column, place in places if place is not None and column in said)
     return _Codes(categories or ("other",), _severity(logits, {*categories, *flags}, hits), flags, evidence)
 
 

@@ -34,7 +34,7 @@ def ledger(result: dict[str, Any], console: Console | None = None) -> None:
     console.print(table)
     for line in result["sources"]:
         if line["error"]:
-            console.print(f"  {line['name']}：{line['error']}", style="yellow", markup=False)
+            console.print(f"  {line['name']}：{line['error']}", style="yellow", markup=False, soft_wrap=True)
     feedback, cases, crises = result["feedback"], result["cases"], result["crises"]
     clocks, messages = result["timers"], result["outbox"]
     console.print(f"新评价 {feedback['new']:,} 条，其中差评 {feedback['negative']:,} 条")
@@ -63,9 +63,9 @@ def findings(found: Iterable[Finding], as_json_too: bool) -> int:
         seen.append(finding)
         if not as_json_too:
             console.print("[green]✓[/]" if finding.ok else "[red]✗[/]", end=" ")
-            console.print(f"{finding.name}：{finding.says}", markup=False)
+            console.print(f"{finding.name}：{finding.says}", markup=False, soft_wrap=True)
             if not finding.ok:
-                console.print(f"    → {finding.todo}", style="yellow", markup=False)
+                console.print(f"    → {finding.todo}", style="yellow", markup=False, soft_wrap=True)
     faults = sum(not finding.ok for finding in seen)
     if as_json_too:
         as_json({"ok": not faults, "findings": [asdict(f) | {"ok": f.ok} for f in seen]})

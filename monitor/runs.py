@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy import update
 from sqlmodel import Session, col, select
 
 from crawler.job import CrawlResult
@@ -13,7 +14,11 @@ from monitor.intake import Origin
 from monitor.models import Feedback, Run, Source, Watermark
 from monitor.notices import Notice
 
-_GRACE = timedelta(minutes=1)  # between a run's time limit and the end of its lease
+LEASE = timedelta(seconds=90)  # what a killed run still holds its source for; a living one renews it
+_NO_MATCH = {
+    "html": "一条也没有匹配到：请检查 item 选择器和起始页",
+    "schema_org": '一条也没有找到：页面上没有 schema.org 的评价标记，可改用 kind = "html"',
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +30,8 @@ class Started:
     watermark: dict[str, Any]
 
 
-def start(
-    core: Core, name: str, kind: str, shop_id: str | None, limit: timedelta, mention: bool = False
-) -> Started | None:
-    """Take a source's lease.
+def start(core: Core, name: str, kind: str, shop_id: str | None, *, mention: bool = False) -> Started | None:
+    """Take a source's lease; whoever holds it has to ``renew`` it well before ``LEASE`` is over.
 
     Returns:
         The run, or None where another run of this source is still going.
@@ -46,7 +49,7 @@ def start(
             running.status, running.finished_at, running.error = "failed", now, "运行中断，租约已过期"
             session.add(running)
             session.flush()
-        run = Run(source_id=source.id, started_at=now, lease_until=now + limit + _GRACE)
+        run = Run(source_id=source.id, started_at=now, lease_until=now + LEASE)
         session.add(run)
         session.flush()
         mark = session.get(Watermark, source.id)
@@ -62,6 +65,16 @@ def start(
         return Started(run.id, origin, mark.value if mark else {})
 
 
+def renew(core: Core, started: Started) -> None:
+    """Say that a run is alive."""
+    with db.writing(core.engine) as session:
+        session.execute(
+            update(Run)
+            .where(col(Run.id) == started.run_id, col(Run.status) == "running")
+            .values(lease_until=core.clock.now() + LEASE)
+        )
+
+
 def finish(core: Core, started: Started, result: CrawlResult) -> dict[str, Any]:
     """Write a run's outcome, its source's health and, if it went well, the watermark.
 
@@ -72,7 +85,7 @@ def finish(core: Core, started: Started, result: CrawlResult) -> dict[str, Any]:
     with db.writing(core.engine) as session:
         source = session.get_one(Source, started.origin.source_id)
         run = session.get_one(Run, started.run_id)
-        status, error = _judge(session, source, result)
+        status, error = _judge(session, source, result, started.origin.kind == "mention")
         run.status, run.error, run.finished_at = status, error, now
         for name in ("pages", "seen", "new", "changed", "duplicates", "skipped"):
             setattr(run, name, getattr(result, name))
@@ -86,15 +99,17 @@ def finish(core: Core, started: Started, result: CrawlResult) -> dict[str, Any]:
         }
 
 
-def _judge(session: Session, source: Source, result: CrawlResult) -> tuple[str, str]:
-    """A source that suddenly gives nothing is in trouble, however politely its server answers."""
+def _judge(session: Session, source: Source, result: CrawlResult, mention: bool) -> tuple[str, str]:
+    """A source that suddenly gives nothing, or nothing that can be read, is in trouble, however polite its server."""
+    if result.status == "ok" and result.seen and result.skipped == result.seen and not mention:
+        return "attention", f"读到 {result.seen} 条，一条也用不了：{next(iter(result.log), '')}"
     if result.status != "ok" or result.seen or result.unchanged:
         return result.status, result.error
     known = select(Feedback.id).where(Feedback.source_id == source.id, col(Feedback.deleted).is_(False)).limit(1)
     if session.exec(known).first() is not None:
         return "attention", "读到 0 条，而以前有内容：页面改版、需要登录或接口变了，请检查选择器和页面"
-    if source.kind == "html":
-        return "attention", "一条也没有匹配到：请检查 item 选择器和起始页"
+    if told := _NO_MATCH.get(source.kind):
+        return "attention", told
     return "ok", ""
 
 

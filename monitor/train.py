@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from monitor.categories import SEVERITIES, Hit, Rulebook, codes
 from monitor.coding import CATEGORIES, COLUMNS, FLAGS, RULED, STEPS, features
 from monitor.fitting import Floats, design, fit, fit_mix, quantise
+from monitor.judge import Judge, Text
 from monitor.ngrams import fold
 from monitor.sentiment import Builtin, logit, polarity_features
 from monitor.tables import Linear, Tables, load, save
@@ -137,7 +138,19 @@ def train(files: Sequence[Path], out: Path, complain: Callable[[str], None] = pr
     held = [row for row in rows if row.held]
     notes = {"trained": len(known), "coded": len(coded), "held_out": figures(tables, held)}
     save(Tables(tables.version, polarity, blend, linear, COLUMNS, mix, notes), out)
-    return {"model": tables.version, **notes}
+    return {"model": tables.version, **notes, "held_out_codes": code_figures(Judge(weights=out), held)}
+
+
+def code_figures(judge: Judge, held: Sequence[Row]) -> dict[str, Any]:
+    """Micro-F1 of the categories on held-out rows that carry them."""
+    rows = [row for row in held if row.codes is not None]
+    right = said = true = 0
+    for row, verdict in zip(rows, judge.judge_many([Text(row.text) for row in rows]), strict=True):
+        truth = set(CATEGORIES) & (row.codes or frozenset())
+        right += len(truth & set(verdict.categories))
+        said += len(verdict.categories)
+        true += len(truth)
+    return {"rows": len(rows), "micro_f1": round(2 * right / (said + true), 4) if said + true else None}
 
 
 def fit_polarity(rows: Sequence[Row]) -> tuple[Linear, Floats]:

@@ -58,6 +58,15 @@ def pages(options: dict[str, Any], answers: list[str]) -> tuple[list[str], list[
     return asked, ids
 
 
+def test_answers_inside_items_are_items() -> None:
+    """A thread that nests its replies is read whole, in its order; without the key only the first level is."""
+    deep = comment(1) | {"replies": [comment(2) | {"replies": [comment(3)]}, comment(4) | {"replies": None}, "?"]}
+    thread = answer(deep, comment(5))
+    found = read(thread, {"children": "replies"})
+    assert [one.external_id for one in found if isinstance(one, FeedbackItem)] == ["1", "2", "3", "4", "5"]
+    assert len(read(thread)) == 2
+
+
 def test_fields_by_path() -> None:
     """Nested values, milliseconds, half stars, an address made absolute; a missing or odd value is none."""
     first, second = read(

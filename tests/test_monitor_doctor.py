@@ -15,8 +15,15 @@ from monitor.clock import HandClock
 from monitor.doctor import Finding, checks, examine
 
 
-def look(engine: Engine, folder: Path, clock: Any, *sources: dict[str, Any]) -> dict[str, Finding]:
-    settings = make_settings(folder / "var", sources=list(sources), service={"var_dir": folder, "base_dir": folder})
+def look(
+    engine: Engine,
+    folder: Path,
+    clock: Any,
+    *sources: dict[str, Any],
+    allowed: tuple[str, ...] = ("127.0.0.1", "localhost"),
+) -> dict[str, Finding]:
+    service = {"var_dir": folder, "base_dir": folder, "allow_private_hosts": list(allowed)}
+    settings = make_settings(folder / "var", sources=list(sources), service=service)
     return {finding.name: finding for finding in examine(checks(make_core(engine, settings, clock)))}
 
 
@@ -64,6 +71,17 @@ def test_each_fault_comes_with_what_to_do(engine: Engine, tmp_path: Path, httpse
     assert "浏览器" in found["来源 gone"].todo
     assert "连不上" in found["来源 dead"].says
     assert "path" in found["来源 none"].todo
+
+
+def test_an_inner_address_is_refused_as_a_crawl_would(
+    sqlite: Engine, tmp_path: Path, real_time: HandClock, httpserver: HTTPServer
+) -> None:
+    """What the doctor calls healthy can be crawled: an inner address has to be named in the config first."""
+    source = {"name": "rss", "kind": "feed", "shop": "demo", "urls": [httpserver.url_for("/rss")]}
+    found = look(sqlite, tmp_path, real_time, source, allowed=())["来源 rss"]
+    assert "已拒绝" in found.says
+    assert f"allow_private_hosts 写上 localhost:{httpserver.port}" in found.todo
+    assert not httpserver.log
 
 
 def test_a_check_that_breaks_is_a_finding(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,5 @@
 """Runs: one at a time, a ledger line each, health that is told once, a watermark that only success moves."""
 
-from datetime import timedelta
-
 import pytest
 from factories import NOW, make_item
 from sqlmodel import select
@@ -13,11 +11,9 @@ from monitor.core import Core
 from monitor.importing import ImportFailed, import_rows
 from monitor.models import Run, Source, Watermark
 
-HOUR = timedelta(hours=1)
-
 
 def start(core: Core) -> runs.Started | None:
-    return runs.start(core, "site", "html", "demo", HOUR)
+    return runs.start(core, "site", "html", "demo")
 
 
 def finish(core: Core, **result: object) -> dict:
@@ -46,15 +42,25 @@ def test_one_run_at_a_time(core: Core) -> None:
 
 
 def test_a_dead_runs_lease_expires(core: Core) -> None:
-    """A killed run blocks its source no longer than its time limit, and is written down as failed."""
+    """A killed run blocks its source no longer than its lease, and is written down as failed."""
     assert start(core) is not None
-    core.clock.move(HOUR + timedelta(minutes=2))
+    core.clock.move(runs.LEASE)
     assert start(core) is not None
     with db.reading(core.engine) as session:
         assert [(run.status, run.error) for run in session.exec(select(Run).order_by(Run.id))] == [
             ("failed", "运行中断，租约已过期"),
             ("running", ""),
         ]
+
+
+def test_a_living_run_keeps_its_lease(core: Core) -> None:
+    """However long a run takes, none starts beside it while it says that it is alive."""
+    first = start(core)
+    assert first is not None
+    for _ in range(4):
+        core.clock.move(runs.LEASE / 2)
+        runs.renew(core, first)
+    assert start(core) is None
 
 
 def test_only_a_good_run_moves_the_watermark(core: Core) -> None:
@@ -108,6 +114,24 @@ def test_an_html_page_without_any_match_asks_for_the_selector(core: Core) -> Non
     """The first run with a wrong selector says so."""
     line = finish(core, seen=0, new=0)
     assert (line["status"], "选择器" in line["error"]) == ("attention", True)
+
+
+def test_a_page_without_markup_is_not_a_page_without_reviews(core: Core) -> None:
+    """A product page that carries no schema.org reviews at all asks for another kind of source."""
+    started = runs.start(core, "shop", "schema_org", "demo")
+    assert started is not None
+    line = runs.finish(core, started, CrawlResult(status="ok", pages=1))
+    assert (line["status"], 'kind = "html"' in line["error"]) == ("attention", True)
+
+
+def test_reviews_of_which_none_can_be_read_are_a_fault(core: Core) -> None:
+    """A wrong field is told with the first reason; mentions of other brands are no fault."""
+    line = finish(core, seen=3, new=0, skipped=3, log=["http://x/: 没有文字、标题和评分"])
+    assert (line["status"], line["error"]) == ("attention", "读到 3 条，一条也用不了：http://x/: 没有文字、标题和评分")
+    started = runs.start(core, "forum", "feed", None, mention=True)
+    assert started is not None
+    line = runs.finish(core, started, CrawlResult(status="ok", pages=1, seen=3, skipped=3, log=["没有提到品牌词"]))
+    assert line["status"] == "ok"
 
 
 def test_trouble_and_recovery_are_told_once_each(core: Core) -> None:

@@ -13,14 +13,29 @@ from monitor.judge import Judge, Text
 from monitor.tables import load
 from monitor.train import held_out, read_rows, train
 
-THINGS = ["杯子", "毛巾", "台灯", "雨伞", "书包", "键盘", "牙刷", "水壶", "枕头", "地毯"]
+THINGS = [
+    "杯子",
+    "毛巾",
+    "台灯",
+    "雨伞",
+    "书包",
+    "键盘",
+    "牙刷",
+    "水壶",
+    "枕头",
+    "地毯",
+    "镜子",
+    "花盆",
+    "衣架",
+    "手电",
+]
 WHENS = ["昨天收到的", "给妈妈买的", "第二次来买", "朋友推荐的", "活动时下单的", "等了几天的", "上周到的", "搬家用的"]
 GOODS = ["很喜欢", "非常满意", "做得精致", "颜色漂亮", "推荐购买"]
 BADS = [("漏水弄湿一地", "damage"), ("掉漆得厉害", "quality"), ("店员骂人", "service"), ("比昨天贵了一倍", "price")]
 
 
 def make_rows(*, coded: bool) -> list[dict[str, Any]]:
-    """Praise and complaints of our own making, 720 texts."""
+    """Praise and complaints of our own making."""
     rows: list[dict[str, Any]] = []
     for when, thing in product(WHENS, THINGS):
         rows += [{"text": f"{when}{thing}，{good}", "label": 1} for good in GOODS]
@@ -45,7 +60,8 @@ def test_polarity_alone_keeps_the_built_in_codes(tmp_path: Path) -> None:
     assert told == []
     assert result["model"].startswith("own-")
     assert result["coded"] == 0
-    assert result["trained"] + result["held_out"]["rows"] == 720
+    assert result["held_out_codes"] == {"rows": 0, "micro_f1": None}
+    assert result["trained"] + result["held_out"]["rows"] == len(make_rows(coded=False))
     assert result["held_out"]["accuracy"] > 0.95
     assert (load(tmp_path / "own.npz").codes.table == load().codes.table).all()
     assert load(tmp_path / "own.npz").notes["held_out"] == result["held_out"]
@@ -55,6 +71,8 @@ def test_codes_are_learned_where_rows_carry_them(tmp_path: Path) -> None:
     """Enough rows with categories train those too, and the judge uses the file."""
     result = train([write(tmp_path / "own.jsonl", make_rows(coded=True))], tmp_path / "own.npz")
     assert result["coded"] > 500
+    assert result["held_out_codes"]["rows"] > 50
+    assert result["held_out_codes"]["micro_f1"] > 0.9
     verdict = Judge(weights=tmp_path / "own.npz").judge(Text("朋友推荐的水壶店员骂人"))
     assert verdict.negative
     assert verdict.categories[0] == "service"

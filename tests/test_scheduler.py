@@ -108,10 +108,11 @@ case = ["ops"]
 
 
 def test_init_then_once_works_as_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
-    """A newcomer's first three commands succeed, and the second pass finds nothing new."""
+    """A newcomer's first commands work, the doctor misses a channel only, and the second pass finds nothing new."""
     assert call(capsys, "init").status == 0
     doctor = call(capsys, "doctor")
-    assert (doctor.status, "一切正常" in doctor.out) == (0, True)
+    assert (doctor.status, "没有人收：危机、工单、报告" in doctor.out) == (1, True)
+    assert "1 处要处理" in doctor.out
     first, second = ledger(capsys, "once"), ledger(capsys, "once")
     assert first["sources"][0]["new"] == 4
     assert first["feedback"]["negative"] >= 2

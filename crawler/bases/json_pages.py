@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from crawler.bases.base import SourceError
@@ -88,6 +88,17 @@ def items_at(body: Any, path: str, fields: Mapping[str, str]) -> list[dict[str, 
     if not isinstance(found, list):
         raise SourceError(f"items 路径 {path or '$'!r} 处应是列表，{_keys(found)}{_complaint(body)}")
     return [entry if isinstance(entry, dict) else {"": entry} for entry in found]
+
+
+def with_children(entries: list[dict[str, Any]], path: str) -> Iterator[dict[str, Any]]:
+    """Each item, followed by the answers it holds at ``path``, and by theirs."""
+    waiting = entries[::-1]
+    while waiting:
+        entry = waiting.pop()
+        yield entry
+        answers = dig(entry, path) if path else None
+        if isinstance(answers, list):
+            waiting += [answer for answer in reversed(answers) if isinstance(answer, dict)]
 
 
 def read_fields(entry: Mapping[str, Any], fields: Mapping[str, str]) -> dict[str, object]:

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from crawler.bases import base
 from crawler.bases.base import Connector, Fetch, HttpUrl, Output, Stars, absolute
 from crawler.bases.fields import Field as FieldName
-from crawler.bases.json_pages import items_at, load, read_fields
+from crawler.bases.json_pages import items_at, load, read_fields, with_children
 from crawler.items import BadRow, FeedbackItem
 
 if TYPE_CHECKING:
@@ -31,6 +31,9 @@ class Options(base.Options):
 
     urls: list[HttpUrl] = Field(min_length=1, description="接口地址")
     items: str = Field(default="$", description='列表所在的路径，如 "data.comments"；不写或 "$" 表示应答本身就是列表')
+    children: str = Field(
+        default="", description='条目里再放着回复的列表的路径，如 "replies"：每条回复也是一条，层层往下'
+    )
     fields: dict[FieldName, str] = Field(description='字段 → 条目里的路径，如 { text = "content" }，可写列表下标')
     stars: dict[str, Stars] = Field(default={}, description="评分字段里出现的词 → 星数")
     page: Page | None = Field(default=None, description="翻页；遇到空页或重复的页为止")
@@ -59,7 +62,8 @@ class JsonConnector(Connector[Options]):
         fields = {str(name): path for name, path in self.options.fields.items()}
         made: list[FeedbackItem | BadRow] = []
         marks: set[str] = set()
-        for entry in items_at(load(page.text), self.options.items, fields):
+        entries = items_at(load(page.text), self.options.items, fields)
+        for entry in with_children(entries, self.options.children):
             raw = read_fields(entry, fields)
             raw["url"] = absolute(page, raw.get("url"))
             one = self.item(raw, where=page.url, page=url, words=self.options.stars)
