@@ -352,12 +352,13 @@ def _known(what: str, value: str, known: Sequence[str]) -> str:
     return value
 
 
-def _tell(result: dict[str, Any], as_json: bool) -> int:
-    """Print a ledger; exit status 1 where a source failed or a message is dead."""
+def _tell(result: dict[str, Any], as_json: bool, stuck: Sequence[str] = ("dead",)) -> int:
+    """Print a ledger; exit status 1 where a source failed or messages are in one of the states ``stuck``."""
     from monitor import printing
 
     printing.as_json(result) if as_json else printing.ledger(result)
-    return 0 if all(line["status"] == "ok" for line in result["sources"]) else 1
+    failed = any(line["status"] != "ok" for line in result["sources"])
+    return int(failed or any(result["outbox"][state] for state in stuck))
 
 
 @cli.command()
@@ -383,7 +384,7 @@ def once(
     app = _app()
     for name in source or ():
         _known("--source", name, [s.name for s in app.core.settings.sources])
-    return _tell(app.once(source or ()), as_json)
+    return _tell(app.once(source or ()), as_json, stuck=("pending", "uncertain", "dead"))
 
 
 @cli.command()

@@ -4,9 +4,8 @@ Clean and mask first, so that nothing personal is ever stored; look up what is k
 then store, open cases, detect crises and queue their notices together.
 """
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
@@ -19,30 +18,11 @@ from monitor import cases, db, detect
 from monitor.bulk import insert_rows, table, update_column
 from monitor.cases import Fresh
 from monitor.core import Core
-from monitor.duplicates import text_key
+from monitor.incoming import Origin, make_row
 from monitor.judge import Judgement, Text
 from monitor.models import Feedback, FeedbackVersion, Product, Score
-from monitor.privacy import author_hash, mask, mask_nickname
-from monitor.text import clean
 
-FOLLOWUP_MARK = "【追评】"
 BATCH = 500
-_SHORT = 200  # names, titles, ids: longer ones are cut with a mark by clean() long before they could hurt
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a batch comes from.
-
-    Attributes:
-        watched: The source was read before, so what appears now has just happened even where it bears no date.
-    """
-
-    source_id: int
-    shop_id: str | None
-    platform: str
-    kind: str
-    watched: bool
 
 
 @dataclass
@@ -70,7 +50,6 @@ class _Draft:
     known: Feedback | None = None
     judgement: Judgement | None = None
     feedback_id: int = 0
-    fresh: Fresh | None = field(default=None)
 
 
 def store(core: Core, origin: Origin, items: Sequence[FeedbackItem]) -> Counts:
@@ -82,7 +61,7 @@ def store(core: Core, origin: Origin, items: Sequence[FeedbackItem]) -> Counts:
     now = core.clock.now()
     drafts: dict[str, _Draft] = {}
     for item in items:
-        row = _row(core, origin, item, now)
+        row = make_row(core, origin, item, now)
         drafts[row["external_id"]] = _Draft(row)  # the later one of two is the newer
     with db.reading(core.engine) as session:
         fresh = _look_up(session, origin, drafts)
@@ -95,53 +74,6 @@ def store(core: Core, origin: Origin, items: Sequence[FeedbackItem]) -> Counts:
         counts = _write(core, session, fresh, now)
     counts.duplicates = len(items) - counts.new - counts.changed
     return counts
-
-
-def _row(core: Core, origin: Origin, item: FeedbackItem, now: datetime) -> dict[str, Any]:
-    body = mask(clean(item.text)).text
-    if followup := mask(clean(item.followup)).text:
-        body = f"{body}\n{FOLLOWUP_MARK}{followup}".lstrip()
-    values: dict[str, Any] = {
-        "title": mask(clean(item.title)[:_SHORT]).text,
-        "text": body,
-        "stars": item.stars,
-        "reply": mask(clean(item.reply)).text,
-        "deleted": item.deleted,
-        "url": clean(item.url),
-        "product": clean(item.product)[:_SHORT],
-        "order_ref": clean(item.order_ref)[:_SHORT],
-    }
-    author = clean(item.author)[:_SHORT]
-    created = item.created_at if item.created_at is None or item.created_at <= now else now
-    return values | {
-        "source_id": origin.source_id,
-        "shop_id": origin.shop_id,
-        "platform": origin.platform,
-        "kind": origin.kind,
-        "external_id": clean(item.external_id)[:_SHORT],
-        "author": mask_nickname(author) if author else "",
-        "author_hash": author_hash(author, origin.platform, core.secret) if _is_name(author) else "",
-        "extra": {clean(str(k)): clean(v) if isinstance(v, str) else v for k, v in item.extra.items()},
-        "created_at": created,
-        "happened_at": created or now,
-        "timely": item.created_at is not None or origin.watched,
-        "first_seen_at": now,
-        "updated_at": now,
-        "version": 1,
-        "content_hash": _content_hash(values),
-        "text_key": text_key(body),
-    }
-
-
-def _is_name(author: str) -> bool:
-    """Whether a nickname tells one person from another: "匿名用户" and what platforms masked themselves do not."""
-    return bool(author) and "*" not in author and "匿名" not in author and author.lower() not in ("anonymous", "guest")
-
-
-def _content_hash(values: dict[str, Any]) -> str:
-    """What an edit changes; a new address or a product renamed does not make a review a new version."""
-    parts = [str(values[name]) for name in ("title", "text", "stars", "reply", "deleted")]
-    return hashlib.sha1("\x00".join(parts).encode(), usedforsecurity=False).hexdigest()
 
 
 def _text(row: dict[str, Any]) -> Text:

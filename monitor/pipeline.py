@@ -1,7 +1,7 @@
 """The Scrapy item pipeline that hands what a spider yields to intake; named in each crawl job by the composition root.
 
 The job's ``context`` says how to reach the store: ``open`` (dotted ``module:function`` that gives a Core for
-``settings`` and ``now``) and ``origin`` (the fields of ``intake.Origin``).
+``settings`` and ``now``) and ``origin`` (the fields of ``incoming.Origin``).
 """
 
 import importlib
@@ -12,6 +12,7 @@ from scrapy.crawler import Crawler
 
 from crawler.items import FeedbackItem
 from monitor import intake
+from monitor.incoming import Origin
 
 _FLUSH_AFTER = 5.0  # seconds: a polite, slow crawl must not keep a complaint waiting for the batch to fill
 
@@ -34,7 +35,7 @@ class StorePipeline:
         context: dict[str, Any] = self._crawler.settings.getdict("PINGSHAO_CONTEXT")
         module, _, function = context["open"].partition(":")
         self._core = getattr(importlib.import_module(module), function)(context["settings"], context["now"])
-        self._origin = intake.Origin(**context["origin"])
+        self._origin = Origin(**context["origin"])
 
     def process_item(self, item: FeedbackItem) -> FeedbackItem:
         """Keep an item for the next batch."""

@@ -13,8 +13,9 @@ from rich.table import Table
 from crawler.items import BadRow
 from monitor.doctor import Finding
 from monitor.models import Outbox
+from monitor.states import DELIVERY_LABELS, SOURCE_LABELS
 
-_STATUS = {"ok": "[green]正常[/]", "failed": "[red]失败[/]", "attention": "[yellow]要处理[/]"}
+_COLOURS = {"ok": "green", "failed": "red", "attention": "yellow"}
 _COUNTS = {"pages": "页", "seen": "读到", "new": "新增", "changed": "变更", "duplicates": "重复", "skipped": "跳过"}
 
 
@@ -30,7 +31,7 @@ def ledger(result: dict[str, Any], console: Console | None = None) -> None:
     for column in table.columns[2:]:
         column.justify = "right"
     for line in result["sources"]:
-        table.add_row(line["name"], _STATUS[line["status"]], *(f"{line[name]:,}" for name in _COUNTS))
+        table.add_row(line["name"], _coloured(line["status"]), *(f"{line[name]:,}" for name in _COUNTS))
     console.print(table)
     for line in result["sources"]:
         if line["error"]:
@@ -44,8 +45,14 @@ def ledger(result: dict[str, Any], console: Console | None = None) -> None:
     )
     console.print(
         f"时钟：到点 {clocks['fired']:,}，在走 {clocks['armed']:,}；消息：发出 {messages['sent']}，"
-        f"待发 {messages['pending']}，不确定 {messages['uncertain']}，发不出去 {messages['dead']}"
+        + "，".join(f"{DELIVERY_LABELS[state]} {messages[state]}" for state in ("pending", "uncertain", "dead"))
     )
+    if messages["pending"] or messages["uncertain"] or messages["dead"]:
+        console.print("  没发出的消息和原因：pingshao outbox list", style="yellow")
+
+
+def _coloured(status: str) -> str:
+    return f"[{_COLOURS[status]}]{SOURCE_LABELS[status]}[/]"
 
 
 def bad_rows(rows: Sequence[BadRow], total: int) -> None:
@@ -80,12 +87,18 @@ def outbox(rows: Sequence[Outbox], zone: ZoneInfo, as_json_too: bool) -> None:
     if as_json_too:
         as_json({"outbox": [{name: getattr(row, name) for name in names} for row in rows]})
         return
+    console = Console()
     if not rows:
-        Console().print("没有等着发的消息")
+        console.print("没有等着发的消息")
         return
-    table = Table("编号", "消息", "渠道", "状态", "次数", "下次", "原因", box=None)
+    table = Table("编号", "消息", "渠道", "状态", "次数", "下次", box=None)
+    for column in table.columns:
+        column.overflow = "fold"
     for row in rows:
         following = f"{row.not_before.astimezone(zone):%m-%d %H:%M}"
-        cells = (str(row.id), row.dedupe_key, f"{row.channel} {row.target}", row.state, str(row.attempts), following)
-        table.add_row(*cells, row.last_error)
-    Console().print(table)
+        place, state = f"{row.channel} {row.target}", DELIVERY_LABELS[row.state]
+        table.add_row(str(row.id), row.dedupe_key, place, state, str(row.attempts), following)
+    console.print(table)
+    for row in rows:
+        if row.last_error:
+            console.print(f"  {row.id}：{row.last_error}", style="yellow", markup=False, soft_wrap=True)

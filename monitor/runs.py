@@ -10,7 +10,7 @@ from sqlmodel import Session, col, select
 from crawler.job import CrawlResult
 from monitor import db, directory
 from monitor.core import Core
-from monitor.intake import Origin
+from monitor.incoming import Origin
 from monitor.models import Feedback, Run, Source, Watermark
 from monitor.notices import Notice
 

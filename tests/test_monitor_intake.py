@@ -10,7 +10,8 @@ from sqlmodel import select
 from crawler.items import FeedbackItem
 from monitor import db, directory, intake
 from monitor.core import Core
-from monitor.intake import Origin, store
+from monitor.incoming import Origin
+from monitor.intake import store
 from monitor.models import Case, Crisis, Event, Feedback, FeedbackVersion, Product, Score, Timer
 
 

@@ -1,12 +1,15 @@
 """Runs: one at a time, a ledger line each, health that is told once, a watermark that only success moves."""
 
+import asyncio
+from datetime import timedelta
+
 import pytest
 from factories import NOW, make_item
 from sqlmodel import select
 
 from crawler.items import BadRow
 from crawler.job import CrawlResult
-from monitor import db, ledger, runs
+from monitor import crawling, db, ledger, runs
 from monitor.core import Core
 from monitor.importing import ImportFailed, import_rows
 from monitor.models import Run, Source, Watermark
@@ -61,6 +64,25 @@ def test_a_living_run_keeps_its_lease(core: Core) -> None:
         core.clock.move(runs.LEASE / 2)
         runs.renew(core, first)
     assert start(core) is None
+
+
+async def test_a_crawl_renews_its_lease(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the crawl process works, its parent says again and again that the run is alive, whatever goes wrong."""
+    renewed: list[int] = []
+
+    def renew(_core: Core, started: runs.Started) -> None:
+        renewed.append(started.run_id)
+        if len(renewed) == 1:
+            raise OSError("database is locked")
+
+    monkeypatch.setattr(runs, "LEASE", timedelta(seconds=0.04))
+    monkeypatch.setattr(runs, "renew", renew)
+    started = start(core)
+    assert started is not None
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(crawling._keep_lease(core, started), 0.5)
+    assert set(renewed) == {started.run_id}
+    assert len(renewed) > 2
 
 
 def test_only_a_good_run_moves_the_watermark(core: Core) -> None:

@@ -239,6 +239,36 @@ def test_an_unknown_channel_kind_is_named(capsys: pytest.CaptureFixture[str]) ->
     Path("pingshao.toml").write_text('[[channels]]\nname = "x"\nkind = "slak"\n')
     result = call(capsys, "once")
     assert (result.status, "slack" in result.err) == (2, True)
+    assert result.err.startswith("pingshao: pingshao.toml: channels: ")
+
+
+@pytest.mark.parametrize(
+    ("service", "said"),
+    [
+        ('database_url = "postgresql+psycopg://nobody@127.0.0.1:1/none"', "service.database_url: 打不开数据库"),
+        ('database_url = "mysql://x/y"', "service.database_url: 应为 sqlite:///"),
+        ('database_url = "nonsense"', "service.database_url: 应为 sqlite:///"),
+        ('database_url = "sqlite:///no.db"', "service.database_url: 打不开数据库"),
+        ('var_dir = "no.db/var"', "service: 写不了"),
+    ],
+)
+def test_a_store_that_cannot_be_opened_is_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, service: str, said: str
+) -> None:
+    """No database, no such database, a file that is none, a folder that cannot be made: file, key and reason."""
+    (tmp_path / "no.db").write_text("这不是数据库" * 100)
+    (tmp_path / "pingshao.toml").write_text(f"[service]\n{service}\n")
+    result = call(capsys, "once")
+    assert (result.status, result.out, result.err.count("\n")) == (2, "", 1)
+    assert result.err.startswith(f"pingshao: pingshao.toml: {said}")
+
+
+def test_a_file_that_cannot_be_written_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A report's folder that is a file is named, without a traceback."""
+    (tmp_path / "pingshao.toml").write_text("")
+    (tmp_path / "taken").write_text("")
+    result = call(capsys, "report", "daily", "--out", "taken")
+    assert (result.status, "taken" in result.err, result.err.count("\n")) == (2, True, 1)
 
 
 def test_score_reads_lines_and_writes_lines(
@@ -273,6 +303,8 @@ def test_reports_are_written_and_sent(capsys: pytest.CaptureFixture[str], tmp_pa
         assert len(sink.mails) == 1
     config.write_text(config.read_text().replace(f"port = {sink.port}", "port = 9"))
     call(capsys, "report", "daily", "--send")
+    pass_ = call(capsys, "once")
+    assert (pass_.status, "pingshao outbox list" in pass_.out) == (1, True)
     waiting = json.loads(call(capsys, "outbox", "list", "--json").out)["outbox"]
     assert [(row["state"], row["kind"]) for row in waiting] == [("pending", "report.daily")]
     assert "report.daily" in call(capsys, "outbox", "list").out or "daily:" in call(capsys, "outbox", "list").out

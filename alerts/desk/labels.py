@@ -7,10 +7,11 @@ from zoneinfo import ZoneInfo
 from alerts.words import STAGES, duration
 from monitor.lifecycle import ACTIONS
 from monitor.models import Event, Timer
+from monitor.states import DELIVERY_LABELS, SOURCE_LABELS
 
 SUBJECTS = {"case": "工单", "crisis": "危机"}
-SOURCE_STATES = {"new": "还没跑过", "ok": "正常", "failed": "失败", "attention": "要看一眼"}
-DELIVERIES = {"pending": "待发", "sending": "在发", "sent": "已发", "uncertain": "待查证", "dead": "发不出"}
+SOURCE_STATES = SOURCE_LABELS
+DELIVERIES = DELIVERY_LABELS
 _EVENTS: Mapping[str, str] = {
     **{code: info.label for code, info in ACTIONS.items()},
     "opened": "开启",

@@ -80,7 +80,7 @@ def choices(session: Session, subject: Subject, action: str) -> list[tuple[str, 
     if action == "merge":
         others = select(Crisis).where(col(Crisis.state).in_(CRISIS_OPEN), Crisis.id != subject.row.id)
         rows = session.exec(others.order_by(col(Crisis.id).desc())).all()
-        return [(str(row.id), f"危机 #{row.id} {code(row.category)}") for row in rows]
+        return [(str(row.id), f"危机 #{row.id} {code(row.category) or '集中差评'}") for row in rows]
     people = session.exec(select(Person.name).where(Person.active).order_by(Person.name)).all()
     return [(name, name) for name in people]
 
