@@ -419,11 +419,11 @@ def import_file(
     since = ledger.mark(app.core)
     try:
         rows = read_file(file, column_map, app.core.settings.zone, app.core.clock.now())
-        line, bad = import_rows(app.core, rows, shop)
+        done = import_rows(app.core, rows, shop)
     except (SourceError, ImportFailed) as error:
         raise WrongCall(str(error)) from None
-    printing.bad_rows(bad, line["skipped"])
-    return _tell(ledger.ledger(app.core, since, [line], 0, 0), as_json)
+    printing.imported(done)
+    return _tell(ledger.ledger(app.core, since, [done.line], 0, 0), as_json)
 
 
 @cli.command()

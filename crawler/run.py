@@ -9,6 +9,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -60,9 +61,8 @@ async def _talk(child: asyncio.subprocess.Process, told: bytes, log: bytearray) 
     reading = asyncio.create_task(_keep_tail(child, log))
     try:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it died; its log says why
-            child.stdin.write(told)
-            await child.stdin.drain()
-            child.stdin.close()
+            child.stdin.write(told + b"\n")
+            await child.stdin.drain()  # and stays open: its end tells the child that we are gone
         answer = await child.stdout.read()
         await child.wait()
         await reading
@@ -111,10 +111,19 @@ def main() -> int:
     """The crawl process: job on standard input, result on standard output; 0 unless the crawl failed."""
     answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever prints must not stain the result
-    result = run(CrawlJob.from_json(sys.stdin.buffer.read()))
+    job = CrawlJob.from_json(sys.stdin.buffer.readline())
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    result = run(job)
     answer.write(result.to_json() + "\n")
     answer.flush()
     return 1 if result.status == "failed" else 0
+
+
+def _die_with_parent() -> None:
+    """A crawl whose service was killed has nobody to keep its time limit; it ends as if killed itself."""
+    while os.read(0, 1):
+        pass
+    os._exit(1)
 
 
 def run(job: CrawlJob) -> CrawlResult:

@@ -34,6 +34,7 @@ class Fresh:
     categories: tuple[str, ...]
     happened_at: datetime
     timely: bool
+    stale: bool = False  # too old, or of an unknown past: kept and counted, but no clock runs and nobody is called
     changed: bool = False
     case_id: int | None = None
 
@@ -85,17 +86,16 @@ def _existing(session: Session, batch: Sequence[Fresh]) -> dict[int, Case]:
 
 
 def _add(core: Core, session: Session, case: Case, item: Fresh, now: datetime) -> None:
-    values: dict[str, Any] = {}
-    if item.negative:
-        values["severity"] = worst(case.severity, item.severity)
-        values["categories"] = list(dict.fromkeys([*case.categories, *item.categories]))
-        if case.state in _REOPENABLE and item.changed:
-            values |= {"state": "received", "answered_at": None, "resolved_at": None, "closed_at": None}
+    values = _worse(core, case, item) if item.negative else {}
     before = {"state": case.state, "severity": case.severity}
     what = "feedback.changed" if item.changed else "feedback.added"
     if values.get("state") == "received":
         what = "reopened"
-        _rearm(session, case, now)
+    policy = values.get("policy", case.policy)
+    if what == "reopened" or values.get("backlog") is False:
+        _rearm(session, case, now, policy)
+    elif policy != case.policy and not case.backlog:
+        timers.tighten(session, case, now, policy)
     change(session, case, now, **values)
     after = {
         "state": case.state,
@@ -104,15 +104,35 @@ def _add(core: Core, session: Session, case: Case, item: Fresh, now: datetime) -
         "negative": item.negative,
     }
     record(session, now, case, what, before=before, after=after)
-    core.notify(session, [updated(case)])
+    core.notify(session, [_awake(case) if values.get("backlog") is False else updated(case)])
 
 
-def _rearm(session: Session, case: Case, now: datetime) -> None:
-    if case.backlog or case.id is None:
-        return
+def _worse(core: Core, case: Case, item: Fresh) -> dict[str, Any]:
+    """What one more complaint changes about a case: it may reopen it, wake it from the backlog, shorten its clocks."""
+    severity = worst(case.severity, item.severity)
+    values: dict[str, Any] = {
+        "severity": severity,
+        "categories": list(dict.fromkeys([*case.categories, *item.categories])),
+    }
+    if severity != case.severity:
+        values["policy"] = _snapshot(core.settings.policy.case, case.kind, severity)
+    if case.backlog and not item.stale:
+        values["backlog"] = False
+    if case.state in _REOPENABLE and item.changed and not item.stale:
+        values |= {"state": "received", "answered_at": None, "resolved_at": None, "closed_at": None}
+    return values
+
+
+def _awake(case: Case) -> Notice:
+    assert case.id is not None
+    return Notice("case.opened", f"case:{case.id}:opened:0", "case", case.id, case.shop_id)
+
+
+def _rearm(session: Session, case: Case, now: datetime, policy: dict[str, Any]) -> None:
+    assert case.id is not None
     timers.cancel(session, case)
     last = session.exec(select(func.max(Timer.generation)).where(Timer.case_id == case.id)).one()
-    timers.arm(session, timers.case_rows(case.id, now, case.policy, (last if last is not None else -1) + 1))
+    timers.arm(session, timers.case_rows(case.id, now, policy, (last if last is not None else -1) + 1))
 
 
 def _open(core: Core, session: Session, groups: Sequence[Sequence[Fresh]], now: datetime) -> dict[int, int]:
@@ -152,7 +172,6 @@ def _open(core: Core, session: Session, groups: Sequence[Sequence[Fresh]], now: 
 def _row(core: Core, group: Sequence[Fresh], now: datetime) -> dict[str, Any]:
     lead = group[0]
     severity = worst(*(item.severity for item in group))
-    too_old = now - core.settings.policy.detect.max_age
     return {
         "shop_id": lead.shop_id,
         "kind": lead.kind,
@@ -160,7 +179,7 @@ def _row(core: Core, group: Sequence[Fresh], now: datetime) -> dict[str, Any]:
         "severity": severity,
         "categories": list(dict.fromkeys(code for item in group for code in item.categories)),
         "join_key": lead.join_key,
-        "backlog": all(item.happened_at < too_old for item in group),
+        "backlog": all(item.stale for item in group),
         "opened_at": now,
         "updated_at": now,
         "policy": _snapshot(core.settings.policy.case, lead.kind, severity),

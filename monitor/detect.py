@@ -44,8 +44,7 @@ def detect(core: Core, session: Session, batch: Sequence[Fresh]) -> list[int]:
         Ids of the crises opened.
     """
     policy = core.settings.policy.detect
-    oldest = core.clock.now() - policy.max_age
-    left = [item for item in batch if item.negative and item.happened_at >= oldest]
+    left = [item for item in batch if item.negative and not item.stale]
     if not left:
         return []
     left = _join_running(core, session, left)

@@ -23,6 +23,7 @@ class Origin:
 
     Attributes:
         watched: The source was read before, so what appears now has just happened even where it bears no date.
+        archive: Tables exported by people: they tell what was, and a row without a date says nothing of the present.
     """
 
     source_id: int
@@ -30,6 +31,7 @@ class Origin:
     platform: str
     kind: str
     watched: bool
+    archive: bool = False
 
 
 def make_row(core: Core, origin: Origin, item: FeedbackItem, now: datetime) -> dict[str, Any]:
@@ -60,7 +62,7 @@ def make_row(core: Core, origin: Origin, item: FeedbackItem, now: datetime) -> d
         "extra": {clean(str(k)): clean(v) if isinstance(v, str) else v for k, v in item.extra.items()},
         "created_at": created,
         "happened_at": created or now,
-        "timely": item.created_at is not None or origin.watched,
+        "timely": item.created_at is not None or (origin.watched and not origin.archive),
         "first_seen_at": now,
         "updated_at": now,
         "version": 1,

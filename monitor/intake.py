@@ -71,7 +71,7 @@ def store(core: Core, origin: Origin, items: Sequence[FeedbackItem]) -> Counts:
     if not fresh:
         return Counts(duplicates=len(items))
     with db.writing(core.engine) as session:
-        counts = _write(core, session, fresh, now)
+        counts = _write(core, session, fresh, now, origin.archive)
     counts.duplicates = len(items) - counts.new - counts.changed
     return counts
 
@@ -90,13 +90,13 @@ def _look_up(session: Session, origin: Origin, drafts: dict[str, _Draft]) -> lis
     return [d for d in drafts.values() if d.known is None or d.known.content_hash != d.row["content_hash"]]
 
 
-def _write(core: Core, session: Session, drafts: Sequence[_Draft], now: datetime) -> Counts:
+def _write(core: Core, session: Session, drafts: Sequence[_Draft], now: datetime, archive: bool) -> Counts:
     new = _insert(session, [draft for draft in drafts if draft.known is None])
     changed = [draft for draft in drafts if draft.known is not None and _update(session, draft, now)]
     stored = [*new, *changed]
     _products(session, new)
     _scores(session, stored, now)
-    batch = [_fresh(draft) for draft in stored]
+    batch = [_fresh(core, draft, archive) for draft in stored]
     opened = cases.file_feedback(core, session, batch)
     crises = detect.detect(core, session, batch)
     cases.tell(core, session, opened)
@@ -206,9 +206,11 @@ def _score(draft: _Draft, now: datetime) -> dict[str, Any]:
     }
 
 
-def _fresh(draft: _Draft) -> Fresh:
+def _fresh(core: Core, draft: _Draft, archive: bool) -> Fresh:
     row, judged, known = draft.row, draft.judgement, draft.known
     assert judged is not None
+    oldest = core.clock.now() - core.settings.policy.detect.max_age
+    stale = row["happened_at"] < oldest or (archive and row["created_at"] is None)
     return Fresh(
         feedback_id=draft.feedback_id,
         shop_id=row["shop_id"],
@@ -220,6 +222,7 @@ def _fresh(draft: _Draft) -> Fresh:
         categories=judged.categories,
         happened_at=row["happened_at"],
         timely=row["timely"],
+        stale=stale,
         changed=known is not None,
         case_id=known.case_id if known else None,
     )

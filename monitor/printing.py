@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 from rich.console import Console
 from rich.table import Table
 
-from crawler.items import BadRow
 from monitor.doctor import Finding
+from monitor.importing import Imported
 from monitor.models import Outbox
 from monitor.states import DELIVERY_LABELS, SOURCE_LABELS
 
@@ -55,12 +55,14 @@ def _coloured(status: str) -> str:
     return f"[{_COLOURS[status]}]{SOURCE_LABELS[status]}[/]"
 
 
-def bad_rows(rows: Sequence[BadRow], total: int) -> None:
-    """Rows that could not be read, on standard error."""
-    for row in rows:
+def imported(done: Imported) -> None:
+    """What a person should know of an import beside its ledger, on standard error."""
+    for row in done.bad:
         sys.stderr.write(f"{row.where}: {row.reason}\n")
-    if total > len(rows):
-        sys.stderr.write(f"……还有 {total - len(rows)} 行\n")
+    if (more := done.line["skipped"] - len(done.bad)) > 0:
+        sys.stderr.write(f"……还有 {more} 行\n")
+    if done.undated:
+        sys.stderr.write(f"{done.undated} 行没有评价时间：照常入库、打分、计数，但按旧评价处理，不计时、不提醒\n")
 
 
 def findings(found: Iterable[Finding], as_json_too: bool) -> int:

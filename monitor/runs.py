@@ -15,6 +15,7 @@ from monitor.models import Feedback, Run, Source, Watermark
 from monitor.notices import Notice
 
 LEASE = timedelta(seconds=90)  # what a killed run still holds its source for; a living one renews it
+_ARCHIVES = ("import", "file")
 _NO_MATCH = {
     "html": "一条也没有匹配到：请检查 item 选择器和起始页",
     "schema_org": '一条也没有找到：页面上没有 schema.org 的评价标记，可改用 kind = "html"',
@@ -61,6 +62,7 @@ def start(core: Core, name: str, kind: str, shop_id: str | None, *, mention: boo
             platform,
             "mention" if mention else "review",
             source.last_success_at is not None,
+            kind in _ARCHIVES,
         )
         return Started(run.id, origin, mark.value if mark else {})
 

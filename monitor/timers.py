@@ -88,6 +88,16 @@ def meet(session: Session, row: Case | Crisis, stage: str, now: datetime) -> Non
     _set(session, (*mine, Timer.state == "armed"), state="cancelled")
 
 
+def tighten(session: Session, case: Case, now: datetime, policy: dict[str, Any]) -> None:
+    """The case is worse than thought: armed deadlines move to what the stricter policy gives from now, if earlier."""
+    assert case.id is not None
+    sooner = {(row["stage"], row["step"]): row["due_at"] for row in case_rows(case.id, now, policy)}
+    for timer in session.exec(select(Timer).where(Timer.case_id == case.id, Timer.state == "armed")):
+        timer.due_at = min(timer.due_at, sooner.get((timer.stage, timer.step), timer.due_at))
+        session.add(timer)
+    session.flush()
+
+
 def cancel(session: Session, row: Case | Crisis) -> None:
     """Nothing more fires for this case or crisis."""
     _set(session, (_owner(row), Timer.state == "armed"), state="cancelled")

@@ -78,6 +78,7 @@ def put(
                 categories=(category,) if negative else (),
                 happened_at=row["happened_at"],
                 timely=timely,
+                stale=row["happened_at"] < NOW - core.settings.policy.detect.max_age,
             )
             for n, row in zip(ids, rows, strict=True)
         ]

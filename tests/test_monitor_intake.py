@@ -200,3 +200,50 @@ def test_two_processes_storing_the_same_items_store_them_once(core: Core) -> Non
     assert (counts.new, counts.duplicates) == (2, 2)
     assert len(rows(core, Feedback)) == len(rows(core, Score)) == len(rows(core, Case)) == 4
     assert intake.BATCH >= 100
+
+
+def test_a_case_that_turns_out_worse_has_less_time(core: Core) -> None:
+    """An edit that raises the severity brings the open deadlines forward to the stricter policy's."""
+    origin = make_origin(core)
+    store(core, origin, [make_item(text="杯子颜色和图片有点差别，一般", stars=3.0)])
+    core.clock.move(timedelta(hours=1))
+    store(core, origin, [make_item(text="骗子，卖假货，要求退款退货，必须赔偿", stars=1.0)])
+    case = rows(core, Case)[0]
+    assert case.severity == "high"
+    due = {t.stage: t.due_at - core.clock.now() for t in rows(core, Timer) if t.step == "deadline"}
+    assert due["respond"] == timedelta(hours=2)
+    assert due["solve"] == timedelta(hours=47)
+    assert case.policy["respond"] == 7200.0
+
+
+def test_undated_rows_of_an_export_start_no_clock(core: Core) -> None:
+    """A table without dates tells of an unknown past: filed and counted, nobody is called."""
+    items = [make_item(str(n), "喝了拉肚子住院，已经打12315", created_at=None) for n in range(3)]
+    counts = store(core, make_origin(core, archive=True), items)
+    assert (counts.new, counts.crises_opened, counts.cases_opened) == (3, 0, 3)
+    assert rows(core, Timer) == []
+    assert core.notify == []
+
+
+def test_a_new_complaint_wakes_a_case_of_the_backlog(core: Core) -> None:
+    """An old case that gets a complaint of today has clocks from now on, and people hear of it."""
+    origin = make_origin(core)
+    store(core, origin, [make_item("1", "漏水，差评", order_ref="A1", created_at=NOW - timedelta(days=90))])
+    assert rows(core, Timer) == []
+    store(core, origin, [make_item("2", "换来的还是漏水，差评", order_ref="A1")])
+    case = rows(core, Case)[0]
+    assert not case.backlog
+    assert {t.stage for t in rows(core, Timer)} == {"respond", "solve"}
+    assert core.notify.kinds() == ["case.opened"]
+
+
+def test_long_ids_stay_apart_and_addresses_are_web_addresses(core: Core) -> None:
+    """Ids alike in their first hundreds of characters are two reviews; a script is no link."""
+    long = "http://shop.example.com/" + "x" * 300
+    items = [
+        make_item(long + "1", url="javascript:alert(1)"),
+        make_item(long + "2", url="https://shop.example.com/r/2"),
+    ]
+    assert store(core, make_origin(core), items).new == 2
+    assert [row.url for row in rows(core, Feedback)] == ["", "https://shop.example.com/r/2"]
+    assert store(core, make_origin(core), items).duplicates == 2

@@ -169,7 +169,8 @@ def test_an_import_counts_every_row(core: Core) -> None:
     """seen = new + changed + duplicates + skipped; a bad row is named and the rest stored."""
     since = ledger.mark(core)
     rows = [make_item("1"), BadRow("x.csv:3", "时间看不懂"), make_item("2", "物流太慢，等了十天"), make_item("1")]
-    line, bad = import_rows(core, rows, "demo")
+    done = import_rows(core, rows, "demo")
+    line, bad = done.line, done.bad
     assert (line["seen"], line["new"], line["duplicates"], line["skipped"]) == (4, 2, 1, 1)
     assert (line["status"], line["error"]) == ("failed", "1 行读不了")
     assert bad == [rows[1]]
@@ -177,7 +178,7 @@ def test_an_import_counts_every_row(core: Core) -> None:
     assert book["feedback"] == {"new": 2, "negative": 2}
     assert book["cases"] == {"opened": 2, "open": 2}
     assert book["outbox"] == {"sent": 0, "pending": 0, "uncertain": 0, "dead": 0}
-    again, _ = import_rows(core, [row for row in rows if row is not bad[0]], "demo")
+    again = import_rows(core, [row for row in rows if row is not bad[0]], "demo").line
     assert (again["new"], again["duplicates"], again["status"]) == (0, 3, "ok")
 
 
@@ -193,7 +194,7 @@ def test_an_import_that_breaks_is_written_down(core: Core) -> None:
     with db.reading(core.engine) as session:
         run = session.exec(select(Run)).one()
     assert (run.status, run.new, run.error) == ("failed", 500, "导入被中断")
-    assert import_rows(core, [], "demo")[0]["status"] in ("ok", "attention")
+    assert import_rows(core, [], "demo").line["status"] in ("ok", "attention")
 
 
 def test_two_imports_for_one_shop_wait_for_each_other(core: Core) -> None:
@@ -204,4 +205,4 @@ def test_two_imports_for_one_shop_wait_for_each_other(core: Core) -> None:
             import_rows(core, [make_item("2")], "demo")
         yield make_item("1")
 
-    assert import_rows(core, rows(), "demo")[0]["new"] == 1
+    assert import_rows(core, rows(), "demo").line["new"] == 1
