@@ -4,6 +4,9 @@ import asyncio
 import gzip
 import json
 import os
+import signal
+import subprocess
+import sys
 import time
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -302,3 +305,37 @@ def test_job_and_result_travel_as_json() -> None:
     assert "\n" not in job.to_json()
     result = CrawlResult("ok", seen=3, log=["一\n二"])
     assert CrawlResult.from_json(result.to_json()) == result
+
+
+def test_a_crawl_ends_with_its_killed_service(tmp_path: Path) -> None:
+    """When the parent is killed with -9 in the middle of a crawl, the crawl process goes too."""
+
+    def slow(request: BaseHTTPRequestHandler) -> None:
+        time.sleep(2)
+        request.send_error(503)
+
+    with serving({"/": slow}) as site:
+        job = html_job(site.host, ["/"], tmp_path / "out", pipelines=[])
+        code = "import asyncio, sys; from crawler.job import CrawlJob; from crawler.run import crawl;"
+        code += "asyncio.run(crawl(CrawlJob.from_json(sys.argv[1]), 60))"
+        parent = subprocess.Popen([sys.executable, "-c", code, job.to_json()])
+        until = time.monotonic() + 30
+        while not site.paths() and time.monotonic() < until:
+            time.sleep(0.05)
+        (child,) = _children(parent.pid)
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+        while _alive(child) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert not _alive(child)
+
+
+def _children(pid: int) -> list[int]:
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -184,7 +185,7 @@ async def _params(request: Request) -> Params:
         if request.headers.get("content-type", "").startswith("application/json"):
             params |= json.loads(await request.body() or b"{}")  # slack-sdk sends no body where there are no arguments
         elif request.method == "POST":
-            params |= {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
+            params |= dict(parse_qsl((await request.body()).decode(), keep_blank_values=True))
         for name in _JSON_FIELDS:
             if isinstance(params.get(name), str):
                 params[name] = json.loads(params[name])
