@@ -78,7 +78,8 @@ def page(card: Card) -> str:
 
 def _written(letter: Letter) -> EmailMessage:
     message = EmailMessage()
-    message["Subject"] = " ".join(letter.card.headline.split())
+    # no-break spaces: folding an encoded subject drops the plain ones between two encoded words
+    message["Subject"] = "\u00a0".join(letter.card.headline.split())
     message["Date"] = format_datetime(letter.at)
     message.set_content(text(letter.card))
     message.add_alternative(page(letter.card), subtype="html")

@@ -29,7 +29,14 @@ STAGE_LABELS = {
 
 SOURCE_LABELS = {"new": "还没跑过", "ok": "正常", "failed": "失败", "attention": "要看一眼"}
 
-DELIVERY_LABELS = {"pending": "待发", "sending": "在发", "sent": "已发", "uncertain": "待查证", "dead": "发不出"}
+DELIVERY_LABELS = {
+    "pending": "待发",
+    "sending": "在发",
+    "sent": "已发",
+    "folded": "已并入别条",
+    "uncertain": "待查证",
+    "dead": "发不出",
+}
 
 PLATFORM_LABELS = {
     "tmall": "天猫",

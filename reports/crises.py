@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import and_, case, func, or_, select
 from sqlmodel import Session
 
 from monitor.states import CRISIS_OPEN
@@ -105,8 +105,11 @@ def crises(session: Session, start: datetime, until: datetime) -> Crises:
 
 
 def _line(session: Session, row: Any) -> CrisisLine:
+    # as the card counts them: by account, else by order, else by the name as the platform masked it, else one each
+    masked = case((F.author.contains("匿名"), None), else_=func.nullif(F.author, ""))
+    writer = func.coalesce(func.nullif(F.author_hash, ""), func.nullif(F.order_ref, ""), masked)
     size = (
-        select(func.count(), func.count(F.author_hash.distinct()))
+        select(func.count(), func.count(writer.distinct()) + func.count() - func.count(writer))
         .select_from(crisis_feedback.join(feedback, F.id == crisis_feedback.c.feedback_id))
         .where(crisis_feedback.c.crisis_id == row.id)
     )

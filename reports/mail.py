@@ -24,7 +24,8 @@ def compose(
         images: PNGs by name.
     """
     mail = EmailMessage(policy=SMTP)
-    mail["Subject"] = subject
+    # no-break spaces: folding an encoded subject drops the plain ones between two encoded words
+    mail["Subject"] = subject.replace(" ", "\u00a0")
     name, address = parseaddr(sender)
     if address:
         mail["From"] = Address(name, addr_spec=address)

@@ -25,6 +25,7 @@ from monitor.clock import HandClock
 from monitor.core import Core
 from monitor.lifecycle import Action
 from monitor.models import Case, Outbox, Source
+from monitor.states import DELIVERY_LABELS
 
 HOSTILE = "<script>alert(1)</script>{{ 7*7 }}{% raw %}\u202e反向\u202c<!channel> *粗* =cmd|' /C calc'!A0 \"><img src=x>"
 
@@ -108,6 +109,19 @@ def test_the_status_page_counts_cases_and_messages(desk: httpx.Client, core: Cor
     assert "试了 3 次" in seen
     assert "head@example.com" not in page.text
     assert "<b>" not in page.text.split("试了 3 次")[1].split("</bdi>")[0]
+
+
+def test_messages_in_every_state_have_a_word(desk: httpx.Client, core: Core, clock: HandClock) -> None:
+    """The page shows each state that the outbox writes, in Chinese."""
+    now = clock.now()
+    facts = {"channel": "ops", "target": "C1", "kind": "case.opened", "subject": "case", "subject_id": 1}
+    with db.writing(core.engine) as session:
+        for state in ("pending", "sending", "sent", "uncertain", "dead", "folded"):
+            session.add(Outbox(dedupe_key=state, state=state, created_at=now, not_before=now, **facts))
+    page = desk.get("/")
+    assert page.status_code == 200
+    seen = text_of(page).replace(" ", "")
+    assert all(f"{word}1" in seen for word in DELIVERY_LABELS.values())
 
 
 def test_sources_in_trouble_are_shown(core: Core, links: Links, clock: HandClock) -> None:

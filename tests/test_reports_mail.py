@@ -63,7 +63,7 @@ def test_parts_and_pictures(sqlite: Engine) -> None:
     """Plain text first, then HTML with every picture it names, each with alt text and size; within the limits."""
     report = _report(sqlite)
     mail = _parsed(report.eml)
-    assert mail["Subject"] == report.title == "评价周报 11月9日–15日"
+    assert mail["Subject"].replace("\u00a0", " ") == report.title == "评价周报 11月9日–15日"
     assert (mail["From"], mail["To"], mail["Cc"]) == ("评哨 <monitor@example.com>", None, None)
     text, page = mail.get_body(("plain",)), mail.get_body(("html",))
     assert text is not None
