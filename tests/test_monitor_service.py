@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -55,12 +56,17 @@ class World:
         )
 
 
+async def seen(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 — what it waits for happens in threads
+            await asyncio.sleep(0.05)
+
+
 async def test_it_crawls_sweeps_delivers_and_stops(sqlite: Engine, tmp_path: Path) -> None:
     """Everything is woken at once after the start, and nothing is left running at the end."""
     world = World(sqlite, tmp_path, make_source("a"), make_source("b", every="1h"), make_source("off", enabled=False))
-    await world.service().run(until=asyncio.sleep(0.4))
+    await world.service().run(until=seen(lambda: len(world.crawled) == 2 and all(world.calls.values())))
     assert sorted(world.crawled) == ["a", "b"]
-    assert all(count >= 1 for count in world.calls.values())
     assert {task for task in asyncio.all_tasks() if task is not asyncio.current_task()} == set()
 
 
@@ -68,21 +74,15 @@ async def test_what_breaks_does_not_stop_the_rest(sqlite: Engine, tmp_path: Path
     """A crawl, a sweep or a summary that raises is logged; the next round comes."""
     world = World(sqlite, tmp_path, make_source("bad"), make_source("good"))
     world.broken = {"bad", "sweep", "deliver", "summaries"}
-
-    async def second_round() -> None:
-        async with asyncio.timeout(30):
-            while min(world.calls["sweep"], world.calls["deliver"]) < 2:  # noqa: ASYNC110 — threads count, not tasks
-                await asyncio.sleep(0.05)
-
-    await world.service().run(until=second_round())
+    await world.service().run(until=seen(lambda: min(world.calls["sweep"], world.calls["deliver"]) >= 2))
     assert sorted(world.crawled) == ["bad", "good"]
 
 
 async def test_a_crawl_in_progress_is_cancelled_at_the_end(sqlite: Engine, tmp_path: Path) -> None:
     """Stopping does not wait for a slow source."""
     world = World(sqlite, tmp_path, make_source("slow"))
-    async with asyncio.timeout(5):
-        await world.service().run(until=asyncio.sleep(0.3))
+    async with asyncio.timeout(40):
+        await world.service().run(until=seen(lambda: world.crawled == ["slow"]))
     assert world.crawled == ["slow"]
 
 
