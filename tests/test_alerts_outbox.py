@@ -379,6 +379,7 @@ def test_edit_on_a_channel_without_edits_is_folded(small: Core) -> None:
     assert states(small) == ["sent", "folded"]
 
 
+@pytest.mark.slow
 def test_long_outage_is_drained_without_a_storm(house: Core, clock: HandClock, double: SlackDouble) -> None:
     """Six hours of 503: clocks break on time, and what is left to say is said once."""
     crisis = open_crisis(house, ["没收到货"])
@@ -477,6 +478,7 @@ def test_claims_keep_one_row_for_each_card(house: Core) -> None:
     assert subjects == [first, second]
 
 
+@pytest.mark.slow
 def test_chaos_in_small(house: Core, clock: HandClock, double: SlackDouble) -> None:
     """Random faults and kills: every message arrives, none twice."""
     seed = random.randrange(10**6)

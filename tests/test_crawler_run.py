@@ -19,6 +19,8 @@ from crawler.job import CrawlJob, CrawlResult
 from crawler.run import crawl, run
 from crawler.settings import scrapy_settings
 
+pytestmark = pytest.mark.slow  # each starts real crawl processes
+
 KEEP = "crawler_pipelines.Keep"
 LIMIT_S = 60
 FIELDS = {"text": "p", "id": "@id", "product": "h1", "stars": "i@class"}

@@ -22,6 +22,8 @@ import scheduler
 from alerts.rehearsal.mail_sink import MailSink
 from monitor.clock import HandClock
 
+pytestmark = pytest.mark.slow  # each starts real crawl processes
+
 PAGE = """<html><body>{}</body></html>"""
 REVIEW = """<article class="review" id="r{n}"><h3>保温杯</h3><p class="author">买家{n}</p>
 <p class="star {star}"></p><time datetime="{at}"></time><p class="body">{text}</p></article>"""
