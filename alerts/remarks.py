@@ -50,11 +50,13 @@ def grown_card(row: Outbox, view: CrisisView, name: str, reader: Reader) -> Card
 
 
 def source_card(row: Outbox, reader: Reader) -> Card:
-    """A source went silent, or came back."""
+    """A source went silent, came back, or will be shut out soon."""
     facts = row.payload
     name = facts.get("name", "")
     if row.kind == "source.recovered":
         return Card(f"【来源恢复】{name}", (line("又能采到数据了。"),))
+    if row.kind == "source.expiring":
+        return Card(f"【快到期】{name}", (line(facts["error"]), line("到期后就采不到新评价了。", role="small")))
     since = datetime.fromisoformat(facts["since"]) if facts.get("since") else None
     silent = f"从{reader.moment(since)} 起没有新数据。" if since else "还从来没有采到过数据。"
     lines = (line(facts.get("error") or "没有说明原因"), line(silent, bold("这段时间没有差评提醒，不等于没有差评。")))

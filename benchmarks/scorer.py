@@ -7,6 +7,7 @@ DIR holds labelled corpora as `<name>.jsonl.gz` (`text`, `label` 1 positive, 0 n
 """
 
 import argparse
+import runpy
 import sys
 import time
 from collections import Counter
@@ -32,6 +33,7 @@ def main() -> int:
     options = parser.parse_args()
     judge = Judge(weights=options.weights)
     print(f"model {judge.model}")
+    hard(judge)
     if options.data is None or not options.data.is_dir():
         print(f"polarity: not measured, no corpora folder at --data {options.data}")
     else:
@@ -41,6 +43,34 @@ def main() -> int:
     else:
         categories(judge, [row for row in read_rows([options.labels], ignore) if row.held])
     return 0
+
+
+def hard(judge: Judge) -> None:
+    """Own sentences in hard language by kind; the first two figures ask for the right codes too."""
+    cases = runpy.run_path(str(Path(__file__).parents[1] / "tests" / "hard_language.py"))
+    parts, snow = (cases["TUNED"], cases["HELD_BACK"]), snownlp()
+    print(f"{'hard language':<16}{'tuned':>8}{'held back':>11}{'polarity alone':>16}{'SnowNLP':>9}")
+    total: Counter[str] = Counter()
+    for kind in parts[0]:
+        count: Counter[str] = Counter()
+        for name, part in zip(("tuned", "held"), parts, strict=True):
+            source = "mention" if kind == "mention" else "review"
+            verdicts = judge.judge_many([Text(case.text, source) for case in part[kind]])
+            for case, verdict in zip(part[kind], verdicts, strict=True):
+                said = {*verdict.categories, *verdict.flags}
+                right = verdict.negative == case.negative
+                coded = (not case.code or case.code in said) and not said & set(case.never)
+                count.update({f"{name} rows": 1, name: right and coded, "ours": right})
+                count.update({"snow": snow(case.text) == case.negative})
+        show(kind, count)
+        total.update(count)
+    show("all", total)
+
+
+def show(kind: str, count: Counter[str]) -> None:
+    rows = count["tuned rows"] + count["held rows"]
+    tuned, held = (f"{count[part]}/{count[f'{part} rows']}" for part in ("tuned", "held"))
+    print(f"{kind:<16}{tuned:>8}{held:>11}{count['ours'] / rows:>16.2f}{count['snow'] / rows:>9.2f}")
 
 
 def ignore(_: str) -> None:

@@ -20,8 +20,9 @@ class FeedbackItem:
         reply: The shop's public answer, plain text.
         order_ref: The shop's order number; kept unmasked because staff need it.
         deleted: The source says the text was taken down.
-        extra: Small further facts by standard name: ``sku, batch, warehouse, courier, likes, reposts,
-            comments, parent``.
+        extra: Small further facts by standard name: ``sku, batch, warehouse, courier, likes, reposts, comments``,
+            stars for ``service`` and ``logistics``, and ids or addresses of the ``thread`` it stands in, the
+            ``parent`` it answers and what it passes on (``repost``).
     """
 
     external_id: str

@@ -1,6 +1,8 @@
 """What happened in one crawl, as it goes along: pages, reasons, faults. Item counts live in Scrapy's stats."""
 
 import logging
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,8 +21,9 @@ def stats_key(count: str) -> str:
 
 @dataclass
 class Ledger:
-    """Attributes are those of ``CrawlResult``; ``errors`` are joined into its one line."""
+    """Attributes are those of ``CrawlResult``; ``errors`` are joined into its one line; ``hide`` takes secrets out."""
 
+    hide: Callable[[str], str] = str
     pages: int = 0
     unchanged: int = 0
     attention: str = ""
@@ -28,6 +31,7 @@ class Ledger:
     faults: int = 0
     log: list[str] = field(default_factory=list)
     validators: dict[str, dict[str, Any]] = field(default_factory=dict)
+    fills: Counter[str] = field(default_factory=Counter)
 
     def visited(self, *, unchanged: bool = False) -> None:
         """A page or file was answered."""
@@ -36,7 +40,7 @@ class Ledger:
 
     def note(self, where: str, reason: str) -> None:
         """Something was left out, and why."""
-        line = _one_line(f"{where}: {reason}")
+        line = self._line(f"{where}: {reason}")
         logger.info("%s", line)
         if len(self.log) < _LINES:
             self.log.append(line)
@@ -46,20 +50,19 @@ class Ledger:
         self.faults += 1
         self.note(where, reason)
         if len(self.errors) < _LINES:
-            self.errors.append(_one_line(f"{where}: {reason}"))
+            self.errors.append(self._line(f"{where}: {reason}"))
 
     def stop(self, where: str, reason: str) -> None:
         """A person must act; the first reason counts."""
         self.note(where, reason)
-        self.attention = self.attention or _one_line(f"{where}: {reason}")
+        self.attention = self.attention or self._line(f"{where}: {reason}")
+
+    def _line(self, text: str) -> str:
+        line = " ".join(self.hide(text).split())
+        return line if len(line) <= _LINE else line[: _LINE - 1] + "…"
 
     def error(self) -> str:
         """One line for people: the first fault, and how many more."""
         first = self.attention or next(iter(self.errors), "")
         more = self.faults - (not self.attention)
         return f"{first}（另有 {more} 处出错）" if first and more > 0 else first
-
-
-def _one_line(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _LINE else line[: _LINE - 1] + "…"

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -131,16 +132,21 @@ def run(job: CrawlJob) -> CrawlResult:
     from pydantic import ValidationError
     from scrapy.crawler import AsyncCrawlerProcess
 
+    from crawler.bases.base import SourceError
     from crawler.ledger import Ledger
+    from crawler.secrets import HidingFormatter, Secrets
     from crawler.settings import scrapy_settings
     from crawler.spider import SourceSpider
 
-    ledger = Ledger()
+    secrets = Secrets()
+    ledger = Ledger(secrets.hide)
     try:
-        connector = _connector(job)
-    except (LookupError, ValidationError, ValueError) as error:
+        connector = _connector(job, secrets)
+    except (LookupError, ValidationError, ValueError, SourceError) as error:
         return _failed(job, str(error))
-    process = AsyncCrawlerProcess(scrapy_settings(job))
+    process = AsyncCrawlerProcess(scrapy_settings(replace(job, delay=max(job.delay, connector.least_delay))))
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(HidingFormatter(handler.formatter, secrets.hide))
     logging.getLogger("scrapy").setLevel(logging.WARNING)  # it would tell the log every setting, the job's context too
     crawler = process.create_crawler(SourceSpider)
     started = process.crawl(crawler, job=job, connector=connector, ledger=ledger)
@@ -150,7 +156,7 @@ def run(job: CrawlJob) -> CrawlResult:
     return _account(job, connector, ledger, crawler.stats.get_stats())
 
 
-def _connector(job: CrawlJob) -> Any:
+def _connector(job: CrawlJob, secrets: Any) -> Any:
     from crawler.bases.base import Source
     from crawler.connectors import load
     from crawler.spider import fingerprint
@@ -164,11 +170,13 @@ def _connector(job: CrawlJob) -> Any:
         if job.watermark.get("options") == fingerprint(job.options)
         else {},
         max_bytes=job.max_bytes,
+        secrets=secrets,
     )
     return kind(kind.Options.model_validate(job.options), source)
 
 
 def _account(job: CrawlJob, connector: Any, ledger: Any, stats: dict[str, Any]) -> CrawlResult:
+    from crawler.bases.api import ending
     from crawler.ledger import COUNTS, ERROR_KEY, stats_key
     from crawler.spider import fingerprint
 
@@ -176,6 +184,9 @@ def _account(job: CrawlJob, connector: Any, ledger: Any, stats: dict[str, Any]) 
         ledger.fail(job.name, str(stats[ERROR_KEY]))
     if stats.get("finish_reason", "finished") not in {"finished", "start_error", "attention"}:
         ledger.fail(job.name, f"抓取中断（{stats['finish_reason']}）")
+    expires = connector.expires()
+    if said := ending(expires, connector.source.now.date()):
+        ledger.note(job.name, said)
     status: Status = "attention" if ledger.attention else "failed" if ledger.faults else "ok"
     moved = {
         "options": fingerprint(job.options),
@@ -190,6 +201,8 @@ def _account(job: CrawlJob, connector: Any, ledger: Any, stats: dict[str, Any]) 
         error=ledger.error(),
         watermark=moved if status == "ok" else job.watermark,
         log=ledger.log,
+        expires=expires.isoformat() if expires else "",
+        fills=dict(ledger.fills),
     )
 
 

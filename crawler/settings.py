@@ -6,6 +6,7 @@ from typing import Any
 from crawler.job import CrawlJob
 
 _NOT_NEEDED = (
+    "scrapy.downloadermiddlewares.robotstxt.RobotsTxtMiddleware",  # ours stands in for it
     "scrapy.downloadermiddlewares.cookies.CookiesMiddleware",
     "scrapy.downloadermiddlewares.httpauth.HttpAuthMiddleware",
     "scrapy.downloadermiddlewares.httpcache.HttpCacheMiddleware",
@@ -28,12 +29,14 @@ def scrapy_settings(job: CrawlJob) -> dict[str, Any]:
         "DOWNLOAD_DELAY": job.delay,
         "DOWNLOAD_DELAY_JITTER": 0,
         "CONCURRENT_REQUESTS": 4,
-        "CONCURRENT_REQUESTS_PER_DOMAIN": 1,
+        "CONCURRENT_REQUESTS_PER_DOMAIN": 1 if job.delay else 3,  # without a pause a host is our own
+        "CONCURRENT_ITEMS": 2,  # pipelines do not wait for anything; 100 tasks a page only cost time
         "DOWNLOAD_TIMEOUT": 30,
         "DOWNLOAD_MAXSIZE": job.max_bytes,
         "DOWNLOAD_WARNSIZE": 0,
         "DOWNLOAD_VERIFY_CERTIFICATES": True,
         "RETRY_TIMES": 2,
+        "RETRY_HTTP_CODES": [500, 502, 503, 504, 522, 524, 408],  # not 429: the spider waits as long as it is told
         "RETRY_GIVE_UP_LOG_LEVEL": "INFO",  # the ledger reports it
         "REDIRECT_MAX_TIMES": 5,
         "METAREFRESH_MAXDELAY": 5,  # a page that reloads itself now and then is no redirect
@@ -46,10 +49,15 @@ def scrapy_settings(job: CrawlJob) -> dict[str, Any]:
         "REMOTE_CONTROL_ENABLED": False,
         "TELNETCONSOLE_ENABLED": False,
         "EXTENSIONS_BASE": {"scrapy.extensions.corestats.CoreStats": 0},  # the others cost half a second to import
-        "DOWNLOAD_HANDLERS": dict.fromkeys(("data", "file", "ftp", "s3")),
+        "DOWNLOAD_HANDLERS": {
+            **dict.fromkeys(("http", "https"), "crawler.manners.Handler"),
+            **dict.fromkeys(("data", "file", "ftp", "s3")),
+        },
         "DOWNLOADER_MIDDLEWARES": {
             "crawler.walls.WallMiddleware": 40,
             "crawler.guard.GuardMiddleware": 50,
+            "crawler.patience.PatienceMiddleware": 60,
+            "crawler.manners.RobotsMiddleware": 100,
             **dict.fromkeys(_NOT_NEEDED),
         },
         "ITEM_PROCESSOR": "crawler.pipes.Pipelines",

@@ -3,8 +3,8 @@
 import hashlib
 import json
 import logging
-import unicodedata
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,14 +12,18 @@ import scrapy
 from scrapy.exceptions import CloseSpider
 from scrapy.http import Request, Response, TextResponse
 from twisted.python.failure import Failure
-from w3lib.url import canonicalize_url
 
 from crawler import walls
 from crawler.answers import UnreadableError, as_page, is_robots, why_lost
-from crawler.bases.base import Connector, Fetch, Output, SourceError, Visited
+from crawler.asking import STUCK, identity, make_request, no_room, pause_before, place, told_to_wait
+from crawler.bases.base import AttentionError, Connector, Fetch, Output, SourceError, ThrottledError, Visited
+from crawler.brands import Brand
+from crawler.fills import filled
 from crawler.items import BadRow, FeedbackItem
 from crawler.job import CrawlJob
 from crawler.ledger import Ledger, stats_key
+from crawler.manners import StoppedError
+from crawler.secrets import MissingSecretError
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +38,12 @@ def site(url: str) -> str:
 
 
 def fingerprint(options: dict[str, Any]) -> str:
-    """Tells whether a watermark belongs to these options: with other selectors every page is news."""
-    return hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:16]
+    """Tells whether a watermark belongs to these options: with other selectors every page is news.
+
+    Credentials come and go and change nothing of what is read.
+    """
+    kept = {key: value for key, value in options.items() if key != "expires" and not key.endswith("_env")}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 class SourceSpider(scrapy.Spider):
@@ -48,7 +56,7 @@ class SourceSpider(scrapy.Spider):
         self.job = job
         self.connector = connector
         self.ledger = ledger
-        self._brand = [_folded(word) for word in job.brand]
+        self._brand = Brand(job.brand, job.brand_not)
         known = job.watermark if job.watermark.get("options") == fingerprint(job.options) else {}
         self._validators: dict[str, dict[str, Any]] = known.get("pages", {})
         self._asked: set[str] = set()
@@ -62,6 +70,13 @@ class SourceSpider(scrapy.Spider):
             for output in self.connector.start():
                 if (taken := self._take(output)) is not None:
                     yield taken
+            for url in self.job.revisit if self.connector.revisits() else ():
+                if (request := self._request(Fetch(url, link=True, conditional=True))) is not None:
+                    yield request
+        except AttentionError as error:
+            self.ledger.stop(self.job.name, str(error))
+        except (SourceError, MissingSecretError) as error:
+            self.ledger.fail(self.job.name, str(error))
         except Exception as error:
             logger.exception("connector %s", self.job.kind)
             self.ledger.fail(self.job.name, f"连接器出错 {error!r}")
@@ -70,14 +85,16 @@ class SourceSpider(scrapy.Spider):
         """Judge an answer, hand text to the connector, pass on what it finds."""
         if response.status == _NOT_MODIFIED:
             yield from self._not_modified(fetch)
-        elif response.status not in _OK:
+        elif not fetch.observed and (wait := told_to_wait(response, self.connector.source.clock())) is not None:
+            yield from self._later(fetch, wait, f"HTTP {response.status}，请求太频繁")
+        elif response.status not in _OK and not ((fetch.api or fetch.observed) and response.body):
             self._refused(response, fetch)
         elif self._wanted(response, fetch):
             self.ledger.visited()
             try:
                 page = as_page(response, self.job.max_bytes)
             except UnreadableError as error:
-                self.ledger.fail(response.url, str(error))
+                self.ledger.fail(place(fetch, response.url), str(error))
             else:
                 yield from self._read_page(page, fetch)
 
@@ -86,9 +103,12 @@ class SourceSpider(scrapy.Spider):
         request: Request = failure.request  # type: ignore[attr-defined]  # Scrapy sets it
         if isinstance(failure.value, walls.WallError):
             self._stop(request.meta.get("redirect_urls", [request.url])[0], str(failure.value))
+        if isinstance(failure.value, StoppedError):
+            return
+        fetch: Fetch = request.cb_kwargs["fetch"]
         reason = why_lost(failure.value, self.job.max_bytes)
-        told = self.ledger.note if is_robots(reason) and request.cb_kwargs["fetch"].link else self.ledger.fail
-        told(request.url, reason)
+        told = self.ledger.note if is_robots(reason) and fetch.link else self.ledger.fail
+        told(place(fetch, request.url), reason)
 
     def _refused(self, response: Response, fetch: Fetch) -> None:
         try:
@@ -98,37 +118,58 @@ class SourceSpider(scrapy.Spider):
         if wall := walls.wall_by_status(response.status, text):
             self._stop(response.url, wall)
         told = self.ledger.note if fetch.link and response.status in _GONE else self.ledger.fail
-        told(response.url, f"HTTP {response.status}")
+        told(place(fetch, response.url), f"HTTP {response.status}")
 
     def _read_page(self, page: TextResponse, fetch: Fetch) -> Iterator[Any]:
-        found = 0
+        found = items = 0
         links: list[str] = []
         try:
             for output in self.connector.read(page, fetch):
                 found += not isinstance(output, BadRow)
+                items += isinstance(output, (BadRow, FeedbackItem))
                 links += [output.url] if isinstance(output, Fetch) and output.link else []
                 if (taken := self._take(output)) is not None:
                     yield taken
+        except AttentionError as error:
+            self._stop(place(fetch, page.url), str(error))
+        except ThrottledError as error:
+            yield from self._later(fetch, error.pause, str(error))
         except SourceError as error:
-            if wall := walls.wall_on_page(page):
-                self._stop(page.url, wall)
-            self.ledger.fail(page.url, str(error))
+            if not fetch.api and (wall := walls.wall_on_page(page)):
+                self._stop(place(fetch, page.url), wall)
+            self.ledger.fail(place(fetch, page.url), str(error))
         except Exception as error:
             logger.exception("connector %s", self.job.kind)
-            self.ledger.fail(page.url, f"连接器出错 {error!r}")
+            self.ledger.fail(place(fetch, page.url), f"连接器出错 {error!r}")
         else:
-            if not found and (wall := walls.wall_on_page(page)):
-                self._stop(page.url, wall)
+            if not found and not fetch.api and (wall := walls.wall_on_page(page)):
+                self._stop(place(fetch, page.url), wall)
+            # An API that says there is nothing says so; a page on which nothing is found may have been rebuilt.
+            self.ledger.unchanged += fetch.api and not items
             self._remember(page, fetch, links)
+
+    def _later(self, fetch: Fetch, wait: float, reason: str) -> Iterator[Request]:
+        """Ask the same again after a pause, or give it up."""
+        pause = pause_before(fetch.tries, wait)
+        if pause is None:
+            self.ledger.fail(
+                place(fetch, fetch.url), f"{reason}；等过 {fetch.tries} 次，这次不再等（对方要求 {wait:g} 秒）"
+            )
+            return
+        logger.info("%s: waiting %g s: %s", self.job.name, pause, reason)
+        repeated = replace(self.connector.again(fetch), tries=fetch.tries + 1)
+        yield make_request(repeated, {}, self.page, self.lost, pause)
 
     def _wanted(self, response: Response, fetch: Fetch) -> bool:
         """Whether the answer is a page of this site that was not read yet; redirects may lead anywhere."""
+        if fetch.api:
+            return True
         if not fetch.link:
             self._sites.add(site(response.url))
         elif site(response.url) not in self._sites:
             self.ledger.note(fetch.url, f"被转到别的站点 {response.url}，不读")
             return False
-        address = canonicalize_url(response.url)
+        address = identity(fetch, response.url)
         if address in self._read:
             return False
         self._read.add(address)
@@ -136,16 +177,17 @@ class SourceSpider(scrapy.Spider):
 
     def _not_modified(self, fetch: Fetch) -> Iterator[Any]:
         self.ledger.visited(unchanged=True)
-        known = self._validators.get(fetch.url, {})
-        self.ledger.validators[fetch.url] = known
+        name = self._name(fetch)
+        known = self._validators.get(name, {})
+        self.ledger.validators[name] = known
         for url in known.get("links", ()):
-            if (request := self._request(Fetch(url, link=True, conditional=True))) is not None:
+            if (request := self._request(self.connector.link(url, fetch))) is not None:
                 yield request
 
     def _remember(self, page: TextResponse, fetch: Fetch, links: list[str]) -> None:
         etag, modified = page.headers.get("ETag"), page.headers.get("Last-Modified")
         if fetch.conditional and (etag or modified):
-            self.ledger.validators[fetch.url] = {
+            self.ledger.validators[self._name(fetch)] = {
                 "etag": (etag or b"").decode("latin-1"),
                 "modified": (modified or b"").decode("latin-1"),
                 "links": links,
@@ -162,12 +204,17 @@ class SourceSpider(scrapy.Spider):
                 self.ledger.fail(self.job.name, str(output))
             case BadRow():
                 self._skip(output.where, output.reason)
-            case FeedbackItem() if self._mentions_brand(output):
-                self.crawler.stats.inc_value(stats_key("seen"))
-                return output
             case FeedbackItem():
-                self._skip(output.url or output.external_id, "没有提到品牌词")
+                return self._take_item(output)
         return None
+
+    def _take_item(self, item: FeedbackItem) -> FeedbackItem | None:
+        self.ledger.fills.update(filled(item))
+        if not self._brand.mentioned(item):
+            self._skip(item.url or item.external_id, "没有提到品牌词")
+            return None
+        self.crawler.stats.inc_value(stats_key("seen"))
+        return item
 
     def _skip(self, where: str, reason: str) -> None:
         self.crawler.stats.inc_value(stats_key("seen"))
@@ -175,36 +222,26 @@ class SourceSpider(scrapy.Spider):
         self.ledger.note(where, reason)
 
     def _request(self, fetch: Fetch) -> Request | None:
-        address = canonicalize_url(fetch.url)
+        address = identity(fetch)
         if address in self._asked or (fetch.link and site(fetch.url) not in self._sites):
             return None
-        if len(self._asked) >= self.job.max_pages:
+        if full := no_room(self.job, self.connector, len(self._asked)):
+            stuck = self.connector.resumes and self.connector.watermark == self.connector.source.watermark
             if not self._full:
-                self.ledger.note(fetch.url, f"已到 max_pages = {self.job.max_pages}，其余页面没有抓")
+                told = self.ledger.fail if stuck else self.ledger.note
+                told(place(fetch, fetch.url), f"{full}{STUCK if stuck else ''}")
             self._full = True
             return None
         self._asked.add(address)
         if not fetch.link:
             self._sites.add(site(fetch.url))
-        known = self._validators.get(fetch.url, {}) if fetch.conditional else {}
-        headers = {"If-None-Match": known.get("etag"), "If-Modified-Since": known.get("modified")}
-        return Request(
-            fetch.url,
-            callback=self.page,
-            errback=self.lost,
-            headers={name: value for name, value in headers.items() if value},
-            cb_kwargs={"fetch": fetch},
-            dont_filter=True,  # Scrapy's filter drops a redirect loop without a word
-        )
+        known = self._validators.get(self._name(fetch), {}) if fetch.conditional else {}
+        return make_request(fetch, known, self.page, self.lost)
 
-    def _mentions_brand(self, item: FeedbackItem) -> bool:
-        text = _folded(f"{item.title}\n{item.text}\n{item.followup}") if self._brand else ""
-        return not self._brand or any(word in text for word in self._brand)
+    def _name(self, fetch: Fetch) -> str:
+        """Under which a page is remembered: its address, without what must not be written down."""
+        return self.ledger.hide(fetch.url)
 
     def _stop(self, where: str, reason: str) -> None:
         self.ledger.stop(where, reason)
         raise CloseSpider("attention")
-
-
-def _folded(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).casefold()

@@ -1,9 +1,9 @@
 """Cases: every negative feedback opens one or joins the one about the same order, or the same buyer and product."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import insert
 from sqlmodel import Session, col, func, select
@@ -18,6 +18,19 @@ from monitor.settings import CasePolicy
 from monitor.states import CASE_OPEN, worst
 
 _REOPENABLE = ("answered", "resolved", "closed")
+
+Change = Literal["", "edited", "followup", "replied", "deleted", "restored"]
+"""What became of a known feedback: the writer changed his words, or added some (追评); the shop answered; it was taken
+down, or is to be seen again."""
+
+_HAPPENED: Mapping[Change, str] = {
+    "": "feedback.added",
+    "edited": "feedback.changed",
+    "followup": "feedback.followup",
+    "replied": "feedback.replied",
+    "deleted": "feedback.deleted",
+    "restored": "feedback.restored",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +48,7 @@ class Fresh:
     happened_at: datetime
     timely: bool
     stale: bool = False  # too old, or of an unknown past: kept and counted, but no clock runs and nobody is called
-    changed: bool = False
+    change: Change = ""
     case_id: int | None = None
 
 
@@ -88,7 +101,7 @@ def _existing(session: Session, batch: Sequence[Fresh]) -> dict[int, Case]:
 def _add(core: Core, session: Session, case: Case, item: Fresh, now: datetime) -> None:
     values = _worse(core, case, item) if item.negative else {}
     before = {"state": case.state, "severity": case.severity}
-    what = "feedback.changed" if item.changed else "feedback.added"
+    what = _HAPPENED[item.change]
     if values.get("state") == "received":
         what = "reopened"
     policy = values.get("policy", case.policy)
@@ -102,9 +115,11 @@ def _add(core: Core, session: Session, case: Case, item: Fresh, now: datetime) -
         "severity": case.severity,
         "feedback_id": item.feedback_id,
         "negative": item.negative,
+        "change": item.change,
     }
     record(session, now, case, what, before=before, after=after)
-    core.notify(session, [_awake(case) if values.get("backlog") is False else updated(case)])
+    again = what == "reopened" and case.crisis_id is None
+    core.notify(session, [_called(session, case) if again or values.get("backlog") is False else updated(case)])
 
 
 def _worse(core: Core, case: Case, item: Fresh) -> dict[str, Any]:
@@ -118,21 +133,26 @@ def _worse(core: Core, case: Case, item: Fresh) -> dict[str, Any]:
         values["policy"] = _snapshot(core.settings.policy.case, case.kind, severity)
     if case.backlog and not item.stale:
         values["backlog"] = False
-    if case.state in _REOPENABLE and item.changed and not item.stale:
+    if case.state in _REOPENABLE and item.change in ("edited", "followup") and not item.stale:
         values |= {"state": "received", "answered_at": None, "resolved_at": None, "closed_at": None}
     return values
 
 
-def _awake(case: Case) -> Notice:
+def _called(session: Session, case: Case) -> Notice:
+    """People are called to a case that woke or came back: a new card, once for each generation of its clocks."""
     assert case.id is not None
-    return Notice("case.opened", f"case:{case.id}:opened:0", "case", case.id, case.shop_id)
+    return Notice("case.opened", f"case:{case.id}:opened:{_generation(session, case)}", "case", case.id, case.shop_id)
 
 
 def _rearm(session: Session, case: Case, now: datetime, policy: dict[str, Any]) -> None:
     assert case.id is not None
     timers.cancel(session, case)
+    timers.arm(session, timers.case_rows(case.id, now, policy, _generation(session, case) + 1))
+
+
+def _generation(session: Session, case: Case) -> int:
     last = session.exec(select(func.max(Timer.generation)).where(Timer.case_id == case.id)).one()
-    timers.arm(session, timers.case_rows(case.id, now, policy, (last if last is not None else -1) + 1))
+    return last if last is not None else -1
 
 
 def _open(core: Core, session: Session, groups: Sequence[Sequence[Fresh]], now: datetime) -> dict[int, int]:

@@ -21,12 +21,14 @@ from monitor.ngrams import Batch, fold
 FOLDER = Path(__file__).with_name("categories")
 SEVERITIES = ("low", "medium", "high", "critical")
 _BREAKS = re.compile(r"[,。!?;~…\x02\n]|(?<=[^\x00-\u2e7f]) | (?=[^\x00-\u2e7f])")
+_LAST_BREAK = re.compile(f"(?s:.*)(?:{_BREAKS.pattern})")
 _NEGATED = re.compile(
     r"(?<![是会能可有对要好得痛])(?:没有?|不|无|未|毫无|绝无|杜绝|避免|防止|以免|并非|零|非)"
-    r"(?:任何|什么|发现|出现|一点儿?|点|是|会|有|存在|感觉到?|闻到|看到|见到?|造成|发生|半点|明显|像|算|怎么|那么|太|再|让人|的|过){0,3}$"
+    r"(?:任何|什么|发现|出现|觉得|一点儿?|点|是|会|有|存在|感觉到?|接到|闻到|看到|见到?|造成|发生|半点|明显|像|算|怎么|那么|太|再|让人|的|过){0,3}$"
 )
 _HEDGED = re.compile(
-    r"(?:希望|但愿|害怕|生怕|怕|担心|以为|千万别|千万不要|如果|要是|万一|别|不要|假如|除非)[^,。!?;]{0,6}$"
+    r"(?:希望|但愿|害怕|生怕|怕|担心|以为|如果|要是|万一|(?<![特分个级识区辨性道])别(?![人家的])|不要(?!脸)|假如|除非)"
+    r"[^,。!?;]{0,6}$"
 )
 
 
@@ -44,6 +46,7 @@ class Rule:
         without: Pattern the scope must not hold, or None.
         wide: The scope is the whole text instead of the clause.
         literal: Negations and wishes before the term do not undo it.
+        harmless: The term only looks like a complaint (不差, 垃圾袋, 笑得肚子疼): it counts as denied.
     """
 
     code: str
@@ -55,6 +58,7 @@ class Rule:
     without: re.Pattern[str] | None
     wide: bool
     literal: bool
+    harmless: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,7 @@ class Found:
 
     Attributes:
         hits: Rules whose conditions hold.
-        denied: Points of complaints' terms that are negated, negation included: 没有异味.
+        denied: Points of complaints' terms that are negated, negation included (没有异味), and of harmless terms.
     """
 
     hits: list[Hit]
@@ -95,7 +99,7 @@ def _folded(term: str) -> str:
 
 
 def _rule(code: str, raw: dict[str, Any]) -> Rule:
-    known = {"terms", "weight", "push", "severity", "needs", "without", "wide", "literal"}
+    known = {"terms", "weight", "push", "severity", "needs", "without", "wide", "literal", "harmless"}
     if unknown := set(raw) - known:
         raise ValueError(f"categories/{code}.toml: unknown rule key {min(unknown)!r}, expected one of {sorted(known)}")
     severity = raw.get("severity")
@@ -111,6 +115,7 @@ def _rule(code: str, raw: dict[str, Any]) -> Rule:
         re.compile(raw["without"]) if "without" in raw else None,
         bool(raw.get("wide", False)),
         bool(raw.get("literal", False)),
+        bool(raw.get("harmless", False)),
     )
 
 
@@ -158,49 +163,67 @@ class Rulebook:
         """
         bounds: Sequence[int] = batch.bounds.tolist()
         found = [Found([], []) for _ in bounds[1:]]
+        wide: dict[tuple[int, int], bool] = {}
         for term, start, end in self._automaton.find_matches_as_indexes(text, overlapping=True):
             row = bisect_right(bounds, start) - 1
             low = bounds[row]
             scope = _Scope(text, low, bounds[row + 1], start, end)
             for rule in self._rules[term]:
-                if not rule.literal and scope.undone():
-                    if scope.negation:
-                        found[row].denied.append((start - low - scope.negation, end - low))
-                elif scope.allows(rule):
+                if rule.wide:  # asked once for a row, however often its terms occur
+                    allowed = wide.get((row, id(rule)))
+                    if allowed is None:
+                        allowed = wide[row, id(rule)] = _holds(rule, text[low : bounds[row + 1]])
+                else:
+                    allowed = (rule.needs is None and rule.without is None) or _holds(rule, scope.clause())
+                if not allowed:
+                    continue
+                if rule.harmless:
+                    found[row].denied.append((start - low, end - low))
+                elif rule.literal or not scope.undone():
                     found[row].hits.append(Hit(rule, start - low, end - low))
+                elif scope.negation:
+                    found[row].denied.append((start - low - scope.negation, end - low))
         return found
 
 
+def _holds(rule: Rule, scope: str) -> bool:
+    """Whether the rule's conditions hold in its scope."""
+    if rule.needs is not None and not rule.needs.search(scope):
+        return False
+    return rule.without is None or not rule.without.search(scope)
+
+
 class _Scope:
-    """What stands around one hit; the clause is looked for only if a rule asks."""
+    """What stands around one hit; clause and negation are looked for only if a rule asks.
+
+    Attributes:
+        negation: Points of the words before that say the opposite, known once `undone` was asked.
+    """
+
+    __slots__ = ("_clause", "_end", "_high", "_low", "_start", "_text", "_undone", "negation")
 
     def __init__(self, text: str, low: int, high: int, start: int, end: int) -> None:
         self._text, self._low, self._high, self._start, self._end = text, low, high, start, end
-        self._before = text[max(low, start - 12) : start]
-        negated = _NEGATED.search(self._before)
-        self.negation = len(negated.group()) if negated else 0
+        self._undone: bool | None = None
+        self._clause: str | None = None
+        self.negation = 0
 
     def undone(self) -> bool:
         """Whether the words before say the opposite, or only wish or fear it."""
-        return self.negation > 0 or _HEDGED.search(self._before) is not None
+        if self._undone is None:
+            before = self._text[max(self._low, self._start - 12) : self._start]
+            negated = _NEGATED.search(before)
+            self.negation = len(negated.group()) if negated else 0
+            self._undone = self.negation > 0 or _HEDGED.search(before) is not None
+        return self._undone
 
-    def allows(self, rule: Rule) -> bool:
-        """Whether the rule's other conditions hold."""
-        if rule.needs is None and rule.without is None:
-            return True
-        scope = self._text[self._low : self._high] if rule.wide else self._clause()
-        if rule.needs is not None and not rule.needs.search(scope):
-            return False
-        return rule.without is None or not rule.without.search(scope)
-
-    def _clause(self) -> str:
-        low, high = max(self._low, self._start - 60), min(self._high, self._end + 60)
-        before = self._text[low : self._start]
-        after = self._text[self._end : high]
-        cuts = [match.end() for match in _BREAKS.finditer(before)]
-        stop = _BREAKS.search(after)
-        return (
-            before[cuts[-1] if cuts else 0 :]
-            + self._text[self._start : self._end]
-            + after[: stop.start() if stop else None]
-        )
+    def clause(self) -> str:
+        """The clause around the hit, its breaks left out; at most 60 points to either side."""
+        if self._clause is None:
+            text, start, end = self._text, self._start, self._end
+            before = text[max(self._low, start - 60) : start]
+            after = text[end : min(self._high, end + 60)]
+            cut = _LAST_BREAK.match(before)
+            stop = _BREAKS.search(after)
+            self._clause = before[cut.end() if cut else 0 :] + text[start:end] + after[: stop.start() if stop else None]
+        return self._clause

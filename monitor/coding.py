@@ -23,8 +23,30 @@ FLAGS = ("churn", "fraud", "legal_threat", "media_threat", "refund_demand", "ext
 STEPS = ("severity>=medium", "severity>=high")
 COLUMNS = (*CATEGORIES, *FLAGS, *STEPS)
 RULED = (*CATEGORIES, *FLAGS)  # columns a rule can speak for
+DOUBT = 3.5  # log-odds of being negative nearer to 0 than this are judged again with the codes at hand
 CERTAIN = 3.5  # a rule that weighs more than this decides by itself
-EXTRAS = 3  # root of the number of clauses, log-odds of being negative, one
+
+
+@dataclass(frozen=True, slots=True)
+class Clauses:
+    """Clauses of a batch.
+
+    Attributes:
+        starts: first point of every clause of the batch.
+        scores: of every clause, shape (clauses, columns).
+        first: first clause of every row; one more entry than rows.
+    """
+
+    starts: NDArray[np.int64]
+    scores: Floats
+    first: NDArray[np.int64]
+
+    def place(self, batch: Batch, row: int, column: int) -> tuple[int, int]:
+        """Points of the row's clause that speaks most for a column."""
+        low, high = self.first[row], self.first[row + 1]
+        best = int(low + np.argmax(self.scores[low:high, column]))
+        end = self.starts[best + 1] if best + 1 < len(self.starts) else len(batch.points)
+        return int(self.starts[best]), int(end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,45 +55,42 @@ class Reading:
 
     Attributes:
         logits: shape (rows, columns); above 0 means yes.
-        starts: first point of every clause of the batch.
-        clauses: scores of every clause, shape (clauses, columns).
-        first: first clause of every row; one more entry than rows.
+        again: log-odds of each row being negative, by its words and codes together.
+        clauses: What it was found in.
     """
 
     logits: Floats
-    starts: NDArray[np.int64]
-    clauses: Floats
-    first: NDArray[np.int64]
-
-    def place(self, batch: Batch, row: int, column: int) -> tuple[int, int]:
-        """Points of the row's clause that speaks most for a column."""
-        low, high = self.first[row], self.first[row + 1]
-        best = int(low + np.argmax(self.clauses[low:high, column]))
-        end = self.starts[best + 1] if best + 1 < len(self.starts) else len(batch.points)
-        return int(self.starts[best]), int(end)
+    again: Floats
+    clauses: Clauses
 
 
-def features(tables: Tables, batch: Batch, hits: Sequence[Sequence[Hit]], log_odds: Floats) -> tuple[Floats, Reading]:
-    """Second-stage features, shape (rows, len(columns) * 2 + len(RULED) + EXTRAS), and the clauses they came from."""
+def features(tables: Tables, batch: Batch, hits: Sequence[Sequence[Hit]], log_odds: Floats) -> tuple[Floats, "Clauses"]:
+    """Second-stage features and the clauses they came from.
+
+    For each column the row's score and its clauses' best, sum of what is above 0, and mean; for each code the rules
+    that hit; then clauses, points, log-odds of being negative, and one.
+    """
     linear = tables.codes
     gathered = gather(linear, batch)
     whole = segment_scores(linear, gathered, batch.bounds[:-1], np.diff(batch.bounds))
     starts = batch.clauses()
-    clauses = segment_scores(linear, gathered, starts, np.diff(np.append(starts, len(batch.points))))
+    scores = segment_scores(linear, gathered, starts, np.diff(np.append(starts, len(batch.points))))
     first = np.searchsorted(starts, batch.bounds)
-    best = np.maximum.reduceat(clauses, first[:-1], axis=0)
-    extras = np.column_stack([np.sqrt(np.diff(first)), log_odds, np.ones(len(log_odds))])
-    reading = Reading(whole, starts, clauses, first)
-    return np.hstack([whole, best, ruled(hits), extras]), reading
+    low, count = first[:-1], np.diff(first)
+    best = np.maximum.reduceat(scores, low, axis=0)
+    total = np.add.reduceat(np.maximum(scores, 0), low, axis=0)
+    mean = np.add.reduceat(scores, low, axis=0) / count[:, None]
+    extras = np.column_stack([np.sqrt(count), np.log(np.diff(batch.bounds)), log_odds, np.ones(len(log_odds))])
+    return np.hstack([whole, best, total, mean, ruled(hits), extras]), Clauses(starts, scores, first)
 
 
 def read(tables: Tables, batch: Batch, hits: Sequence[Sequence[Hit]], log_odds: Floats) -> Reading:
     """Codes of a batch of at least one row."""
-    table, reading = features(tables, batch, hits, log_odds)
-    logits = np.einsum("rf,fc->rc", table, tables.mix)  # not @: its rounding depends on the number of rows
+    table, clauses = features(tables, batch, hits, log_odds)
+    logits = tables.mix.logits(table)
     spoken = logits[:, : len(RULED)]
     np.maximum(spoken, ruled(hits) - CERTAIN, out=spoken)
-    return Reading(logits, reading.starts, reading.clauses, reading.first)
+    return Reading(logits[:, :-1], logits[:, -1], clauses)
 
 
 def ruled(hits: Sequence[Sequence[Hit]]) -> Floats:

@@ -170,18 +170,19 @@ def _cross_checks(settings: Settings) -> Iterator[str]:
     for n, source in enumerate(settings.sources, 1):
         if source.shop is not None and source.shop not in shops:
             yield f"sources[{n}].shop: 没有叫 {source.shop!r} 的店铺{nearest(source.shop, shops)}"
-        yield from _check_connector(n, source.kind, source.options)
+        yield from (f"sources[{n}].{problem}" for problem in connector_problems(source.kind, source.options))
     for route, names in settings.routes.model_dump().items():
         for name in names:
             if name not in channels:
                 yield f"routes.{route}: 没有叫 {name!r} 的渠道{nearest(name, channels)}"
 
 
-def _check_connector(n: int, kind: str, options: dict[str, Any]) -> Iterator[str]:
+def connector_problems(kind: str, options: dict[str, Any]) -> Iterator[str]:
+    """What is wrong with a source's own keys, as ``key: what was expected``; nothing where all is well."""
     from crawler import connectors
 
     if kind not in connectors.kinds():
-        yield f"sources[{n}].kind: 没有 {kind!r} 这种来源{nearest(kind, connectors.kinds())}"
+        yield f"kind: 没有 {kind!r} 这种来源{nearest(kind, connectors.kinds())}"
         return
     model = connectors.load(kind).Options
     try:
@@ -190,9 +191,9 @@ def _check_connector(n: int, kind: str, options: dict[str, Any]) -> Iterator[str
         first = _first(error)
         if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
             known = [*model.model_fields, *_source_keys()]
-            yield f"sources[{n}].{first['loc'][0]}: {kind} 没有这个键{nearest(str(first['loc'][0]), known)}"
+            yield f"{first['loc'][0]}: {kind} 没有这个键{nearest(str(first['loc'][0]), known)}"
         else:
-            yield f"sources[{n}].{_describe(error, model)}"
+            yield _describe(error, model)
 
 
 def _source_keys() -> list[str]:

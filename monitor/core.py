@@ -9,10 +9,11 @@ from sqlalchemy import Engine
 
 from monitor.clock import Clock
 from monitor.notices import Notify
-from monitor.settings import Settings
+from monitor.settings import Scoring, Settings
 
 if TYPE_CHECKING:
-    from monitor.judge import Judge
+    from monitor.engines import Engine as Scorer
+    from monitor.quota import Budget
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,19 @@ class Core:
     view: Callable[[str, int], str]
 
     @cached_property
-    def judge(self) -> "Judge":
+    def judge(self) -> "Scorer":
         """The scorer, loaded on first use."""
-        from monitor.judge import Judge
+        return self.scorer(self.settings.scoring)
 
-        return Judge(self.settings.scoring.engine, self.settings.scoring.weights)
+    def scorer(self, scoring: Scoring) -> "Scorer":
+        """A scorer of other settings than the config's, within the same budget."""
+        from monitor.engines import make
+
+        return make(scoring, self.budget)
+
+    @property
+    def budget(self) -> "Budget":
+        """What the endpoint of the scorer may be asked."""
+        from monitor.quota import Budget
+
+        return Budget(self.engine, self.clock, self.settings.zone, "llm")

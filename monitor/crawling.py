@@ -2,13 +2,16 @@
 
 import asyncio
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 import structlog
 
+from crawler.bases.base import Connector
+from crawler.connectors import load
 from crawler.job import CrawlJob, CrawlResult
 from crawler.run import crawl
-from monitor import runs
+from monitor import db, expiry, runs, spread
 from monitor.core import Core
 from monitor.settings import Source
 
@@ -26,7 +29,7 @@ async def crawl_source(core: Core, source: Source, opener: str) -> dict[str, Any
     """
     started = runs.start(core, source.name, source.kind, source.shop, mention=bool(source.brand))
     if started is None:
-        return ledger_line(source.name, "ok", "上一次抓取还没结束，这次跳过")
+        return ledger_line(source.name, "ok", "上一次抓取还没结束，这次跳过") | {"busy": True}
     now = core.clock.now().isoformat()
     job = CrawlJob(
         name=source.name,
@@ -38,6 +41,8 @@ async def crawl_source(core: Core, source: Source, opener: str) -> dict[str, Any
         obey_robots=source.obey_robots,
         allow_private_hosts=core.settings.service.allow_private_hosts,
         brand=source.brand,
+        brand_not=source.brand_not,
+        revisit=_revisit(core, source, started),
         watermark=started.watermark,
         pipelines=["monitor.pipeline.StorePipeline"],
         context={
@@ -47,19 +52,36 @@ async def crawl_source(core: Core, source: Source, opener: str) -> dict[str, Any
             "origin": asdict(started.origin),
         },
         max_pages=source.max_pages,
+        time_limit=source.time_limit.total_seconds(),
         base_dir=str(core.settings.service.base_dir),
     )
     alive = asyncio.create_task(_keep_lease(core, started))
+    certificate = asyncio.create_task(_certificate(source, started))
     try:
         result = await crawl(job, source.time_limit.total_seconds())
+        end = await certificate
     except BaseException:
+        certificate.cancel()
         runs.finish(core, started, CrawlResult(status="failed", error="抓取被中断"))
         raise
     finally:
         alive.cancel()
     for line in result.log:
         log.info("left out", source=source.name, what=line)
-    return runs.finish(core, started, result)
+    watch = source.watch and source.kind not in runs.ARCHIVES
+    return runs.finish(core, started, result, watch=watch, certificate=end)
+
+
+def _revisit(core: Core, source: Source, started: runs.Started) -> list[str]:
+    """Addresses of mentions that are to be looked at again, where the connector can do so."""
+    if not source.brand or load(source.kind).revisits is Connector.revisits:
+        return []
+    with db.writing(core.engine) as session:
+        return spread.book(session, started.origin.source_id, core.clock.now())
+
+
+async def _certificate(source: Source, started: runs.Started) -> datetime | None:
+    return await asyncio.to_thread(expiry.first_to_end, source.options) if started.look else None
 
 
 async def _keep_lease(core: Core, started: runs.Started) -> None:

@@ -6,7 +6,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,9 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import text
 
+from crawler.bases.api import ending
 from monitor import db
+from monitor.config import secret
 from monitor.core import Core
 from monitor.settings import Source
 
@@ -65,6 +67,10 @@ def checks(core: Core) -> Iterator[tuple[str, Check]]:
     yield "磁盘", partial(_disk, core.settings.service.var_dir)
     for source in core.settings.sources:
         yield f"来源 {source.name}", partial(_source, core, source)
+    if core.settings.sources:
+        yield "近况", partial(_standing, core)
+    if core.settings.scoring.engine == "llm":
+        yield "打分", partial(_endpoint, core)
     if not core.settings.sources:
         todo = "在配置里加一段 [[sources]]，或用 pingshao import 导入"
         yield "来源", partial(Finding, "来源", "一个也没有", todo)
@@ -105,10 +111,36 @@ def _source(core: Core, source: Source) -> Finding:
     if path := source.options.get("path"):
         found = len(list(core.settings.service.base_dir.glob(str(path)))) if not Path(path).is_absolute() else 1
         return Finding(name, f"{found} 个文件", "" if found else f"没有符合 {path} 的文件，请检查 path")
+    if any(key.endswith("_env") for key in source.options):
+        return _credentials(core, name, source.options)
     for key in _ADDRESS_KEYS:
         if addresses := source.options.get(key):
             return _address(core, name, addresses if isinstance(addresses, str) else addresses[0])
     return Finding(name, "没有可检查的地址")
+
+
+def _standing(core: Core) -> Finding:
+    """How the last crawls of the sources went, and what ends soon."""
+    from monitor.health import overview
+
+    with db.reading(core.engine) as session:
+        found = overview(session, core.settings, core.clock.now())
+    troubled = [f"{one.name}：{one.error}" for one in found if one.status in ("failed", "attention")]
+    ending = [f"{one.name}：{told}" for one in found for told in one.warnings]
+    new = sum(one.new_24h for one in found)
+    return Finding(
+        "近况", f"{len(found)} 个来源，{len(troubled)} 个有问题，一天内新增 {new} 条", "；".join([*troubled, *ending])
+    )
+
+
+def _credentials(core: Core, name: str, options: dict[str, Any]) -> Finding:
+    """Whether an API's secrets are there, and how long they last."""
+    missing = [str(value) for key, value in options.items() if key.endswith("_env") and not secret(str(value))]
+    if missing:
+        return Finding(name, f"环境变量 {'、'.join(missing)} 没有设置", "请设置后重启服务")
+    expires = date.fromisoformat(str(options["expires"])) if options.get("expires") else None
+    said = f"密钥齐全，授权 {expires} 到期" if expires else "密钥齐全，没有写授权到期日（expires）"
+    return Finding(name, said, ending(expires, core.clock.now().astimezone(core.settings.zone).date()))
 
 
 def _address(core: Core, name: str, url: str) -> Finding:
@@ -123,6 +155,19 @@ def _address(core: Core, name: str, url: str) -> Finding:
         return Finding(name, f"{url} 回答 HTTP {error.code}", what)
     except (OSError, ValueError) as error:
         return Finding(name, f"{url} 连不上：{getattr(error, 'reason', error)}", "请检查网址、网络和防火墙")
+
+
+def _endpoint(core: Core) -> Finding:
+    from monitor.endpoint import Endpoint
+
+    llm, zone = core.settings.scoring.llm, core.settings.zone
+    assert llm is not None  # the config is refused otherwise
+    says, todo = Endpoint(llm).check()
+    spent, resting = core.budget.standing()
+    says += f"；今天问了 {spent} 次，上限 {llm.daily_budget}"
+    if resting:
+        says += f"；刚才接连出错，到 {resting.astimezone(zone):%H:%M} 前不再问，由内置模型打分"
+    return Finding("打分", says, todo)
 
 
 def _refusal(core: Core, url: str) -> str:

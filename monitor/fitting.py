@@ -7,14 +7,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.ngrams import ORDERS, fold
-from monitor.tables import Linear
+from monitor.ngrams import GRAMS, fold
+from monitor.tables import Linear, Net
 
 Floats = NDArray[np.float64]
 _ARMIJO = 1e-4  # share of what the slope promises that a step must keep
 _SHORTEST = 1e-7  # below it, rounding decides: the least point is reached
 Loss = Callable[[Floats], tuple[float, Floats]]  # value and slope at a point
 _BATCH = 2048
+_NETS = 3
+_NET_BATCH = 256
+_NET_RATE = 3e-3
+_NET_DROP = 0.2
+_NET_DECAY = 3e-3
 _STEPS = 16_000  # an int16 weight's largest value: 20,000 characters of them still fit an int32 sum
 
 
@@ -25,7 +30,7 @@ def design(texts: Sequence[str], bits: int) -> Any:
     indices, data, pointers = [], [], [np.zeros(1, dtype=np.int64)]
     for start in range(0, len(texts), _BATCH):
         batch = fold(texts[start : start + _BATCH])
-        sizes = ORDERS * np.diff(batch.bounds)
+        sizes = GRAMS * np.diff(batch.bounds)
         indices.append(batch.hashes(bits).T.ravel().astype(np.int32))
         data.append(np.repeat(1 / np.sqrt(sizes), sizes).astype(np.float32))
         pointers.append(pointers[-1][-1] + np.cumsum(sizes))
@@ -133,13 +138,72 @@ def quantise(weights: Floats, bias: Floats) -> Linear:
     return Linear(np.round(weights / scale).astype(np.int16), scale, bias)
 
 
-def fit_mix(features: Floats, targets: Floats, strength: float) -> Floats:
-    """Second-stage weights, shape (features, columns); the last feature is the constant one, and not penalised."""
-    from scipy import sparse
+def fit_nets(features: Floats, targets: Floats, hidden: int) -> Net:
+    """The mean of a few networks that differ in their seed: see `fit_net`."""
+    nets = [fit_net(features, targets, hidden, seed=seed) for seed in range(_NETS)]
+    return Net(
+        sum((net.direct for net in nets), np.zeros_like(nets[0].direct)) / _NETS,
+        np.hstack([net.inner for net in nets]),
+        np.vstack([net.outer for net in nets]) / _NETS,
+    )
 
-    spread = features.std(axis=0)[:-1]
+
+def fit_net(features: Floats, targets: Floats, hidden: int, *, epochs: int = 20, seed: int = 0) -> Net:
+    """A small network from features to the log-odds of each column, by Adam with dropout.
+
+    Args:
+        features: rows × features; the last one is the constant one.
+        targets: rows × columns, 0 to 1; NaN where a row says nothing of a column.
+        hidden: Units of the hidden layer.
+        epochs: Passes over the rows.
+        seed: Of the order of rows, the first weights and the dropout.
+    """
+    rng = np.random.default_rng(seed)
+    mean, spread = features[:, :-1].mean(axis=0), features[:, :-1].std(axis=0)
     scale = np.where(spread > 0, 1 / np.where(spread > 0, spread, 1.0), 0.0)
-    rows, weights = sparse.csr_matrix(features[:, :-1]), np.ones(len(features))
-    columns = [_loss(rows, scale, target, weights, strength) for target in targets.T]
-    thetas = [descend(loss, np.zeros(features.shape[1]), 200, tolerance=1e-7) for loss in columns]
-    return np.column_stack([np.append(theta[:-1] * scale, theta[-1]) for theta in thetas])
+    rows = np.hstack([(features[:, :-1] - mean) * scale, np.ones((len(features), 1))]).astype(np.float32)
+    weigh = (~np.isnan(targets)).astype(np.float32)
+    aims = np.nan_to_num(targets).astype(np.float32)
+    wide, columns = rows.shape[1], targets.shape[1]
+    parts = [
+        np.zeros((wide, columns), dtype=np.float32),
+        rng.normal(0, np.sqrt(1 / wide), (wide, hidden)).astype(np.float32),
+        rng.normal(0, np.sqrt(1 / hidden), (hidden, columns)).astype(np.float32),
+    ]
+    moments = [np.zeros((2, *part.shape), dtype=np.float32) for part in parts]
+    each = -(-len(rows) // _NET_BATCH)
+    steps = epochs * each
+    order = np.arange(len(rows))
+    for step in range(steps):
+        if step % each == 0:
+            rng.shuffle(order)
+        some = order[step % each * _NET_BATCH :][:_NET_BATCH]
+        slopes = _net_slopes(parts, rows[some], aims[some], weigh[some], rng)
+        rate = _NET_RATE * (1 - step / steps)
+        for part, slope, moment in zip(parts, slopes, moments, strict=True):
+            moment[0] += 0.1 * (slope - moment[0])
+            moment[1] += 0.001 * (slope**2 - moment[1])
+            mean_slope, mean_square = moment[0] / (1 - 0.9 ** (step + 1)), moment[1] / (1 - 0.999 ** (step + 1))
+            part[...] -= rate * (mean_slope / (np.sqrt(mean_square) + 1e-8) + _NET_DECAY * part)
+    return _unscaled(Net(*(part.astype(np.float64) for part in parts)), mean, scale)
+
+
+def _net_slopes(
+    parts: Sequence[Any], rows: Any, aims: Any, weigh: Any, rng: np.random.Generator
+) -> tuple[Any, Any, Any]:
+    direct, inner, outer = parts
+    kept = (rng.random((len(rows), inner.shape[1])) >= _NET_DROP).astype(np.float32) / np.float32(1 - _NET_DROP)
+    units = np.maximum(rows @ inner, 0) * kept
+    gap = (1 / (1 + np.exp(-np.clip(rows @ direct + units @ outer, -30, 30))) - aims) * weigh / np.float32(len(rows))
+    back = (gap @ outer.T) * kept * (units > 0)
+    return rows.T @ gap, rows.T @ back, units.T @ gap
+
+
+def _unscaled(net: Net, mean: Floats, scale: Floats) -> Net:
+    """The same network over features as they come."""
+
+    def undo(part: Floats) -> Floats:
+        by = part[:-1] * scale[:, None]
+        return np.vstack([by, part[-1] - mean @ by])
+
+    return Net(undo(net.direct), undo(net.inner), net.outer)

@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import Any
 
 from crawler.items import FeedbackItem
-from monitor.core import Core
 from monitor.duplicates import text_key
 from monitor.privacy import author_hash, mask, mask_nickname
 from monitor.text import clean
 
 FOLLOWUP_MARK = "【追评】"
+_IDS = frozenset({"thread", "parent", "repost"})  # digits of these tell nothing of a person
 _SHORT = 200  # characters of names, titles and ids
 _WEB = re.compile(r"https?://", re.IGNORECASE)
 
@@ -34,8 +34,8 @@ class Origin:
     archive: bool = False
 
 
-def make_row(core: Core, origin: Origin, item: FeedbackItem, now: datetime) -> dict[str, Any]:
-    """Everything of a new row but its id and what it copies."""
+def make_row(secret: bytes, origin: Origin, item: FeedbackItem, now: datetime) -> dict[str, Any]:
+    """Everything of a new row but its id and what it copies; the secret salts the author's hash."""
     body = mask(clean(item.text)).text
     if followup := mask(clean(item.followup)).text:
         body = f"{body}\n{FOLLOWUP_MARK}{followup}".lstrip()
@@ -58,8 +58,8 @@ def make_row(core: Core, origin: Origin, item: FeedbackItem, now: datetime) -> d
         "kind": origin.kind,
         "external_id": _identity(item.external_id),
         "author": mask_nickname(author) if author else "",
-        "author_hash": author_hash(author, origin.platform, core.secret) if _is_name(author) else "",
-        "extra": {clean(str(k)): clean(v) if isinstance(v, str) else v for k, v in item.extra.items()},
+        "author_hash": author_hash(author, origin.platform, secret) if _is_name(author) else "",
+        "extra": {clean(str(name)): _fact(name, value) for name, value in item.extra.items()},
         "created_at": created,
         "happened_at": created or now,
         "timely": item.created_at is not None or (origin.watched and not origin.archive),
@@ -69,6 +69,13 @@ def make_row(core: Core, origin: Origin, item: FeedbackItem, now: datetime) -> d
         "content_hash": _content_hash(values),
         "text_key": text_key(body),
     }
+
+
+def _fact(name: str, value: str | float) -> str | float:
+    """A further fact; buyers have their phone engraved, and then it stands in the SKU."""
+    if not isinstance(value, str):
+        return value
+    return clean(value) if name in _IDS else mask(clean(value)).text
 
 
 def _identity(external_id: str) -> str:

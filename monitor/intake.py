@@ -14,11 +14,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, func, select
 
 from crawler.items import FeedbackItem
-from monitor import cases, db, detect
+from monitor import cases, db, detect, spread
 from monitor.bulk import insert_rows, table, update_column
-from monitor.cases import Fresh
+from monitor.cases import Change, Fresh
 from monitor.core import Core
-from monitor.incoming import Origin, make_row
+from monitor.engines import filed
+from monitor.incoming import FOLLOWUP_MARK, Origin, make_row
 from monitor.judge import Judgement, Text
 from monitor.models import Feedback, FeedbackVersion, Product, Score
 
@@ -61,17 +62,19 @@ def store(core: Core, origin: Origin, items: Sequence[FeedbackItem]) -> Counts:
     now = core.clock.now()
     drafts: dict[str, _Draft] = {}
     for item in items:
-        row = make_row(core, origin, item, now)
+        row = make_row(core.secret, origin, item, now)
         drafts[row["external_id"]] = _Draft(row)  # the later one of two is the newer
     with db.reading(core.engine) as session:
         fresh = _look_up(session, origin, drafts)
+        again = spread.look(session, [(d.known, d.row["extra"]) for d in drafts.values() if d.known], now)
     judgements = core.judge.judge_many([_text(draft.row) for draft in fresh])
     for draft, judgement in zip(fresh, judgements, strict=True):
         draft.judgement = judgement
-    if not fresh:
+    if not fresh and not again:
         return Counts(duplicates=len(items))
     with db.writing(core.engine) as session:
-        counts = _write(core, session, fresh, now, origin.archive)
+        counts = _write(core, session, fresh, now, origin.archive) if fresh else Counts()
+        spread.write(session, again)
     counts.duplicates = len(items) - counts.new - counts.changed
     return counts
 
@@ -150,7 +153,7 @@ def _update(session: Session, draft: _Draft, now: datetime) -> bool:
     assert known is not None
     assert known.id is not None
     names = ("title", "text", "stars", "reply", "deleted", "content_hash", "text_key", "url")
-    values = {name: draft.row[name] for name in names}
+    values = {name: draft.row[name] for name in names} | {"extra": {**known.extra, **draft.row["extra"]}}
     result: Any = session.execute(
         update(Feedback)
         .where(col(Feedback.id) == known.id, col(Feedback.version) == known.version)
@@ -193,17 +196,7 @@ def _scores(session: Session, drafts: Sequence[_Draft], now: datetime) -> None:
 def _score(draft: _Draft, now: datetime) -> dict[str, Any]:
     judged = draft.judgement
     assert judged is not None
-    return {
-        "feedback_id": draft.feedback_id,
-        "model": judged.model,
-        "negative": judged.negative,
-        "p_negative": judged.p_negative,
-        "severity": judged.severity,
-        "categories": list(judged.categories),
-        "flags": list(judged.flags),
-        "evidence": [{"code": e.code, "start": e.start, "end": e.end, "text": e.text} for e in judged.evidence],
-        "scored_at": now,
-    }
+    return {"feedback_id": draft.feedback_id, **filed(judged), "scored_at": now}
 
 
 def _fresh(core: Core, draft: _Draft, archive: bool) -> Fresh:
@@ -217,12 +210,23 @@ def _fresh(core: Core, draft: _Draft, archive: bool) -> Fresh:
         kind=row["kind"],
         product=row["product"],
         join_key=cases.join_key(row["shop_id"], row["order_ref"], row["author_hash"], row["product"]),
-        negative=judged.negative and not row["deleted"],
+        negative=judged.negative and judged.relevant and not row["deleted"],
         severity=judged.severity,
         categories=judged.categories,
         happened_at=row["happened_at"],
         timely=row["timely"],
         stale=stale,
-        changed=known is not None,
+        change=_change(known, row) if known else "",
         case_id=known.case_id if known else None,
     )
+
+
+def _change(known: Feedback, row: dict[str, Any]) -> Change:
+    """What an edit is about; where several things changed, what matters most to the case."""
+    if row["deleted"] != known.deleted:
+        return "deleted" if row["deleted"] else "restored"
+    before, after = (text.partition(FOLLOWUP_MARK)[2] for text in (known.text, row["text"]))
+    if after and after != before:
+        return "followup"
+    said = (known.title, known.text, known.stars) == (row["title"], row["text"], row["stars"])
+    return "replied" if said else "edited"

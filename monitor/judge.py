@@ -1,40 +1,28 @@
 """The verdict on a text: negative or not, what it complains about, how bad it is, and where it says so."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.categories import SEVERITIES, Found, Hit, Rulebook, codes
-from monitor.coding import CATEGORIES, COLUMNS, RULED, STEPS, Reading, read
-from monitor.ngrams import BREAKS, LIMIT, Batch, fold
-from monitor.sentiment import Floats, logit, make_engine, sigmoid
+from monitor.categories import Found, Rulebook, codes
+from monitor.coding import DOUBT, read
+from monitor.complaints import Complaints, Evidence
+from monitor.ngrams import LIMIT, Batch, fold
+from monitor.sentiment import Builtin, Floats, Polarity, SnowNlp, gather, logit, segment_scores, sigmoid
 from monitor.tables import load
 
 Marks = NDArray[np.bool_]
 THRESHOLD = 0.5  # of p_negative
-_LONGEST = 80  # points of a clause shown as evidence
 _CHUNK = 16_384  # characters judged at once: what fits the processor's cache
 _STARS = (1.0, 2.0, 3.0, 4.0, 5.0)
 _STAR_ODDS = (1.6, 1.3, 0.3, -0.9, -1.5)  # what stars add to the log-odds; a clear text outweighs them
 _DENIAL = 1.0  # log-odds that a complaint named and denied takes away (没有异味)
+_GRAVE = 4.0  # weight of a rule that tells of harm, a leak or a threat: no praise around it hides that,
+_GRAVE_ODDS = 1.6  # nor do five stars
 _SILENT_ODDS = -0.4  # prior log-odds of a text without words
-_SPOKEN = [column for column, code in enumerate(COLUMNS) if code in RULED and code != "other"]
-_OTHER = COLUMNS.index("other")
-_MEDIUM, _HIGH = (COLUMNS.index(step) for step in STEPS)
-_LEVEL = {name: level for level, name in enumerate(SEVERITIES)}
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """Where the text given says what a code stands for: `text[start:end]`."""
-
-    code: str
-    start: int
-    end: int
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +37,7 @@ class Judgement:
         flags: Codes; empty when not negative.
         evidence: A span for every category but `other`, and for every flag.
         model: Engine and version.
+        relevant: False where a mention seems to be about no shop, product or brand at all.
     """
 
     negative: bool
@@ -58,6 +47,7 @@ class Judgement:
     flags: tuple[str, ...]
     evidence: tuple[Evidence, ...]
     model: str
+    relevant: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +69,10 @@ class Judge:
 
     def __init__(self, engine: str = "builtin", weights: Path | None = None) -> None:
         self._tables = load(weights)
-        self._engine = make_engine(engine, self._tables)
+        self._engine: Polarity = SnowNlp() if engine == "snownlp" else Builtin(self._tables)
         self._rules = Rulebook(codes())
         self.model = self._engine.version
+        self.models: tuple[str, ...] = (self.model,)
 
     def judge(self, text: Text) -> Judgement:
         """Judges one text."""
@@ -94,52 +85,48 @@ class Judge:
     def _judge_chunk(self, texts: Sequence[Text]) -> list[Judgement]:
         batch = fold([text.text for text in texts])
         found = self._rules.find(batch, batch.string())
-        p = self._p_negative(texts, batch, found)
-        negative = p >= THRESHOLD
-        hits = [row.hits for row in found]
-        coded = iter(self._code([t for t, bad in zip(texts, negative, strict=True) if bad], batch, hits, p, negative))
-        return [
-            self._judgement(float(score), next(coded) if bad else None) for score, bad in zip(p, negative, strict=True)
-        ]
-
-    def _p_negative(self, texts: Sequence[Text], batch: Batch, found: Sequence[Found]) -> Floats:
-        said = [_without_denials(text.text[:LIMIT], batch, row, found[row].denied) for row, text in enumerate(texts)]
-        words = logit(self._engine.p_negative(said))
-        words = np.where(batch.silent(), _SILENT_ODDS, words)
+        words = self._words(texts, batch, found)
         stars = np.array([_star_odds(text.stars) for text in texts])
-        push = np.array([_push(row) for row in found])
-        rounded: Floats = np.round(sigmoid(words + stars + push), 4)
-        return rounded
+        beside = stars + [_push(row) for row in found]
+        least = stars + [_least(row) for row in found]
+        suspects = np.maximum.reduce([words, words + beside, least]) > -DOUBT
+        complaints = self._read(batch, found, words, suspects)
+        p = np.round(sigmoid(np.maximum(words + beside, least)), 4)
+        about = self._relevant(texts, batch)
+        verdicts = [
+            Judgement(False, float(score), (), None, (), (), self.model, bool(relevant))
+            for score, relevant in zip(p, about, strict=True)
+        ]
+        for place, row in enumerate(np.flatnonzero(suspects).tolist()):
+            if p[row] >= THRESHOLD:
+                said = complaints.said(texts[row].text, place)
+                verdicts[row] = replace(verdicts[row], negative=True, **said)
+        return verdicts
 
-    def _code(
-        self,
-        texts: Sequence[Text],
-        batch: Batch,
-        hits: Sequence[Sequence[Hit]],
-        p: Floats,
-        negative: Marks,
-    ) -> Iterator["_Codes"]:
-        if not texts:
-            return
-        rows = batch.take(negative)
-        kept = [found for found, bad in zip(hits, negative, strict=True) if bad]
-        reading = read(self._tables, rows, kept, logit(p[negative]))
-        logits = reading.logits.tolist()
-        for row, text in enumerate(texts):
-            yield _codes(text.text, rows, row, kept[row], reading, logits[row])
+    def _words(self, texts: Sequence[Text], batch: Batch, found: Sequence[Found]) -> Floats:
+        """Log-odds of each text being negative, by its words alone."""
+        said = [_without_denials(text.text[:LIMIT], batch, row, found[row].denied) for row, text in enumerate(texts)]
+        return np.where(batch.silent(), _SILENT_ODDS, logit(self._engine.p_negative(said)))
 
-    def _judgement(self, p: float, found: "_Codes | None") -> Judgement:
-        if found is None:
-            return Judgement(False, p, (), None, (), (), self.model)
-        return Judgement(True, p, found.categories, found.severity, found.flags, found.evidence, self.model)
+    def _read(self, batch: Batch, found: Sequence[Found], words: Floats, suspects: Marks) -> Complaints:
+        """The codes of rows that may complain; those whose `words` leave it in doubt are judged anew with them."""
+        part = batch.take(suspects)
+        hits = [row.hits for row, suspect in zip(found, suspects, strict=True) if suspect]
+        if not hits:
+            return Complaints(part, hits)
+        reading = read(self._tables, part, hits, words[suspects])
+        if isinstance(self._engine, Builtin):
+            doubtful = (np.abs(words[suspects]) < DOUBT) & ~part.silent()
+            words[suspects] = np.where(doubtful, reading.again, words[suspects])
+        return Complaints(part, hits, reading.clauses, reading.logits.tolist())
 
-
-@dataclass(frozen=True, slots=True)
-class _Codes:
-    categories: tuple[str, ...]
-    severity: str
-    flags: tuple[str, ...]
-    evidence: tuple[Evidence, ...]
+    def _relevant(self, texts: Sequence[Text], batch: Batch) -> Marks:
+        about = np.array([text.kind != "mention" for text in texts])
+        if not about.all():
+            rows, linear = batch.take(~about), self._tables.relevance
+            scores = segment_scores(linear, gather(linear, rows), rows.bounds[:-1], np.diff(rows.bounds))
+            about[~about] = scores[:, 0] > 0
+        return about
 
 
 def _chunks(texts: Sequence[Text]) -> Iterator[Sequence[Text]]:
@@ -163,50 +150,15 @@ def _without_denials(text: str, batch: Batch, row: int, denied: Sequence[tuple[i
 
 
 def _push(found: Found) -> float:
-    pushes = [hit.rule.push for hit in found.hits]
-    return max(pushes, default=0.0, key=abs) - _DENIAL * min(len(set(found.denied)), 3)
+    pushes = [0.0, *(hit.rule.push for hit in found.hits)]
+    return max(pushes) + min(pushes) - _DENIAL * min(len(set(found.denied)), 3)
+
+
+def _least(found: Found) -> float:
+    """What the words of a row come to at the least."""
+    grave = any(hit.rule.severity in {"high", "critical"} and hit.rule.weight >= _GRAVE for hit in found.hits)
+    return _GRAVE_ODDS if grave else -np.inf
 
 
 def _star_odds(stars: float | None) -> float:
     return 0.0 if stars is None else float(np.interp(stars, _STARS, _STAR_ODDS))
-
-
-def _codes(text: str, batch: Batch, row: int, hits: Sequence[Hit], reading: Reading, logits: Sequence[float]) -> _Codes:
-    likely = sorted((-logits[column], column) for column in _SPOKEN if logits[column] > 0)
-    places = [(column, _evidence(text, batch, row, column, hits, reading)) for _, column in likely]
-    said = [column for column, place in places if place is not None]
-    if logits[_OTHER] > max((logits[column] for column in said if column < len(CATEGORIES)), default=0.0):
-        said = [column for column in said if column >= len(CATEGORIES)]
-    categories = tuple(COLUMNS[column] for column in said if column < len(CATEGORIES))
-    flags = tuple(COLUMNS[column] for column in sorted(said) if column >= len(CATEGORIES))
-    evidence = tuple(place for column, place in places if place is not None and column in said)
-    return _Codes(categories or ("other",), _severity(logits, {*categories, *flags}, hits), flags, evidence)
-
-
-def _evidence(text: str, batch: Batch, row: int, column: int, hits: Sequence[Hit], reading: Reading) -> Evidence | None:
-    code = COLUMNS[column]
-    base, last = int(batch.bounds[row]), int(batch.bounds[row + 1]) - 1
-    mine = [hit for hit in hits if hit.rule.code == code]
-    if mine:
-        best = max(mine, key=_strength)
-        low, high = base + best.start, base + best.end
-    else:
-        low, high = reading.place(batch, row, column)
-        high = min(high, low + _LONGEST)
-    low, high = max(low, base + 1), min(high, last)
-    while low < high and batch.points[high - 1] in BREAKS:
-        high -= 1
-    if low >= high:
-        return None
-    start, end = int(batch.origin[low]), int(batch.origin[high - 1]) + 1
-    return Evidence(code, start, end, text[start:end])
-
-
-def _strength(hit: Hit) -> tuple[float, int, int]:
-    return hit.rule.weight, hit.end - hit.start, -hit.start
-
-
-def _severity(logits: Sequence[float], said: set[str], hits: Sequence[Hit]) -> str:
-    level = (logits[_MEDIUM] > 0) + (logits[_MEDIUM] > 0 and logits[_HIGH] > 0)
-    floors = [_LEVEL[hit.rule.severity] for hit in hits if hit.rule.severity and hit.rule.code in said]
-    return SEVERITIES[max([level, *floors])]

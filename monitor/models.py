@@ -48,6 +48,7 @@ class Source(SQLModel, table=True):
     last_success_at: datetime | None = None
     last_item_at: datetime | None = None  # the last run that saw anything: silence is counted from here
     last_error: str = ""
+    expires: dict[str, Any] = _json()  # {"token" | "certificate": {"on": ISO date, "told": stage}, "checked": ISO time}
 
 
 class Run(SQLModel, table=True):
@@ -61,9 +62,10 @@ class Run(SQLModel, table=True):
             sqlite_where=text("status = 'running'"),
             postgresql_where=text("status = 'running'"),
         ),
+        Index("run_history", "source_id", "started_at"),
     )
     id: int | None = Field(default=None, primary_key=True)
-    source_id: int = Field(foreign_key="source.id", index=True)
+    source_id: int = Field(foreign_key="source.id")
     status: str = "running"  # running | ok | failed | attention
     started_at: datetime
     lease_until: datetime
@@ -74,6 +76,8 @@ class Run(SQLModel, table=True):
     changed: int = 0
     duplicates: int = 0
     skipped: int = 0
+    unchanged: int = 0  # of the pages: those answered "not modified"
+    fills: dict[str, Any] = _json()  # {"items": n, field: how many of them had it}, see crawler.fills
     error: str = ""
 
 
@@ -134,6 +138,17 @@ class FeedbackVersion(SQLModel, table=True):
     stars: float | None = None
     reply: str = ""
     deleted: bool = False
+
+
+class Spread(SQLModel, table=True):
+    """How often a feedback was liked, passed on and answered, some times after it was first seen."""
+
+    feedback_id: int = Field(primary_key=True, foreign_key="feedback.id")
+    step: int = Field(primary_key=True)  # of monitor.spread.STEPS, 0 when first seen
+    at: datetime
+    likes: int | None = None
+    reposts: int | None = None
+    comments: int | None = None
 
 
 class Score(SQLModel, table=True):
@@ -350,6 +365,16 @@ class Correction(SQLModel, table=True):
     actor: str
     before: dict[str, Any] = _json()
     after: dict[str, Any] = _json()
+
+
+class Quota(SQLModel, table=True):
+    """What an outside service was asked today, and until when it is left alone."""
+
+    name: str = Field(primary_key=True)
+    day: date  # the local day that ``spent`` counts
+    spent: int = 0
+    failures: int = 0  # in a row
+    rest_until: datetime | None = None
 
 
 class Indicator(SQLModel, table=True):

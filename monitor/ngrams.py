@@ -13,10 +13,14 @@ from numpy.typing import NDArray
 from monitor.folding import BLANK, DROPPED, table
 
 EDGE = 2
-ORDERS = 4
+ORDERS = 4  # n-grams of 1 to 4 points
+GAPS = (2, 3)  # and pairs of points that stand so far apart
+GRAMS = ORDERS + len(GAPS)
 LIMIT = 20_000  # characters of one text that are read; a complaint is over long before
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 _MIX = tuple(np.uint64(m) for m in (0xD6E8FEB86659FD93, 0xA0761D6478BD642F, 0xE7037ED1A0B428DB, 0x8EBC6AF09C88C6E3))
+_GAP_MIX = tuple(np.uint64(m) for m in (0x9FB21C651E98DF25, 0xC2B2AE3D27D4EB4F))
+_FOLD = np.uint64(31)
 BREAKS = frozenset(ord(char) for char in ",。!?;~…| ")
 _BREAKS = np.array(sorted(BREAKS - {BLANK}), dtype=np.uint32)
 _BEFORE_CHINESE = 0x2E7F  # a blank after a Chinese character ends a clause
@@ -67,19 +71,25 @@ class Batch:
         return Batch(self.points[keep], self.origin[keep], np.concatenate(([0], np.cumsum(sizes[rows]))))
 
     def hashes(self, bits: int) -> NDArray[np.int64]:
-        """Table indices of every n-gram: shape (ORDERS, points), below `2**bits`; 0 where none fits in its row."""
+        """Table indices of n-grams and pairs: shape (GRAMS, points), below `2**bits`; 0 where none fits in its row."""
         codes = self.points.astype(np.uint64)
         size = len(codes)
-        out = np.zeros((ORDERS, size), dtype=np.int64)
-        rolling = np.zeros(size, dtype=np.uint64)
+        out = np.zeros((GRAMS, size), dtype=np.int64)
         shift = np.uint64(64 - bits)
+        rolling = np.zeros(size, dtype=np.uint64)
         for order in range(min(ORDERS, size)):
             rolling = rolling[: size - order] * _STEP + codes[order:]
-            mixed = (rolling ^ (rolling >> np.uint64(31))) * _MIX[order]
-            out[order, : size - order] = (mixed >> shift).astype(np.int64)
-            for back in range(1, order + 1):
-                out[order, np.maximum(self.bounds[1:] - back, self.bounds[:-1])] = 0
+            self._place(out[order], ((rolling ^ (rolling >> _FOLD)) * _MIX[order]) >> shift, order)
+        for line, gap in enumerate(GAPS):
+            pairs = codes[:-gap] * _STEP + codes[gap:]
+            self._place(out[ORDERS + line], ((pairs ^ (pairs >> _FOLD)) * _GAP_MIX[line]) >> shift, gap)
         return out
+
+    def _place(self, line: NDArray[np.int64], hashed: NDArray[np.uint64], reach: int) -> None:
+        """Write hashes of what reaches so many points ahead; what would leave its row is 0."""
+        line[: len(hashed)] = hashed.astype(np.int64)
+        for back in range(1, reach + 1):
+            line[np.maximum(self.bounds[1:] - back, self.bounds[:-1])] = 0
 
 
 def fold(texts: Sequence[str]) -> Batch:

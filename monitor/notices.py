@@ -19,6 +19,7 @@ Kind = Literal[
     "timer.rung",
     "source.trouble",  # subject "source"; facts: {"name", "error", "since" (ISO or "")}
     "source.recovered",
+    "source.expiring",  # credentials end within days; facts as of source.trouble, "error" says when
     "outbox.dead",  # subject "outbox"; facts: {"channel", "target", "kind", "error"}
 ]
 

@@ -2,17 +2,19 @@
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from monitor.doctor import Finding
-from monitor.importing import Imported
 from monitor.models import Outbox
+from monitor.rescoring import Rescored
 from monitor.states import DELIVERY_LABELS, SOURCE_LABELS
 
 _COLOURS = {"ok": "green", "failed": "red", "attention": "yellow"}
@@ -31,7 +33,8 @@ def ledger(result: dict[str, Any], console: Console | None = None) -> None:
     for column in table.columns[2:]:
         column.justify = "right"
     for line in result["sources"]:
-        table.add_row(line["name"], _coloured(line["status"]), *(f"{line[name]:,}" for name in _COUNTS))
+        status = "[yellow]跳过[/]" if line.get("busy") else _coloured(line["status"])
+        table.add_row(line["name"], status, *(f"{line[name]:,}" for name in _COUNTS))
     console.print(table)
     for line in result["sources"]:
         if line["error"]:
@@ -55,14 +58,30 @@ def _coloured(status: str) -> str:
     return f"[{_COLOURS[status]}]{SOURCE_LABELS[status]}[/]"
 
 
-def imported(done: Imported) -> None:
-    """What a person should know of an import beside its ledger, on standard error."""
-    for row in done.bad:
-        sys.stderr.write(f"{row.where}: {row.reason}\n")
-    if (more := done.line["skipped"] - len(done.bad)) > 0:
-        sys.stderr.write(f"……还有 {more} 行\n")
-    if done.undated:
-        sys.stderr.write(f"{done.undated} 行没有评价时间：照常入库、打分、计数，但按旧评价处理，不计时、不提醒\n")
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on standard error, where that is a terminal; gives what is told how much is done, and of how much."""
+    console = Console(stderr=True)
+    with Progress(*Progress.get_default_columns(), console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def rescored(done: Rescored, as_json_too: bool) -> None:
+    """What a run of ``pingshao rescore`` changed."""
+    if as_json_too:
+        as_json(asdict(done))
+        return
+    lines = [f"用 {done.model} 重新打分 {done.scored:,} 条，结论变了 {done.changed:,} 条"]
+    if done.changed:
+        lines.append(f"  其中变成差评 {done.now_negative:,} 条，变成非差评 {done.now_harmless:,} 条")
+    if done.corrected:
+        lines.append(f"  {done.corrected:,} 条按客服的更正，不按模型")
+    if done.cases:
+        lines.append(f"  {done.cases:,} 个未结工单的类别或严重程度随之更新；状态和时钟不变")
+    if done.left:
+        lines.append(f"  还有 {done.left:,} 条刚被别的进程改过；重启 pingshao serve 让它也用新模型，再跑一次 rescore")
+    Console().print(*lines, sep="\n", highlight=False, markup=False, soft_wrap=True)
 
 
 def findings(found: Iterable[Finding], as_json_too: bool) -> int:

@@ -1,13 +1,15 @@
 """What cards, pages and reports read: frozen views of a case or a crisis, and the lists of the status page."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import case as sql_case
 from sqlmodel import Session, col, func, select
 
-from monitor.models import Case, Crisis, CrisisFeedback, Event, Feedback, Outbox, Person, Score, Source, Timer
+from monitor.models import Case, Crisis, CrisisFeedback, Event, Feedback, Outbox, Person, Score, Source, Spread, Timer
 from monitor.states import CRISIS_OPEN, SEVERITIES
 
 
@@ -149,14 +151,52 @@ def open_crises(session: Session) -> list[CrisisLine]:
     ]
 
 
-def sources(session: Session) -> list[Source]:
-    """Every source and how it is doing, by name."""
-    return list(session.exec(select(Source).order_by(Source.name)))
-
-
 def outbox_counts(session: Session) -> dict[str, int]:
     """How many messages are in each state."""
     return dict(session.exec(select(Outbox.state, func.count()).group_by(Outbox.state)).all())
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """The same text elsewhere."""
+
+    feedback_id: int
+    source: str
+    platform: str
+    url: str
+    happened_at: datetime
+
+
+def also_on(session: Session, rows: Sequence[Feedback], limit: int = 20) -> dict[int, list[Copy]]:
+    """Where else the texts of these feedbacks stand, by feedback id: in other sources, the earliest first."""
+    keys = {row.text_key for row in rows} - {""}
+    found = session.exec(
+        select(Feedback, Source.name)
+        .join(Source, col(Source.id) == Feedback.source_id)
+        .where(col(Feedback.text_key).in_(keys))
+        .order_by(col(Feedback.happened_at), col(Feedback.id))
+    ).all()
+    elsewhere: dict[int, list[Copy]] = {}
+    for row in rows:
+        others = [
+            Copy(other.id or 0, source, other.platform, other.url, other.happened_at)
+            for other, source in found
+            if other.text_key == row.text_key != "" and other.source_id != row.source_id
+        ]
+        if others and row.id is not None:
+            elsewhere[row.id] = others[:limit]
+    return elsewhere
+
+
+def spreads(session: Session, rows: Sequence[Feedback]) -> dict[int, list[Spread]]:
+    """How the likes, reposts and comments of these feedbacks grew, by feedback id: known counts only, oldest first."""
+    ids = [row.id for row in rows if row.id is not None]
+    points = session.exec(select(Spread).where(col(Spread.feedback_id).in_(ids)).order_by(col(Spread.step)))
+    grown: dict[int, list[Spread]] = {}
+    for point in points:
+        if (point.likes, point.reposts, point.comments) != (None, None, None):
+            grown.setdefault(point.feedback_id, []).append(point)
+    return grown
 
 
 _NEWEST = (col(Feedback.happened_at).desc(), col(Feedback.id).desc())

@@ -8,14 +8,15 @@ from sqlalchemy import update
 from sqlmodel import Session, col, select
 
 from crawler.job import CrawlResult
-from monitor import db, directory
+from monitor import db, directory, expiry, health
 from monitor.core import Core
+from monitor.health import Verdict
 from monitor.incoming import Origin
 from monitor.models import Feedback, Run, Source, Watermark
 from monitor.notices import Notice
 
 LEASE = timedelta(seconds=90)  # what a killed run still holds its source for; a living one renews it
-_ARCHIVES = ("import", "file")
+ARCHIVES = ("import", "file")
 _NO_MATCH = {
     "html": "一条也没有匹配到：请检查 item 选择器和起始页",
     "schema_org": '一条也没有找到：页面上没有 schema.org 的评价标记，可改用 kind = "html"',
@@ -24,11 +25,16 @@ _NO_MATCH = {
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A run that holds its source's lease."""
+    """A run that holds its source's lease.
+
+    Attributes:
+        look: The certificates of the source's servers are to be looked at.
+    """
 
     run_id: int
     origin: Origin
     watermark: dict[str, Any]
+    look: bool = False
 
 
 def start(core: Core, name: str, kind: str, shop_id: str | None, *, mention: bool = False) -> Started | None:
@@ -62,9 +68,9 @@ def start(core: Core, name: str, kind: str, shop_id: str | None, *, mention: boo
             platform,
             "mention" if mention else "review",
             source.last_success_at is not None,
-            kind in _ARCHIVES,
+            kind in ARCHIVES,
         )
-        return Started(run.id, origin, mark.value if mark else {})
+        return Started(run.id, origin, mark.value if mark else {}, expiry.look_due(source, now))
 
 
 def renew(core: Core, started: Started) -> None:
@@ -77,28 +83,47 @@ def renew(core: Core, started: Started) -> None:
         )
 
 
-def finish(core: Core, started: Started, result: CrawlResult) -> dict[str, Any]:
+def finish(
+    core: Core, started: Started, result: CrawlResult, *, watch: bool = False, certificate: datetime | None = None
+) -> dict[str, Any]:
     """Write a run's outcome, its source's health and, if it went well, the watermark.
+
+    Args:
+        watch: The source is to be held to its own norm.
+        certificate: When the first certificate of its servers ends, where ``started.look`` asked for it.
 
     Returns:
         The ledger line of CONTRACT's ``sources``.
     """
-    now = core.clock.now()
+    now, zone = core.clock.now(), core.settings.zone
+    verdict = _by_norm(core, started, result, now) if watch and result.status == "ok" else Verdict()
     with db.writing(core.engine) as session:
         source = session.get_one(Source, started.origin.source_id)
         run = session.get_one(Run, started.run_id)
         status, error = _judge(session, source, result, started.origin.kind == "mention")
+        if status == "ok" and verdict.error:
+            status, error = "attention", verdict.error
         run.status, run.error, run.finished_at = status, error, now
-        for name in ("pages", "seen", "new", "changed", "duplicates", "skipped"):
+        for name in ("pages", "seen", "new", "changed", "duplicates", "skipped", "unchanged", "fills"):
             setattr(run, name, getattr(result, name))
         session.add(run)
         if status == "ok":
             session.merge(Watermark(source_id=run.source_id, value=result.watermark, moved_at=now))
-        core.notify(session, _health(source, run, result.unchanged, now))
+        if started.look:
+            expiry.looked(source, now, certificate, zone)
+        told = _health(source, run, verdict.since, now)
+        core.notify(session, [*told, *expiry.note(source, result, now, zone)])
         session.add(source)
         return {"name": source.name, "status": status} | {
             name: getattr(run, name) for name in ("pages", "seen", "new", "changed", "duplicates", "skipped", "error")
         }
+
+
+def _by_norm(core: Core, started: Started, result: CrawlResult, now: datetime) -> Verdict:
+    zone = core.settings.zone
+    with db.reading(core.engine) as session:
+        source = session.get_one(Source, started.origin.source_id)
+        return health.judge(health.history(session, source, zone, now), result, now.astimezone(zone))
 
 
 def _judge(session: Session, source: Source, result: CrawlResult, mention: bool) -> tuple[str, str]:
@@ -115,15 +140,16 @@ def _judge(session: Session, source: Source, result: CrawlResult, mention: bool)
     return "ok", ""
 
 
-def _health(source: Source, run: Run, unchanged: int, now: datetime) -> list[Notice]:
+def _health(source: Source, run: Run, silent_since: datetime | None, now: datetime) -> list[Notice]:
     """Bring the source's row up to date; a change for the worse, or back to good, is told once."""
     assert source.id is not None
     status, error = run.status, run.error
     was, source.status, source.last_error, source.last_run_at = source.status, status, error, now
-    since = source.last_success_at.isoformat() if source.last_success_at else ""
+    last = silent_since or source.last_success_at
+    since = last.isoformat() if last else ""
     if status == "ok":
         source.last_success_at = now
-    if run.seen or unchanged:
+    if run.seen or run.unchanged:
         source.last_item_at = now
     facts = {"name": source.name, "error": error, "since": since}
     if status != "ok" and was in ("ok", "new"):

@@ -1,13 +1,13 @@
 """The `score` command: JSON lines in, JSON lines out, in the same order."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
-from pathlib import Path
 from typing import IO, Any
 
-from monitor.judge import Judge, Judgement, Text
+from monitor.engines import Engine, columns
+from monitor.judge import Judgement, Text
 
 _BATCH = 256
 _KINDS = ("review", "mention")
@@ -21,8 +21,8 @@ class Scorer:
         bad: Lines so far that were no feedback.
     """
 
-    def __init__(self, judge: Judge) -> None:
-        self._judge = judge
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
         self.bad = 0
 
     def score_lines(self, lines: Iterable[str]) -> Iterator[str]:
@@ -30,22 +30,22 @@ class Scorer:
         numbered = enumerate(lines, 1)
         while batch := list(islice(numbered, _BATCH)):
             parsed = [_parse(line) for _, line in batch]
-            verdicts = iter(self._judge.judge_many([part[0] for part in parsed if not isinstance(part, str)]))
+            verdicts = iter(self._engine.judge_many([part[0] for part in parsed if not isinstance(part, str)]))
             for (number, _), part in zip(batch, parsed, strict=True):
                 if isinstance(part, str):
                     self.bad += 1
                     yield _dump({"error": part, "line": number})
                 else:
-                    yield _dump(_answer(part[1], next(verdicts)))
+                    yield _dump(_answer(part[1], part[0], next(verdicts)))
 
 
-def run(stdin: Iterable[str], stdout: IO[str], engine: str, weights: Path | None = None) -> int:
+def run(stdin: Iterable[str], stdout: IO[str], engine: Engine) -> int:
     """Scores a stream.
 
     Returns:
         Exit status: 0, or 1 if any line was bad.
     """
-    scorer = Scorer(Judge(engine, weights))
+    scorer = Scorer(engine)
     with suppress(BrokenPipeError):  # the reader has seen enough
         for line in scorer.score_lines(stdin):
             stdout.write(line + "\n")
@@ -74,17 +74,9 @@ def _is_star(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 1 <= value <= _MOST_STARS
 
 
-def _answer(row: dict[str, Any], verdict: Judgement) -> dict[str, Any]:
-    answer: dict[str, Any] = {"id": row["id"]} if "id" in row else {"id": None}
-    return answer | {
-        "negative": verdict.negative,
-        "p_negative": verdict.p_negative,
-        "categories": verdict.categories,
-        "severity": verdict.severity,
-        "flags": verdict.flags,
-        "evidence": [{"code": e.code, "start": e.start, "end": e.end, "text": e.text} for e in verdict.evidence],
-        "model": verdict.model,
-    }
+def _answer(row: Mapping[str, Any], text: Text, verdict: Judgement) -> dict[str, Any]:
+    about = {"relevant": verdict.relevant} if text.kind == "mention" else {}
+    return {"id": row.get("id"), **columns(verdict), **about}
 
 
 def _dump(answer: dict[str, Any]) -> str:

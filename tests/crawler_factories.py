@@ -67,13 +67,14 @@ class Site:
 
     def __init__(self, answers: dict[str, Answer]) -> None:
         self.answers = answers
+        self.otherwise: Answer = (404, {}, b"nothing here")
         self.asked: list[tuple[str, dict[str, str]]] = []
         site = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 site.asked.append((self.path, dict(self.headers)))
-                answer = site.answers.get(self.path, (404, {}, b"nothing here"))
+                answer = site.answers.get(self.path, site.otherwise)
                 if callable(answer):
                     answer(self)
                     return

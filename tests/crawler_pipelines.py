@@ -1,7 +1,10 @@
 """Item pipelines for crawl tests; crawl processes import them by name."""
 
+import contextlib
 import json
 import os
+import socket
+import sys
 from pathlib import Path
 from typing import Any, Self
 
@@ -62,3 +65,32 @@ class TellsInStats:
 class Dies:
     def process_item(self, item: Any) -> Any:
         os._exit(3 if item else 4)
+
+
+class Watch:
+    """Writes down every host that the process looks up or connects to; with ``stray`` it tries one itself."""
+
+    def __init__(self, context: dict[str, Any]) -> None:
+        self.context = context
+        self.path = Path(context["out"])
+        self.path.touch()
+        sys.addaudithook(self.heard)
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> Self:
+        return cls(crawler.settings["PINGSHAO_CONTEXT"])
+
+    def heard(self, event: str, told: tuple[Any, ...]) -> None:
+        host = told[0] if event == "socket.getaddrinfo" else told[1] if event == "socket.connect" else None
+        if host is not None:
+            with self.path.open("a") as file:
+                file.write(f"{host[0] if isinstance(host, tuple) else host}\n")
+
+    def open_spider(self) -> None:
+        if self.context["stray"]:
+            with socket.socket() as stray, contextlib.suppress(OSError):
+                stray.settimeout(0.05)
+                stray.connect(("192.0.2.1", 9))
+
+    def process_item(self, item: Any) -> Any:
+        return item

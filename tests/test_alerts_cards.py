@@ -295,6 +295,9 @@ def test_remarks(house: Core, session: Session, clock: HandClock, request: pytes
         remarks.source_card(row_of("source.trouble", name="site", error="连不上", since=past.isoformat()), me),
         remarks.source_card(row_of("source.trouble", name="site", error="", since=""), me),
         remarks.source_card(row_of("source.recovered", name="site"), me),
+        remarks.source_card(
+            row_of("source.expiring", name="京东", error="授权 2026-12-01 到期（还有 5 天），请续期"), me
+        ),
         remarks.dead_card(
             row_of("outbox.dead", "outbox", channel="ops", target="C1", error="频道已归档"),
             [row_of("timer.rung")],

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from serving import browse
 from sqlmodel import SQLModel, func, select
-from subjects import open_case, open_crisis
+from subjects import add_feedbacks, open_case, open_crisis
 
 from alerts.actions import Click, handle
 from alerts.desk.app import create_app
@@ -24,7 +24,7 @@ from monitor import db, timers
 from monitor.clock import HandClock
 from monitor.core import Core
 from monitor.lifecycle import Action
-from monitor.models import Case, Outbox, Source
+from monitor.models import Case, Feedback, Outbox, Source, Spread
 from monitor.states import DELIVERY_LABELS
 
 HOSTILE = "<script>alert(1)</script>{{ 7*7 }}{% raw %}\u202e反向\u202c<!channel> *粗* =cmd|' /C calc'!A0 \"><img src=x>"
@@ -235,3 +235,30 @@ def test_clocks_that_no_longer_run(desk: httpx.Client, links: Links, core: Core,
     assert "解决超时" in seen
     assert text_of(desk.get(path_of(links.view("case", off)))).count("不再计时") == 2
     assert "没有超时" in text_of(desk.get("/"))
+
+
+def test_what_a_post_stands_in_and_how_it_spreads(desk: httpx.Client, links: Links, core: Core) -> None:
+    """Counts, thread and parent, growth, the same words elsewhere; an address is a link, anything else only text."""
+    extra = {"likes": 1200, "comments": 3, "thread": "https://forum.example/t/1", "parent": "javascript:alert(1)"}
+    copied = "这家店的杯子全都漏水，千万别买"
+    case_id = open_case(core)
+    with db.writing(core.engine) as session:
+        (feedback_id,) = add_feedbacks(core, session, [copied], case_id=case_id, extra=extra, text_key="k")
+        other = Source(name="贴吧", kind="html")
+        session.add(other)
+        session.flush()
+        (copy_id,) = add_feedbacks(
+            core, session, [copied], external_id="c", text_key="k", url="https://tieba.example/9"
+        )
+        session.get_one(Feedback, copy_id).source_id = other.id or 0
+        for step, hours, likes in ((0, 0, 7), (2, 1, 1200), (3, 6, None)):
+            at = core.clock.now() + timedelta(hours=hours)
+            session.add(Spread(feedback_id=feedback_id, step=step, at=at, likes=likes))
+    page = desk.get(path_of(links.view("case", case_id)))
+    seen = text_of(page)
+    assert "赞 1,200、评论 3 · 所在主题 · 回复的是 javascript:alert(1)" in seen
+    assert "传播：起初 赞 7 → 1 小时后 赞 1,200" in seen
+    assert "同样的文字还出现在：贴吧（2026-11-20 14:00）" in seen
+    assert 'href="https://forum.example/t/1"' in page.text
+    assert 'href="https://tieba.example/9"' in page.text
+    assert 'href="javascript' not in page.text

@@ -9,8 +9,14 @@ from crawler_factories import make_connector
 from pydantic import ValidationError
 
 from crawler.bases.base import SourceError, Visited
-from crawler.items import FeedbackItem
+from crawler.items import BadRow, FeedbackItem
 from crawler.spiders.file import Options
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test's files are written at once."""
+    monkeypatch.setattr("crawler.spiders.file._PAUSE_S", 0)
 
 
 def run(
@@ -54,6 +60,72 @@ def test_an_unchanged_file_is_not_read_again(exports: Path) -> None:
     assert [one.unchanged for one in found] == [True, True]
     path.write_text("评价内容,评分\n漏水,1\n又漏,1\n", encoding="utf-8")
     assert texts(run(exports, options, watermark)[0]) == ["漏水", "又漏"]
+
+
+def test_a_file_that_is_being_written_waits(exports: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its rows are not taken half; what was known of it stays; the others are read; next time it is."""
+    options = {"path": "exports[[]1]/*"}
+    folder = exports / "exports[1]"
+    (folder / "c.csv.part").write_text("评价内容\n半")
+    (folder / "d.xlsx.crdownload").write_bytes(b"PK")
+    old = {str(folder / "a.csv"): {"size": 1, "mtime": 1, "sha256": "x"}}
+
+    def write_on(_: float) -> None:
+        with (folder / "a.csv").open("a", encoding="utf-8") as file:
+            file.write("又漏,1\n")
+
+    with monkeypatch.context() as busy:
+        busy.setattr("crawler.spiders.file.time.sleep", write_on)
+        found, watermark = run(exports, options, old)
+    assert texts(found) == ["好"]
+    assert [one.unchanged for one in found if isinstance(one, Visited)] == [True, False]
+    assert watermark[str(folder / "a.csv")] == old[str(folder / "a.csv")]
+    assert texts(run(exports, options, watermark)[0]) == ["漏水", "又漏"]
+
+
+def test_a_file_written_to_while_it_is_read_is_read_again(exports: Path) -> None:
+    """Nothing of it is remembered."""
+    options = {"path": "exports[[]1]/a.csv"}
+    connector = make_connector("file", options, base_dir=exports)
+    rows = connector.start()
+    assert next(iter(rows)).text == "漏水"
+    with (exports / "exports[1]" / "a.csv").open("a", encoding="utf-8") as file:
+        file.write("又漏,1\n")
+    list(rows)
+    assert connector.watermark == {}
+
+
+def test_old_files_are_read_at_once(exports: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for a file that was last written long ago, or bears a date to come."""
+    monkeypatch.setattr("crawler.spiders.file.time.sleep", lambda _: pytest.fail("waited"))
+    for name, at in (("a.csv", 1), ("b.csv", 4_000_000_000)):
+        os.utime(exports / "exports[1]" / name, (at, at))
+    assert texts(run(exports, {"path": "exports[[]1]/*.csv"})[0]) == ["漏水", "好"]
+
+
+def test_what_is_remembered_is_bounded(exports: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The newest files are looked at; those that are gone are forgotten."""
+    monkeypatch.setattr("crawler.spiders.file._MOST", 1)
+    os.utime(exports / "exports[1]" / "a.csv", (1, 1))
+    found, watermark = run(
+        exports, {"path": "exports[[]1]/*.csv"}, {"/gone.csv": {"size": 1, "mtime": 1, "sha256": "x"}}
+    )
+    assert texts(found) == ["好"]
+    assert list(watermark) == [str(exports / "exports[1]" / "b.csv")]
+
+
+def test_what_cannot_be_read_in_a_kept_row_is_logged(exports: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """With line and column, not with what a buyer wrote; the first of them only."""
+    path = exports / "exports[1]" / "a.csv"
+    path.write_text("评价内容,评分\n" + "漏水,隐私\n" * 25 + "坏,1,多\n", encoding="utf-8")
+    with caplog.at_level("INFO"):
+        found, _ = run(exports, {"path": "exports[[]1]/a.csv"})
+    assert len(texts(found)) == 25
+    assert sum(isinstance(one, BadRow) for one in found) == 1
+    assert "a.csv:2: 评分: not understood" in caplog.text
+    assert "a.csv:22:" not in caplog.text
+    assert "5 more" in caplog.text
+    assert "隐私" not in caplog.text
 
 
 def test_one_bad_file_does_not_stop_the_others(exports: Path) -> None:

@@ -3,17 +3,21 @@
 import asyncio
 import gzip
 import json
+import logging
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from datetime import date, timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
-from crawler_factories import FIXTURES, make_job, serving
+from crawler_factories import FIXTURES, NOW, make_job, serving
+from gateways import SECRETS, Top, gateway
 
 from crawler.job import CrawlJob, CrawlResult
 from crawler.run import crawl, run
@@ -203,7 +207,7 @@ async def test_feed_json_and_schema_org(tmp_path: Path) -> None:
 
 async def test_files(tmp_path: Path) -> None:
     """Exports are read relative to the job's folder and not again until they change."""
-    (tmp_path / "a.csv").write_text("评价内容,评分\n漏水,1\n,\n好,5\n", encoding="gb18030")
+    (tmp_path / "a.csv").write_text("评价内容,评分\n漏水,1\n ,\n好,5\n", encoding="gb18030")
     options = {"path": "*.csv"}
     job = {"pipelines": [KEEP], "context": {"out": str(tmp_path / "items")}, "base_dir": str(tmp_path)}
     result = await crawl(make_job("file", options, **job), LIMIT_S)
@@ -341,3 +345,83 @@ def _alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def api_job(root: str, out: Path, **options: Any) -> CrawlJob:
+    keys = {"app_key": 12345678, "secret_env": "APP_SECRET", "session_env": "SESSION", "url": f"{root}/router/rest"}
+    values = {"allow_private_hosts": ["127.0.0.1"], "pipelines": [KEEP], "context": {"out": str(out)}}
+    return make_job("taobao", {**keys, "history_days": 3, **options}, **values)
+
+
+def rated(number: int, hours: float) -> dict[str, Any]:
+    at = NOW - timedelta(hours=hours)
+    values = {
+        "tid": number,
+        "oid": number,
+        "result": "bad",
+        "nick": "t**0",
+        "content": f"第{number}条",
+        "item_title": "杯",
+    }
+    return {**values, "created": f"{at:%Y-%m-%d %H:%M:%S}", "at": at}
+
+
+async def test_a_shop_behind_a_signed_gateway(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Throttled once, read whole, cheap the second time; no secret in the result, the log or the command line."""
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    caplog.set_level(logging.DEBUG)
+    limited = {"code": 7, "msg": "App Call Limited", "sub_msg": "This ban will last for 1 more seconds"}
+    platform = Top([rated(number, number) for number in range(1, 31)], refusals=[({"error_response": limited},)])
+    with gateway(platform) as root:
+        job = api_job(root, tmp_path / "items", page_size=20, expires=date(2026, 11, 25))
+        begun = time.monotonic()
+        result = await crawl(job, LIMIT_S)
+        assert time.monotonic() - begun > 1
+        assert (result.status, result.new, result.pages) == ("ok", 30, 3), result
+        again = await crawl(replace(job, watermark=result.watermark), LIMIT_S)
+        assert (again.status, again.new, again.seen, again.pages) == ("ok", 0, 30, 2)
+        platform.refusals = [({"error_response": {"code": 41, "msg": f"Invalid {SECRETS['APP_SECRET']}"}},)]
+        refused = await crawl(replace(job, watermark=result.watermark), LIMIT_S)
+    assert (refused.status, refused.watermark) == ("failed", result.watermark)
+    assert "taobao.traderates.get：平台回答 41 Invalid ***" in refused.error
+    assert result.expires == "2026-11-25"
+    assert any("还有 3 天" in line for line in result.log)
+    said = result.to_json() + again.to_json() + refused.to_json() + job.to_json() + caplog.text
+    assert "waiting 1 s" in said
+    assert not [name for name, value in SECRETS.items() if value in said]
+    assert not [params["sign"] for params in platform.asked if params["sign"] in said]
+
+
+async def test_an_ended_authorization_and_a_missing_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one asks for a person, the other is a fault that names source, key and variable; neither asks twice."""
+    monkeypatch.setenv("APP_SECRET", SECRETS["APP_SECRET"])
+    monkeypatch.setenv("SESSION", "an-old-session")
+    platform = Top([rated(1, 1)])
+    with gateway(platform) as root:
+        ended = await crawl(api_job(root, tmp_path / "items"), LIMIT_S)
+        assert len(platform.asked) == 1
+        missing = await crawl(api_job(root, tmp_path / "items", secret_env="NO_SUCH"), LIMIT_S)
+    assert ended.status == "attention"
+    assert "更新环境变量 SESSION" in ended.error
+    assert missing.status == "failed"
+    assert missing.error == "site: secret_env = 'NO_SUCH'：环境变量 NO_SUCH 没有设置"
+    assert len(platform.asked) == 1
+
+
+async def test_a_token_does_not_travel_with_a_redirect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gateway that has moved is named; nothing is sent there, and robots.txt is not asked for."""
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    with serving({}) as site:
+        keys = {"app_key": "ks1", "sign_secret_env": "SIGN", "token_env": "TOKEN", "url": site.url("")}
+        job = make_job("kuaishou", {**keys, "history_days": 1}, allow_private_hosts=[site.host])
+        site.otherwise = (302, {"Location": "/elsewhere"}, b"moved")
+        result = await crawl(job, LIMIT_S)
+        asked = [path.partition("?")[0] for path, _ in site.asked]
+    assert result.status == "failed"
+    assert result.error == f"{site.url('/open/comment/list/get')}: open.comment.list.get：HTTP 302"
+    assert asked == ["/open/comment/list/get"]
+    assert SECRETS["TOKEN"] not in result.to_json()

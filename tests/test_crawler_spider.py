@@ -1,17 +1,22 @@
 """crawler.spider: what is fetched, counted, remembered, and when it stops; without a network."""
 
+import time
+from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
-from crawler_factories import Counts, make_page, make_spider
+from crawler_factories import NOW, Counts, make_page, make_spider
 from scrapy.exceptions import CloseSpider, IgnoreRequest
 from scrapy.http import HtmlResponse, Request, Response
 from twisted.python.failure import Failure
 
-from crawler.bases.base import Fetch
+from crawler.asking import pause_before, told_to_wait
+from crawler.bases.base import AttentionError, Fetch, ThrottledError
 from crawler.items import FeedbackItem
 from crawler.ledger import Ledger
 from crawler.run import _account
+from crawler.secrets import MissingSecretError, Secrets
 from crawler.spider import SourceSpider, fingerprint, site
 from crawler.walls import WallError
 
@@ -65,6 +70,28 @@ async def test_the_number_of_pages_is_bounded() -> None:
     assert len(feed(spider, "".join(f"<a href='/p/{n}'>x</a>" for n in range(9)))) == 1
     assert len(spider.ledger.log) == 1
     assert "max_pages = 2" in spider.ledger.log[0]
+
+
+async def test_a_source_that_can_go_on_ends_before_its_time_limit() -> None:
+    """Its watermark says where it stopped; any other source is stopped from outside, and that is a fault."""
+    for kind, left in (("jd", 0), ("html", 2)):
+        options = OPTIONS if kind == "html" else {"app_key": "1", "secret_env": "S", "token_env": "T"}
+        spider = make_spider(kind, options, time_limit=100.0)
+        spider.connector.source = replace(spider.connector.source, begun=time.monotonic() - 81)
+        spider.connector.start = lambda: [Fetch(URL), Fetch(f"{URL}?p=2")]  # type: ignore[method-assign]
+        spider.connector.watermark = {"until": "2026-11-20T00:00:00+00:00"}
+        assert len(await begin(spider)) == left
+        assert len(spider.ledger.log) == (left == 0)
+        assert spider.ledger.faults == 0
+
+
+async def test_a_source_that_gets_nowhere_is_a_fault() -> None:
+    """A run cut short before its first window is whole would begin with it again, for ever."""
+    options = {"app_key": "1", "secret_env": "S", "token_env": "T"}
+    spider = make_spider("jd", options, max_pages=1)
+    spider.connector.start = lambda: [Fetch(URL), Fetch(f"{URL}?p=2")]  # type: ignore[method-assign]
+    assert len(await begin(spider)) == 1
+    assert "window_days" in spider.ledger.error()
 
 
 async def test_items_and_bad_elements_are_counted() -> None:
@@ -205,6 +232,168 @@ async def test_other_options_make_everything_news() -> None:
     watermark = {"options": fingerprint(OPTIONS), "pages": {URL: {"etag": '"7"'}}, "connector": {}}
     (request,) = await begin(make_spider("html", {**OPTIONS, "item": "div"}, watermark=watermark))
     assert "If-None-Match" not in request.headers
+
+
+async def test_what_is_sent_along_tells_two_requests_apart() -> None:
+    """The same address with another form or body is another page; with the same it is not asked twice."""
+    spider = make_spider("html", OPTIONS)
+    fetches = [Fetch(URL, form={"page": str(n)}) for n in (1, 2, 1)] + [Fetch(URL, json={"页": n}) for n in (1, 2, 1)]
+    spider.connector.start = lambda: fetches  # type: ignore[method-assign]
+    asked = await begin(spider)
+    assert [(one.method, one.body.decode()) for one in asked] == [
+        ("POST", "page=1"),
+        ("POST", "page=2"),
+        ("POST", '{"页":1}'),
+        ("POST", '{"页":2}'),
+    ]
+    assert asked[0].headers["Content-Type"] == b"application/x-www-form-urlencoded; charset=utf-8"
+    assert asked[2].headers["Content-Type"] == b"application/json; charset=utf-8"
+    assert [len(feed(spider, ITEM, request.cb_kwargs["fetch"])) for request in asked] == [1, 1, 1, 1]
+
+
+async def test_an_api_is_asked_by_its_own_rules() -> None:
+    """No robots.txt, no redirects, headers sent; its refusals and its empty lists are the connector's to judge."""
+    spider = make_spider("html", OPTIONS)
+    fetch = Fetch(URL, api=True, headers={"Authorization": "Bearer abcdef"})
+    spider.connector.start = lambda: [fetch]  # type: ignore[method-assign]
+    (request,) = await begin(spider)
+    assert request.meta == {"dont_obey_robotstxt": True, "dont_redirect": True}
+    assert (request.method, request.headers["Authorization"]) == ("GET", b"Bearer abcdef")
+    read: list[int] = []
+    spider.connector.read = lambda page, _: read.append(page.status) or iter(())  # type: ignore[method-assign, func-returns-value]
+    for status, text in ((200, "请先登录"), (401, "x"), (302, "x"), (500, "x")):
+        list(spider.page(make_page(text).replace(status=status), fetch))
+    assert read == [200, 401, 302, 500]
+    list(spider.page(Response(f"{URL}?sign=1", status=502), fetch))
+    assert spider.ledger.error() == f"{URL}: HTTP 502"
+
+
+async def test_an_api_without_news_is_no_silence() -> None:
+    """Its empty list counts as unchanged; a page on which nothing is found does not."""
+    for api in (True, False):
+        spider = make_spider("html", OPTIONS)
+        feed(spider, "<p>x</p>" * 300, Fetch(URL, api=api))
+        assert spider.ledger.unchanged == api
+        feed(spider, ITEM, Fetch(f"{URL}2", api=api), f"{URL}2")
+        assert spider.ledger.unchanged == api
+
+
+def refusing(spider: SourceSpider, error: Exception) -> None:
+    def read(*_: Any) -> Any:
+        raise error
+        yield
+
+    spider.connector.read = read  # type: ignore[method-assign]
+
+
+async def test_a_connector_may_ask_for_a_person() -> None:
+    """The run stops as at a login wall."""
+    spider = make_spider("html", OPTIONS)
+    refusing(spider, AttentionError("授权已过期，请更新 SHOP_TOKEN"))
+    with pytest.raises(CloseSpider):
+        feed(spider, ITEM, Fetch(URL, api=True))
+    assert spider.ledger.attention.endswith("请更新 SHOP_TOKEN")
+
+
+async def test_a_throttled_request_waits_as_told_and_not_for_ever() -> None:
+    """Longer each time, or as long as was named; made anew by the connector; given up after four times."""
+    spider = make_spider("html", OPTIONS)
+    spider.connector.again = lambda fetch: replace(fetch, form={"sign": str(fetch.tries)})  # type: ignore[method-assign]
+    fetch, pauses = Fetch(URL, api=True, carry=7), []
+    for told in (0, 30, 0, 0):
+        refusing(spider, ThrottledError("太快", told))
+        (request,) = feed(spider, ITEM, fetch)
+        pauses.append(request.meta["pause"])
+        fetch = request.cb_kwargs["fetch"]
+        assert (fetch.carry, request.body) == (7, f"sign={fetch.tries - 1}".encode())
+    assert pauses == [1, 30, 4, 8]
+    assert feed(spider, ITEM, fetch) == []
+    assert "等过 4 次" in spider.ledger.error()
+    refusing(spider, ThrottledError("今天的次数用完了", 33_000))
+    assert feed(spider, ITEM, Fetch(URL, api=True)) == []
+    assert pause_before(0, 301) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "after", "wait"),
+    [
+        (429, "", 0),
+        (429, "7", 7),
+        (429, "Sun, 22 Nov 2026 01:31:00 GMT", 60),
+        (429, "Sun, 22 Nov 2026 01:00:00 GMT", 0),
+        (429, "soon", 0),
+        (503, "2", 2),
+        (503, "", None),
+        (200, "9", None),
+    ],
+)
+def test_a_site_says_how_long_to_wait(status: int, after: str, wait: float | None) -> None:
+    """In seconds or as a date; only where it refuses."""
+    assert told_to_wait(Response(URL, status=status, headers={"Retry-After": after}), NOW) == wait
+
+
+async def test_too_many_requests_are_asked_again_later() -> None:
+    """For pages as for APIs; the second answer is read."""
+    spider = make_spider("html", OPTIONS)
+    await begin(spider)
+    (again,) = spider.page(Response(URL, status=429, headers={"Retry-After": "3"}), Fetch(URL))
+    assert again.meta["pause"] == 3
+    assert len(feed(spider, ITEM, again.cb_kwargs["fetch"])) == 1
+    assert spider.ledger.faults == 0
+
+
+async def test_a_missing_secret_is_a_fault_without_a_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    """It names what to set."""
+    spider = make_spider("html", OPTIONS)
+
+    def start() -> Any:
+        raise MissingSecretError("token_env = 'T'：环境变量 T 没有设置")
+        yield
+
+    spider.connector.start = start  # type: ignore[method-assign]
+    assert await begin(spider) == []
+    assert spider.ledger.error() == "site: token_env = 'T'：环境变量 T 没有设置"
+    assert "Traceback" not in caplog.text
+
+
+async def test_secrets_stay_out_of_ledger_and_watermark() -> None:
+    """By value and by name; and a page is remembered under the same name when its signature changes."""
+    secrets = Secrets({"S": "very-secret"})
+    secrets.read("secret_env", "S")
+    spider = make_spider("html", OPTIONS)
+    spider.ledger = Ledger(secrets.hide)
+    url = f"{URL}?key=very-secret&sign=%s"
+    list(spider.page(answer_with('"7"', ITEM), Fetch(url % "A1", conditional=True)))
+    spider.ledger.fail(url % "A2", "very-secret 不对")
+    assert list(spider.ledger.validators) == [f"{URL}?key=***&sign=***"]
+    assert spider.ledger.error() == f"{URL}?key=***&sign=***: *** 不对"
+    watermark = _account(spider.job, spider.connector, Ledger(), {}).watermark | {"pages": spider.ledger.validators}
+    again = make_spider("html", OPTIONS, watermark=watermark)
+    again.ledger = Ledger(secrets.hide)
+    again.connector.start = lambda: [Fetch(url % "A3", conditional=True)]  # type: ignore[method-assign]
+    (request,) = await begin(again)
+    assert request.headers["If-None-Match"] == b'"7"'
+
+
+def test_new_credentials_do_not_make_everything_news() -> None:
+    """A renewed authorization leaves the watermark; another page size does not."""
+    options = {"app_key": "1", "token_env": "A", "expires": date(2026, 12, 1), "page_size": 20}
+    assert fingerprint(options) == fingerprint({**options, "token_env": "B", "expires": date(2027, 12, 1)})
+    assert fingerprint(options) != fingerprint({**options, "page_size": 10})
+
+
+@pytest.mark.parametrize(
+    ("expires", "said"),
+    [("2026-11-27", "授权 2026-11-27 到期（还有 5 天），请续期"), ("2026-11-20", "（已过期）"), ("2027-01-01", "")],
+)
+def test_an_authorization_that_ends_soon_is_told_days_ahead(expires: str, said: str) -> None:
+    """In the run's log, and as a date in its result."""
+    options = {"app_key": "1", "secret_env": "S", "token_env": "T", "expires": expires}
+    spider = make_spider("jd", options)
+    result = _account(spider.job, spider.connector, spider.ledger, {})
+    assert (result.status, result.expires) == ("ok", expires)
+    assert said in "".join(result.log)
+    assert bool(result.log) is bool(said)
 
 
 def test_only_a_run_that_ended_well_moves_the_watermark() -> None:

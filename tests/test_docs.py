@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 import scheduler
 from alerts import channel
-from crawler import connectors
+from crawler import reference
 from monitor import categories
 from monitor.durations import parse_duration
 from monitor.lifecycle import ACTIONS
@@ -91,16 +91,6 @@ def _name(parameter: Any) -> str:
     return parameter.opts[-1] if parameter.opts[0].startswith("-") else parameter.name.upper()
 
 
-def connectors_page() -> Iterator[str]:
-    yield "# Connectors\n\nA source's `kind`; these keys stand beside those of every source: [settings](settings.md).\n"
-    for kind in connectors.kinds():
-        connector = connectors.load(kind)
-        yield f"\n## `{kind}`\n\n{(connector.__doc__ or '').strip()}\n\n| key | default | meaning |\n|---|---|---|\n"
-        for key, field in connector.Options.model_fields.items():
-            default = "required" if field.is_required() else _shown(field.get_default(call_default_factory=True))
-            yield f"| `{key}` | {default} | {_cell(field.description)} |\n"
-
-
 def channels_page() -> Iterator[str]:
     yield "# Channels\n\nA channel's `kind`.\n\n"
     yield "| kind | what it is | cards edited in place | clicks come back |\n|---|---|---|---|\n"
@@ -141,7 +131,7 @@ def actions_page() -> Iterator[str]:
 REFERENCE: dict[str, Callable[[], Iterator[str]]] = {
     "settings": settings_page,
     "commands": commands_page,
-    "connectors": connectors_page,
+    "connectors": reference.connectors_page,
     "channels": channels_page,
     "categories": categories_page,
     "actions": actions_page,

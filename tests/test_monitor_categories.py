@@ -34,6 +34,7 @@ def test_one_file_for_every_code() -> None:
     for entry in codes():
         assert tomllib.loads((FOLDER / f"{entry.code}.toml").read_text("utf-8"))["code"] == entry.code
         assert {expect for _, expect in entry.examples} == {True, False}
+        assert len(entry.examples) >= 8
 
 
 @pytest.mark.parametrize(("code", "text", "expect"), EXAMPLES)
@@ -57,10 +58,31 @@ def test_denied(text: str) -> None:
     assert find(text).denied
 
 
+@pytest.mark.parametrize("text", ["笑得肚子疼", "这颜值爆炸", "垃圾袋很结实", "质量也不差"])
+def test_harmless(text: str) -> None:
+    """An idiom made of a complaint's words is no hit, and counts as denied."""
+    assert not hit_codes(text)
+    assert find(text).denied
+
+
 @pytest.mark.parametrize("text", ["希望不要破损", "怕是假货", "如果发霉了怎么办"])
 def test_hedged(text: str) -> None:
     """A fear or wish is neither hit nor denial of what it names."""
     assert not {"damage", "authenticity", "quality"} & hit_codes(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"), [("头皮特别痒", "safety"), ("别人用过的", "mismatch"), ("个别发霉", "quality")]
+)
+def test_not_every_bie_is_a_warning(text: str, code: str) -> None:
+    """别 in 特别, 个别 or 别人 warns of nothing and undoes nothing."""
+    assert code in hit_codes(text)
+
+
+def test_a_denial_needs_the_rest_of_its_rule() -> None:
+    """没有 before a term that its rule would not take here denies nothing."""
+    assert not find("没有塑料包装").denied
+    assert find("米饭里没有头发").denied
 
 
 def test_double_negation_stays_a_hit() -> None:
@@ -72,6 +94,8 @@ def test_conditions_stay_in_the_clause() -> None:
     """What a rule also needs must stand in the same clause unless the rule is wide."""
     assert "privacy" in hit_codes("他们把我的信息泄露了")
     assert "privacy" not in hit_codes("瓶子泄漏了，信息写得清楚")
+    assert "privacy" in hit_codes("一直有骚扰电话")
+    assert "privacy" not in hit_codes("这家宾馆不行，一直有骚扰电话")
 
 
 def test_unknown_rule_key_and_severity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,13 +4,15 @@ import socket
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from factories import make_core, make_settings
 from pytest_httpserver import HTTPServer
 from sqlalchemy import Engine
 
-from monitor import doctor, printing
+from crawler.job import CrawlResult
+from monitor import db, directory, doctor, printing, runs
 from monitor.clock import HandClock
 from monitor.doctor import Finding, checks, examine
 
@@ -46,9 +48,28 @@ def test_a_healthy_house(engine: Engine, tmp_path: Path, real_time: HandClock, h
         {"name": "exports", "kind": "file", "shop": "demo", "path": "*.csv"},
         {"name": "other", "kind": "feed", "shop": "demo"},
     )
-    assert [finding.todo for finding in found.values()] == [""] * 7
+    assert [finding.todo for finding in found.values()] == [""] * 8
     assert found["来源 exports"].says == "1 个文件"
     assert found["来源 rss"].says == "HTTP 200"
+
+
+def test_secrets_and_their_last_day(
+    sqlite: Engine, tmp_path: Path, real_time: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is missing is named, what ends soon is told; a secret is never printed."""
+    keys = {"kind": "jd", "shop": "demo", "app_key": "1", "secret_env": "JD_APP", "token_env": "JD_SHOP"}
+    today = real_time.now().astimezone(ZoneInfo("Asia/Shanghai")).date()
+    sources = [
+        {"name": name, **keys, "expires": today + timedelta(days=days)} for name, days in (("soon", 3), ("later", 90))
+    ]
+    monkeypatch.setenv("JD_APP", "a-secret")
+    found = look(sqlite, tmp_path, real_time, *sources)
+    assert found["来源 soon"].says == "环境变量 JD_SHOP 没有设置"
+    monkeypatch.setenv("JD_SHOP", "a-token")
+    found = look(sqlite, tmp_path, real_time, *sources, {"name": "open", **keys})
+    assert "还有 3 天" in found["来源 soon"].todo
+    assert (found["来源 later"].ok, found["来源 open"].ok) == (True, True)
+    assert "a-secret" not in str(found)
 
 
 def test_each_fault_comes_with_what_to_do(engine: Engine, tmp_path: Path, httpserver: HTTPServer) -> None:
@@ -107,3 +128,18 @@ def test_no_sources_and_a_full_disk_are_faults(
     found = look(sqlite, tmp_path, real_time)
     assert "[[sources]]" in found["来源"].todo
     assert "快满" in found["磁盘"].todo
+
+
+def test_how_the_last_crawls_went(sqlite: Engine, tmp_path: Path, real_time: HandClock) -> None:
+    """A source that failed last time, and what ends soon, are told with their names."""
+    settings = make_settings(tmp_path / "var", sources=[{"name": "rss", "kind": "feed", "shop": "demo"}])
+    core = make_core(sqlite, settings, real_time)
+    with db.writing(sqlite) as session:
+        directory.sync(session, settings)
+    started = runs.start(core, "rss", "feed", "demo")
+    assert started is not None
+    ends = (real_time.now() + timedelta(days=3)).astimezone(settings.zone).date()
+    runs.finish(core, started, CrawlResult(status="failed", error="连不上", expires=str(ends)))
+    found = doctor._standing(core)
+    assert found.says == "1 个来源，1 个有问题，一天内新增 0 条"
+    assert found.todo == f"rss：连不上；rss：授权 {ends} 到期（还有 3 天），请续期"

@@ -1,10 +1,9 @@
 """The judge: interface, honesty of its spans, stars, hard language, hostile input."""
 
 import time
-from collections.abc import Iterator
 
 import pytest
-from hard_language import CASES
+from hard_language import HELD_BACK, TUNED, Case
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,7 +11,10 @@ from monitor.categories import SEVERITIES
 from monitor.coding import CATEGORIES, FLAGS
 from monitor.judge import THRESHOLD, Judge, Judgement, Text
 
-PASS_RATE = 0.85  # of the hard cases together; each kind's own figure is printed
+TUNED_RATE = 0.92  # of the hard cases the rules were mended with in view
+HELD_BACK_RATE = 0.75  # of the others
+KIND_RATE = 0.75  # of every kind, both parts together
+KIND_RATES = {"sarcasm": 0.6}
 
 
 @pytest.fixture(scope="module")
@@ -131,21 +133,49 @@ def test_snownlp_decides_the_polarity_only() -> None:
     assert "fraud" in verdict.flags or not verdict.negative
 
 
-def passes(verdict: Judgement, negative: bool, code: str) -> bool:
-    return verdict.negative == negative and (not code or code in (*verdict.categories, *verdict.flags))
+def passed(judge: Judge, kind: str, cases: list[Case]) -> list[bool]:
+    source = "mention" if kind == "mention" else "review"
+    verdicts = judge.judge_many([Text(case.text, source) for case in cases])
+    return [passes(verdict, case) for verdict, case in zip(verdicts, cases, strict=True)]
 
 
-def rates(judge: Judge) -> Iterator[tuple[str, int, int]]:
-    for kind, cases in CASES.items():
-        verdicts = judge.judge_many([Text(text) for text, _, _ in cases])
-        good = [passes(verdict, bad, code) for verdict, (_, bad, code) in zip(verdicts, cases, strict=True)]
-        yield kind, sum(good), len(good)
+def passes(verdict: Judgement, case: Case) -> bool:
+    said = {*verdict.categories, *verdict.flags}
+    return verdict.negative == case.negative and (not case.code or case.code in said) and not said & set(case.never)
 
 
-def test_hard_language(judge: Judge) -> None:
-    """Negation, contrast, sarcasm, questions, English, emoji …: the pass rate stated, figures by kind printed."""
-    table = list(rates(judge))
-    for kind, good, count in table:
-        print(f"{kind:<12}{good:>3}/{count}")  # noqa: T201 — the figures are what a reader wants
-    assert sum(count for _, _, count in table) >= 60
-    assert sum(good for _, good, _ in table) >= PASS_RATE * sum(count for _, _, count in table)
+@pytest.mark.parametrize("kind", TUNED)
+def test_hard_language(judge: Judge, kind: str) -> None:
+    """Negation, contrast, sarcasm, dodges, danger and its harmless twins …: no kind falls below its floor."""
+    good = passed(judge, kind, [*TUNED[kind], *HELD_BACK[kind]])
+    assert sum(good) >= KIND_RATES.get(kind, KIND_RATE) * len(good)
+
+
+@pytest.mark.parametrize(("part", "rate"), [(TUNED, TUNED_RATE), (HELD_BACK, HELD_BACK_RATE)])
+def test_hard_language_together(judge: Judge, part: dict[str, list[Case]], rate: float) -> None:
+    """The pass rates stated, of the sentences the rules were mended with and of those they were not."""
+    good = [ok for kind, cases in part.items() for ok in passed(judge, kind, cases)]
+    assert sum(good) >= rate * len(good)
+
+
+def test_hard_language_is_broad() -> None:
+    """At least 12 sentences a kind, a third of each kind held back, harmless twins among them, no sentence twice."""
+    assert TUNED.keys() == HELD_BACK.keys()
+    for kind, tuned in TUNED.items():
+        both = [*tuned, *HELD_BACK[kind]]
+        assert len(both) >= 12
+        assert len(HELD_BACK[kind]) >= len(both) * 0.3
+        assert any(not case.negative for case in tuned)
+    texts = [case.text for part in (TUNED, HELD_BACK) for cases in part.values() for case in cases]
+    assert len(texts) == len(set(texts)) >= 240
+    assert max(len(text) for text in texts) >= 2000
+
+
+def test_praise_and_stars_do_not_hide_harm(judge: Judge) -> None:
+    """Two pages of praise, or five stars, do not outweigh an injury told; a feared one told of is none."""
+    praise = "颜色好看，做工细致，用着顺手，客服耐心，包装严实。" * 60
+    for text in (praise + "可是第三天就漏电，把孩子的手电到了。" + praise, "吃完上吐下泻，去医院挂水，其他都好"):
+        verdict = judge.judge(Text(text, stars=5))
+        assert verdict.negative
+        assert "safety" in verdict.categories
+    assert not judge.judge(Text(praise + "本来怕漏电，用了一个月没事。" + praise)).negative

@@ -9,7 +9,7 @@ from subjects import add_feedbacks, open_case, open_crisis
 from monitor import db, lifecycle, queries, timers
 from monitor.clock import HandClock
 from monitor.core import Core
-from monitor.models import Case, Crisis, Feedback, Outbox, Score, Source
+from monitor.models import Case, Crisis, Feedback, Outbox, Score
 
 
 def act(core: Core, what: str, subject: str, subject_id: int, who: str = "主管", role: str = "lead") -> None:
@@ -84,7 +84,6 @@ def test_status_page(core: Core) -> None:
     act(core, "claim", "crisis", second)
     act(core, "false_alarm", "crisis", done)
     with db.writing(core.engine) as session:
-        session.add_all([Source(name="b", kind="feed"), Source(name="a", kind="feed")])
         for n, state in enumerate(("sent", "sent", "dead")):
             session.add(outbox_row(n, state))
     with db.reading(core.engine) as session:
@@ -92,7 +91,6 @@ def test_status_page(core: Core) -> None:
         assert [line.crisis.id for line in lines] == [first, second]
         assert [line.assignee.name if line.assignee else "" for line in lines] == ["", "主管"]
         assert all(set(line.clocks) == {"respond", "notice", "follow_up"} for line in lines)
-        assert [source.name for source in queries.sources(session)] == ["a", "b", "tests"]
         assert queries.outbox_counts(session) == {"sent": 2, "dead": 1}
 
 

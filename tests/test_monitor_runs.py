@@ -1,19 +1,23 @@
 """Runs: one at a time, a ledger line each, health that is told once, a watermark that only success moves."""
 
 import asyncio
+import io
+import re
 import threading
 from datetime import timedelta
 
 import pytest
 from factories import NOW, make_item
+from rich.console import Console
 from sqlmodel import select
 
 from crawler.items import BadRow
 from crawler.job import CrawlResult
-from monitor import crawling, db, ledger, runs
+from monitor import crawling, db, ledger, printing, runs
 from monitor.core import Core
 from monitor.importing import ImportFailed, import_rows
 from monitor.models import Run, Source, Watermark
+from monitor.settings import Source as Config
 
 
 def start(core: Core) -> runs.Started | None:
@@ -169,12 +173,23 @@ def test_trouble_and_recovery_are_told_once_each(core: Core) -> None:
     assert source(core).status == "ok"
 
 
+async def test_a_source_that_is_being_read_is_said_to_be_skipped(core: Core) -> None:
+    """The second of two passes at once says so instead of "all well", and is no failure."""
+    assert start(core) is not None
+    line = await crawling.crawl_source(core, Config(name="site", kind="html", shop="demo"), "nobody:opens")
+    assert (line["status"], line["busy"], line["error"]) == ("ok", True, "上一次抓取还没结束，这次跳过")
+    told = io.StringIO()
+    printing.ledger(ledger.ledger(core, ledger.mark(core), [line], 0, 0), Console(file=told, width=120))
+    assert re.search(r"site +跳过 +0", told.getvalue())
+    assert "正常" not in told.getvalue()
+
+
 def test_an_import_counts_every_row(core: Core) -> None:
     """seen = new + changed + duplicates + skipped; a bad row is named and the rest stored."""
     since = ledger.mark(core)
     rows = [make_item("1"), BadRow("x.csv:3", "时间看不懂"), make_item("2", "物流太慢，等了十天"), make_item("1")]
     done = import_rows(core, rows, "demo")
-    line, bad = done.line, done.bad
+    line, bad = done.line, done.tally.bad
     assert (line["seen"], line["new"], line["duplicates"], line["skipped"]) == (4, 2, 1, 1)
     assert (line["status"], line["error"]) == ("failed", "1 行读不了")
     assert bad == [rows[1]]

@@ -69,19 +69,27 @@ def test_order_and_batches(judge: Judge) -> None:
     assert [(answer["id"], answer["negative"]) for answer in answers] == [(n, bool(n % 2)) for n in range(700)]
 
 
-def test_run_writes_and_tells_by_its_status() -> None:
+def test_run_writes_and_tells_by_its_status(judge: Judge) -> None:
     """0 when every line was feedback, 1 when one was not; output is UTF-8 even for lone surrogates."""
     out = io.StringIO()
-    assert run(['{"text": "差\\ud800差"}\n'], out, "builtin") == 0
+    assert run(['{"text": "差\\ud800差"}\n'], out, judge) == 0
     assert out.getvalue().encode().endswith(b"\n")
-    assert run(["x"], io.StringIO(), "builtin") == 1
+    assert run(["x"], io.StringIO(), judge) == 1
 
 
-def test_a_closed_reader_is_no_crash() -> None:
+def test_a_closed_reader_is_no_crash(judge: Judge) -> None:
     """`pingshao score | head` ends quietly."""
 
     class Closed(io.StringIO):
         def write(self, _: str) -> int:
             raise BrokenPipeError
 
-    assert run(['{"text": "好"}'], Closed(), "builtin") == 0
+    assert run(['{"text": "好"}'], Closed(), judge) == 0
+
+
+def test_mentions_say_whether_they_are_about_a_shop() -> None:
+    """A post's line carries `relevant`; a review's does not."""
+    lines = [json.dumps({"text": "客服骂人", "kind": kind}) for kind in ("review", "mention")]
+    review, mention = map(json.loads, Scorer(Judge()).score_lines(lines))
+    assert "relevant" not in review
+    assert isinstance(mention["relevant"], bool)

@@ -109,3 +109,42 @@ async def test_a_promotion_has_its_own_rhythm(
     await service._crawl_when_due(source)
     assert len(world.crawled) == expected + 1
     assert world.core.clock.now() == NOW + timedelta(minutes=10)
+
+
+async def test_promotions_are_days_of_the_shops_own_zone(sqlite: Engine, tmp_path: Path) -> None:
+    """The promotion's rhythm begins at midnight in Shanghai, not in London, and ends with its last day."""
+    world = World(
+        sqlite, tmp_path, make_source("a", every="1h", promo_every="2m"), promotions=["2026-11-21..2026-11-22"]
+    )
+    service, (source,) = world.service(), world.core.settings.sources
+    midnight = timedelta(hours=10)  # from NOW, 14:00 on the 20th
+    crawls = {}
+    for begin in (midnight - timedelta(minutes=10), midnight, midnight + timedelta(days=2)):
+        world.core.clock.move(NOW + begin - world.core.clock.now())
+        world.crawled.clear()
+        for _ in range(5):
+            await service._crawl_when_due(source)
+            world.core.clock.move(timedelta(minutes=2))
+        crawls[begin] = len(world.crawled)
+    assert list(crawls.values()) == [1, 5, 1]
+
+
+async def test_a_promotion_hurries_a_source_with_fixed_hours(sqlite: Engine, tmp_path: Path) -> None:
+    """Beside its cron times it is read at the promotion's rhythm, and at no other day."""
+    source = make_source("a", cron="0 3 1 1 *", promo_every="2m")
+    quiet = World(sqlite, tmp_path, source)
+    await quiet.service().run(until=asyncio.sleep(0.3))
+    assert quiet.crawled == []
+    busy = World(sqlite, tmp_path, source, promotions=["2026-11-20..2026-11-20"])
+    await busy.service().run(until=seen(lambda: busy.crawled == ["a"]))
+
+
+@pytest.mark.parametrize("every", ["5m", "30m"])
+async def test_a_promotion_leaves_other_sources_alone(sqlite: Engine, tmp_path: Path, every: str) -> None:
+    """A source without a promotion's rhythm keeps its own."""
+    world = World(sqlite, tmp_path, make_source("a", every=every), promotions=["2026-11-20..2026-11-20"])
+    service, (source,) = world.service(), world.core.settings.sources
+    for _ in range(13):
+        await service._crawl_when_due(source)
+        world.core.clock.move(timedelta(minutes=5))
+    assert len(world.crawled) == {"5m": 13, "30m": 3}[every]

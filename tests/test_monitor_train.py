@@ -2,6 +2,10 @@
 
 import gzip
 import json
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
@@ -58,7 +62,7 @@ def test_polarity_alone_keeps_the_built_in_codes(tmp_path: Path) -> None:
     told: list[str] = []
     result = train([write(tmp_path / "own.jsonl", make_rows(coded=False))], tmp_path / "own.npz", told.append)
     assert told == []
-    assert result["model"].startswith("own-")
+    assert re.fullmatch(r"own-[\d.]+-[0-9a-f]{8}", result["model"])
     assert result["coded"] == 0
     assert result["held_out_codes"] == {"rows": 0, "micro_f1": None}
     assert result["trained"] + result["held_out"]["rows"] == len(make_rows(coded=False))
@@ -79,14 +83,34 @@ def test_codes_are_learned_where_rows_carry_them(tmp_path: Path) -> None:
     assert verdict.model == result["model"]
 
 
-def test_training_twice_gives_the_same(tmp_path: Path) -> None:
-    """The same rows give the same verdicts."""
-    rows = write(tmp_path / "own.jsonl", make_rows(coded=False))
-    for name in ("a.npz", "b.npz"):
-        train([rows], tmp_path / name)
-    texts = [Text(row["text"]) for row in make_rows(coded=False)[:50]]
-    first, second = (Judge(weights=tmp_path / name).judge_many(texts) for name in ("a.npz", "b.npz"))
-    assert [verdict.p_negative for verdict in first] == [verdict.p_negative for verdict in second]
+def test_training_twice_gives_the_same_file(tmp_path: Path) -> None:
+    """The same rows give the same bytes, in another process with another order of sets, too."""
+    rows = write(tmp_path / "own.jsonl", make_rows(coded=True))
+    code = f"from pathlib import Path; from monitor.train import train; train([Path({str(rows)!r})], Path('own.npz'))"
+    files = []
+    for seed in ("1", "2"):
+        folder = tmp_path / seed
+        folder.mkdir()
+        env = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(__file__).parent.parent)}
+        subprocess.run([sys.executable, "-c", code], cwd=folder, env=env, check=True)
+        files.append((folder / "own.npz").read_bytes())
+    assert files[0] == files[1]
+
+
+def test_rows_from_elsewhere_count_like_a_files_and_make_another_model(tmp_path: Path) -> None:
+    """What staff corrected stands beside files, wins over the same text there, and names its place when it is bad."""
+    file = write(tmp_path / "rows.jsonl", [{"text": "挺好", "negative": False}, {"text": "还行", "negative": False}])
+    told: list[str] = []
+    more = [("correction 7", {"text": "挺好", "negative": True}), ("correction 8", {"negative": True})]
+    assert [(row.text, row.negative) for row in read_rows([file], told.append, more)] == [
+        ("挺好", True),
+        ("还行", False),
+    ]
+    assert told == ['correction 8: expected an object with "text"']
+    rows = [("x", row) for row in make_rows(coded=False)]
+    models = [train([], tmp_path / "own.npz", more=some)["model"] for some in (rows, rows, rows[:-1])]
+    assert models[0] == models[1] != models[2]
+    assert load(tmp_path / "own.npz").version == models[2]
 
 
 BAD_LINES = [
@@ -120,7 +144,7 @@ def test_bad_lines_are_named_and_skipped(tmp_path: Path) -> None:
 def test_too_few_rows(tmp_path: Path) -> None:
     """A file that teaches nothing is refused with what was expected, and no weights are written."""
     path = write(tmp_path / "few.jsonl", [{"text": f"第{n}条好", "label": 1} for n in range(200)])
-    with pytest.raises(ValueError, match="at least 50 negative and 50 positive"):
+    with pytest.raises(ValueError, match=r"差评 0 条、非差评 \d+ 条.*至少 50 条"):
         train([path], tmp_path / "few.npz")
     assert not (tmp_path / "few.npz").exists()
 

@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import select
 from starlette.exceptions import HTTPException
 
-from alerts.desk import doors, slack, status
+from alerts.desk import doors, hooks, slack, status
 from alerts.desk.pages import HERE, Pages
 from alerts.links import Expired, Forged, Links
 from monitor import db
@@ -32,6 +32,7 @@ def create_app(core: Core, links: Links) -> FastAPI:
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     app.include_router(doors.router(core, links, pages))
     app.include_router(slack.router(core, links))
+    app.include_router(hooks.router(core))
 
     @app.get("/", summary="状态页", response_class=HTMLResponse)
     def home() -> HTMLResponse:

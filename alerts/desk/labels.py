@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from alerts.words import STAGES, duration
 from monitor.lifecycle import ACTIONS
-from monitor.models import Event, Timer
+from monitor.models import Event, Feedback, Spread, Timer
 from monitor.states import DELIVERY_LABELS, SOURCE_LABELS
 
 SUBJECTS = {"case": "工单", "crisis": "危机"}
@@ -18,9 +19,34 @@ _EVENTS: Mapping[str, str] = {
     "reopened": "重新打开",
     "feedback.added": "新增反馈",
     "feedback.changed": "反馈有改动",
+    "feedback.followup": "买家追评",
+    "feedback.replied": "店铺已公开回复",
+    "feedback.deleted": "原文已不可见",
+    "feedback.restored": "原文又可见",
     "merged.in": "并入另一个危机",
+    "rescored": "重新打分",
     "timer.breached": "超时",
 }
+
+
+_COUNTS = {"likes": "赞", "reposts": "转发", "comments": "评论"}
+_LINKS = {"thread": "所在主题", "parent": "回复的是", "repost": "转发自"}
+
+
+def counts(extra: Mapping[str, Any]) -> str:
+    """Likes, reposts and comments, as far as known."""
+    return "、".join(f"{told} {extra[name]:,}" for name, told in _COUNTS.items() if isinstance(extra.get(name), int))
+
+
+def links(extra: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a post stands in, answers or passes on: words, and its address or id."""
+    return [(told, str(extra[name])) for name, told in _LINKS.items() if extra.get(name)]
+
+
+def grown(point: Spread, row: Feedback) -> str:
+    """The counts at one age."""
+    age = f"{duration(point.at - row.first_seen_at)}后" if point.step else "起初"
+    return f"{age} {counts(point.model_dump())}"
 
 
 def when(at: datetime | None, zone: ZoneInfo) -> str:

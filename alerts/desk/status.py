@@ -8,7 +8,8 @@ from sqlmodel import Session, col, func, select
 
 from alerts.desk.labels import DELIVERIES
 from monitor import queries
-from monitor.models import Case, Outbox, Source, Timer
+from monitor.health import SourceHealth, overview
+from monitor.models import Case, Outbox, Timer
 from monitor.queries import CrisisLine
 from monitor.settings import Settings
 from monitor.states import CASE_OPEN
@@ -32,7 +33,7 @@ class Status:
     """
 
     at: datetime
-    sources: Sequence[Source]
+    sources: Sequence[SourceHealth]
     crises: Sequence[CrisisLine]
     cases: Mapping[str, int]
     cases_late: int
@@ -58,7 +59,7 @@ def read(session: Session, settings: Settings, now: datetime) -> Status:
     dead = select(Outbox).where(Outbox.state == "dead").order_by(col(Outbox.id).desc()).limit(_MOST_DEAD)
     return Status(
         at=now,
-        sources=_sources(session, settings),
+        sources=overview(session, settings, now),
         crises=queries.open_crises(session),
         cases=_cases(session),
         cases_late=_cases_late(session, now),
@@ -69,13 +70,6 @@ def read(session: Session, settings: Settings, now: datetime) -> Status:
 
 def _late(timer: Timer, now: datetime) -> bool:
     return timer.state in {"armed", "breached"} and timer.met_at is None and timer.due_at <= now
-
-
-def _sources(session: Session, settings: Settings) -> list[Source]:
-    rows = {row.name: row for row in queries.sources(session)}
-    mine = [rows.get(s.name) or Source(name=s.name, kind=s.kind, shop_id=s.shop) for s in settings.sources]
-    named = {source.name for source in mine}
-    return mine + [row for name, row in rows.items() if name not in named]
 
 
 def _cases(session: Session) -> dict[str, int]:

@@ -9,7 +9,7 @@ from sqlmodel import Session, col, func, select
 from alerts.words import code
 from monitor import queries
 from monitor.lifecycle import ACTIONS
-from monitor.models import Case, Crisis, CrisisFeedback, Event, Feedback, Person, Score, Timer
+from monitor.models import Case, Crisis, CrisisFeedback, Event, Feedback, Person, Score, Spread, Timer
 from monitor.states import CRISIS_OPEN
 
 PAGE = 50
@@ -39,11 +39,19 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A feedback as the page shows it: ``parts`` is its text cut up, each with what it is evidence of, or ""."""
+    """A feedback as the page shows it.
+
+    Attributes:
+        parts: Its text cut up, each with what it is evidence of, or "".
+        elsewhere: The same text in other sources.
+        spread: How its likes, reposts and comments grew.
+    """
 
     row: Feedback
     score: Score | None
     parts: Sequence[tuple[str, str]]
+    elsewhere: Sequence[queries.Copy] = ()
+    spread: Sequence[Spread] = ()
 
 
 def read(session: Session, kind: str, subject_id: int) -> Subject | None:
@@ -69,8 +77,19 @@ def feedbacks(session: Session, subject: Subject, page: int) -> list[Shown]:
         about = select(CrisisFeedback.feedback_id).where(CrisisFeedback.crisis_id == subject.row.id)
         wanted = wanted.where(col(Feedback.id).in_(about))
     newest = wanted.order_by(col(Feedback.happened_at).desc(), col(Feedback.id).desc())
-    rows = session.exec(newest.limit(PAGE).offset((page - 1) * PAGE))
-    return [Shown(row, score, marked(row.text, score.evidence if score else [])) for row, score in rows]
+    found = session.exec(newest.limit(PAGE).offset((page - 1) * PAGE)).all()
+    rows = [row for row, _ in found]
+    copies, spreads = queries.also_on(session, rows), queries.spreads(session, rows)
+    return [
+        Shown(
+            row,
+            score,
+            marked(row.text, score.evidence if score else []),
+            copies.get(row.id or 0, ()),
+            spreads.get(row.id or 0, ()),
+        )
+        for row, score in found
+    ]
 
 
 def choices(session: Session, subject: Subject, action: str) -> list[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Literal, get_args
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -13,12 +13,14 @@ from crawler.parsing import is_relative, parse_count, parse_stars, parse_time, p
 
 Field = Literal[
     "id", "text", "title", "stars", "time", "author", "product", "order", "url", "followup", "reply", "deleted",
-    "sku", "batch", "warehouse", "courier", "likes", "reposts", "comments", "parent",
+    "sku", "batch", "warehouse", "courier", "service", "logistics",
+    "likes", "reposts", "comments", "thread", "parent", "repost",
 ]  # fmt: skip
 FIELDS: tuple[str, ...] = get_args(Field)
 MARKUP = frozenset({"text", "title", "author", "product", "followup", "reply"})  # taken as HTML, the others as they are
 _COUNTS = frozenset({"likes", "reposts", "comments"})
-_EXTRA = _COUNTS | {"sku", "batch", "warehouse", "courier", "parent"}
+_SCORES = frozenset({"service", "logistics"})
+_EXTRA = _COUNTS | _SCORES | {"sku", "batch", "warehouse", "courier", "thread", "parent", "repost"}
 _YES = frozenset({"1", "true", "yes", "y", "是", "已删除", "deleted"})
 _PAGING = re.compile(r"p|pn|pg|page(?:_?no|_?num|index)?|currentpage|paged|offset|start|cursor", re.IGNORECASE)
 _PAGING_PATH = re.compile(r"[/_-]page[-_/]?\d+(?=/|\.\w+$|$)", re.IGNORECASE)
@@ -69,6 +71,13 @@ def make_item(
     )
 
 
+def unread(raw: Mapping[str, object], item: FeedbackItem) -> Iterator[tuple[str, str]]:
+    """Field and value of a time or star that was said but not understood; the item goes without it."""
+    for name, value in (("time", item.created_at), ("stars", item.stars)):
+        if value is None and (told := said(raw, name)):
+            yield name, told
+
+
 def _clean(text: str) -> str:
     return plain_text(text) if text else ""
 
@@ -111,7 +120,11 @@ def page_identity(url: str) -> str:
 def _extra(raw: Mapping[str, object]) -> dict[str, str | int | float]:
     extra: dict[str, str | int | float] = {}
     for name in _EXTRA & raw.keys():
-        value = parse_count(raw[name]) if name in _COUNTS else said(raw, name)
+        value: str | float | None
+        if name in _COUNTS:
+            value = parse_count(raw[name])
+        else:
+            value = parse_stars(raw[name]) if name in _SCORES else said(raw, name)
         if value is not None and value != "":
             extra[name] = value
     return extra

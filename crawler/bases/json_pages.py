@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import quote
 
 from crawler.bases.base import SourceError
 
@@ -28,6 +29,7 @@ _BAD = re.compile(
     r"失败|错误|异常|过期|失效|无权|权限|频繁|登录|繁忙|invalid|denied|fail|error|expired|forbidden|limit",
     re.IGNORECASE,
 )
+_SLOT = re.compile(r"\{([^{}]+)\}")
 _DEPTH = 3  # how deep an error's text is looked for
 _SHOWN = 12  # keys named in a message
 
@@ -78,15 +80,15 @@ def items_at(body: Any, path: str, fields: Mapping[str, str]) -> list[dict[str, 
     """
     found = dig(body, path)
     if found is MISSING:
-        raise SourceError(f"应答里没有 items 路径 {path!r}，{_keys(body)}{_complaint(body)}")
+        raise SourceError(f"应答里没有 items 路径 {path!r}，{_keys(body)}{complaint(body)}")
     if found in (None, []) and path not in WHOLE:
-        if _BAD.search(complaint := _complaint(body)):
-            raise SourceError(f"items 路径 {path!r} 处是空的{complaint}")
+        if _BAD.search(said := complaint(body)):
+            raise SourceError(f"items 路径 {path!r} 处是空的{said}")
         return []
     if isinstance(found, dict) and any(dig(found, field) is not MISSING for field in fields.values()):
         return [found]
     if not isinstance(found, list):
-        raise SourceError(f"items 路径 {path or '$'!r} 处应是列表，{_keys(found)}{_complaint(body)}")
+        raise SourceError(f"items 路径 {path or '$'!r} 处应是列表，{_keys(found)}{complaint(body)}")
     return [entry if isinstance(entry, dict) else {"": entry} for entry in found]
 
 
@@ -107,17 +109,29 @@ def read_fields(entry: Mapping[str, Any], fields: Mapping[str, str]) -> dict[str
     return {name: value for name, value in raw.items() if isinstance(value, (str, int, float))}
 
 
+def filled(template: str, entry: Mapping[str, Any]) -> str:
+    """An address with ``{path}`` replaced by what lies there in the item; empty where something does not."""
+    parts = _SLOT.split(template)
+    found = [dig(entry, path) for path in parts[1::2]]
+    if not all(isinstance(value, (str, int)) for value in found):
+        return ""
+    parts[1::2] = [quote(str(value), safe="") for value in found]
+    return "".join(parts)
+
+
 def _keys(value: Any) -> str:
     if isinstance(value, dict):
         return f"有的键是 {'、'.join(map(str, list(value)[:_SHOWN])) or '（没有）'}"
     return f"却是 {type(value).__name__}"
 
 
-def _complaint(body: Any, depth: int = 0) -> str:
+def complaint(body: Any, depth: int = 0) -> str:
     """What an error answer says about itself."""
+    if isinstance(body, list):
+        return next((said for value in body[:_SHOWN] if (said := complaint(value, depth + 1))), "")
     if not isinstance(body, dict) or depth > _DEPTH:
         return ""
     for key in _TOLD:
         if isinstance(body.get(key), str) and body[key].strip():
             return f"；对方说：{body[key].strip()[:120]}"
-    return next((said for value in body.values() if (said := _complaint(value, depth + 1))), "")
+    return next((said for value in body.values() if (said := complaint(value, depth + 1))), "")

@@ -1,34 +1,52 @@
 """Rows of CSV and XLSX files, streamed, whatever encoding or delimiter they were saved with."""
 
 import codecs
+import contextlib
 import csv
 import io
-import re
 import warnings
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from crawler.bases.base import SourceError
 from crawler.bases.columns import guess_columns
-from crawler.items import BadRow
+
+if TYPE_CHECKING:
+    from crawler.bases.workbooks import Workbook
 
 _ZIP, _OLD_EXCEL = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 _CELL = 16_000_000  # characters; more is a broken quote rather than a review
 _CHUNK = 1 << 20
-_UNPACKED = 1 << 30  # bytes an XLSX may unpack to
-_HEAD = 5  # lines the delimiter is told by
-_QUOTED = re.compile(r'"[^"]*"?')
+_UNPACKED = 4 << 30  # bytes an XLSX may unpack to
+_INNOCENT, _RATIO = 64 << 20, 200  # more than so many bytes unpacked, so many times the packed ones: a bomb
+_FEW = 10  # one byte in so many may be broken
+_HEAD = 20  # lines the delimiter is told by
 _NONE = "\x1f"  # a delimiter for files of one column, whose text may hold any other
 _DELIMITERS = ",;\t|"
 
-Row = tuple[str, list[object]]  # where it stands ("file:line") and its cells
-Table = Iterator[Row | BadRow]
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a table, perhaps its header.
+
+    Attributes:
+        where: ``file:line``, ``file:sheet:line`` where there are several sheets.
+        fault: Why it cannot be used; empty where it can.
+    """
+
+    where: str
+    cells: list[object]
+    fault: str = ""
+
+
+Table = Iterator[Row]
 
 
 def tables(path: Path) -> Iterator[Table]:
-    """The sheets of a file, one for a CSV: rows, the header among them, and a BadRow for a row that cannot be read.
+    """The sheets of a file, one for a CSV; the header is one of the rows, empty rows are left out.
 
     Raises:
         SourceError: The file cannot be read at all; the message says why and what to do.
@@ -60,29 +78,40 @@ def _csv(path: Path, file: BinaryIO) -> Table:
         text.seek(0)
         lines = (line.replace("\x00", "") for line in text)
         reader = csv.reader(lines, delimiter=_delimiter(head))
+        last = 0
         while True:
             try:
                 for cells in reader:
+                    where, last = f"{path.name}:{last + 1}", reader.line_num
                     if broken and any("\ufffd" in cell for cell in cells):
-                        yield BadRow(f"{path.name}:{reader.line_num}", f"这一行有无法按 {encoding} 解码的字节")
-                    elif cells:
-                        yield f"{path.name}:{reader.line_num}", list(cells)
+                        yield Row(where, list(cells), f"这一行有无法按 {encoding} 解码的字节")
+                    elif any(cells):
+                        yield Row(where, list(cells))
             except csv.Error as error:
-                yield BadRow(f"{path.name}:{reader.line_num}", f"这一行不成 CSV（{error}）")
+                where, last = f"{path.name}:{last + 1}", reader.line_num
+                yield Row(where, [], f"这一行不成 CSV（{error}）")
             else:
                 return
 
 
 def _delimiter(head: list[str]) -> str:
-    """What the first line that has several cells is cut by."""
-    for line in head:
-        bare = _QUOTED.sub("", line)
-        found = max(_DELIMITERS, key=bare.count)
-        if found in bare:
-            return found
-        if "text" in guess_columns([line]):
-            return _NONE
-    return ","
+    """What cuts one of the first lines into most columns that a map knows, else what occurs first."""
+    known: dict[str, int] = {sign: max(map(_recognised, _cut(head, sign)), default=0) for sign in (_NONE, *_DELIMITERS)}
+    if any(known.values()):
+        return max(known, key=known.__getitem__)
+    wide: dict[str, int] = {sign: max(map(len, _cut(head, sign)), default=0) for sign in _DELIMITERS}
+    return max(wide, key=wide.__getitem__)
+
+
+def _cut(head: list[str], sign: str) -> Iterator[list[str]]:
+    try:
+        yield from csv.reader((line.replace("\x00", "") for line in head), delimiter=sign)
+    except csv.Error:
+        return
+
+
+def _recognised(cells: list[str]) -> int:
+    return len(guess_columns(cells).at)
 
 
 def _encoding(file: BinaryIO) -> tuple[str, bool]:
@@ -95,59 +124,58 @@ def _encoding(file: BinaryIO) -> tuple[str, bool]:
     if head.count(b"\x00") > len(head) // 8:  # UTF-16 without its mark: every other byte of Latin text is zero
         little = head[1::2].count(b"\x00") >= head[::2].count(b"\x00")
         return "utf-16-le" if little else "utf-16-be", True
-    size = file.seek(0, io.SEEK_END)
-    fits: dict[str, int] = {}
-    for name in ("utf-8", "gb18030"):
-        fits[name] = _decodable(file, name)
-        if fits[name] >= size:
-            return name, False
-    return max(fits, key=lambda name: fits[name]), True
-
-
-def _decodable(file: BinaryIO, encoding: str) -> int:
-    """How many bytes from the file's start are valid in this encoding."""
+    if _is_utf8(file):
+        return "utf-8", False
     file.seek(0)
-    decoder = codecs.getincrementaldecoder(encoding)()
-    good = 0
+    sample = file.read(_CHUNK)
+    beyond_ascii = len(sample) - len(sample.decode("ascii", "ignore"))
+    faults = sample.decode("utf-8", "replace").count("\ufffd")  # nearly every character of another encoding
+    return "utf-8" if faults * _FEW < beyond_ascii else "gb18030", True
+
+
+def _is_utf8(file: BinaryIO) -> bool:
+    file.seek(0)
+    decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         while chunk := file.read(_CHUNK):
             decoder.decode(chunk)
-            good += len(chunk)
         decoder.decode(b"", final=True)
-    except UnicodeDecodeError as error:
-        return good + error.start
-    return good
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _xlsx(path: Path, file: BinaryIO) -> Iterator[Table]:
-    from openpyxl import load_workbook
+    from crawler.bases.workbooks import Workbook
 
     try:
         _check_unpacked(path, file)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about styles, which nobody here looks at
-            book = load_workbook(file, read_only=True, data_only=True)
+            book = Workbook(file)
     except SourceError:
         raise
     except Exception as error:
         raise _broken(path, error) from error
-    for sheet in book.worksheets:
-        yield _sheet(path, sheet)
+    with contextlib.closing(book):
+        for sheet in book.sheets:
+            yield _sheet(path, book, sheet)
 
 
 def _check_unpacked(path: Path, file: BinaryIO) -> None:
     with zipfile.ZipFile(file) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > _UNPACKED:
-            raise SourceError(f"{path.name} 解压后超过 {_UNPACKED >> 20} MB，请分成几个文件")
+        parts = archive.infolist()
+    unpacked, packed = sum(part.file_size for part in parts), sum(part.compress_size for part in parts)
+    if unpacked > _UNPACKED or unpacked > max(_INNOCENT, packed * _RATIO):
+        raise SourceError(f"{path.name} 解压后有 {unpacked >> 20} MB，不像是导出的表；确实是的话请分成几个文件")
 
 
-def _sheet(path: Path, sheet: Any) -> Table:
-    where = f"{path.name}:{sheet.title}" if len(sheet.parent.worksheets) > 1 else path.name
+def _sheet(path: Path, book: "Workbook", sheet: str) -> Table:
+    where = f"{path.name}:{sheet}" if len(book.sheets) > 1 else path.name
     try:
-        sheet.reset_dimensions()  # what some exporters write there is wrong
-        for number, cells in enumerate(sheet.iter_rows(values_only=True), 1):
+        for number, cells in book.rows(sheet):
             if any(cell not in {None, ""} for cell in cells):
-                yield f"{where}:{number}", list(cells)
+                yield Row(f"{where}:{number}", cells)
     except Exception as error:
         raise _broken(path, error) from error
 

@@ -23,6 +23,7 @@ class FeedConnector(Connector[Options]):
     """Posts, news or comments from feeds."""
 
     Options = Options
+    title = "RSS、Atom、JSON Feed：论坛、新闻、自建 RSSHub"
 
     def start(self) -> Iterator[Output]:
         """Every feed, asked only for news."""

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from crawler.bases import base
 from crawler.bases.base import Connector, Fetch, HttpUrl, Output, Stars, absolute
 from crawler.bases.fields import Field as FieldName
-from crawler.bases.json_pages import items_at, load, read_fields, with_children
+from crawler.bases.json_pages import filled, items_at, load, read_fields, with_children
+from crawler.bases.presets import with_preset
 from crawler.items import BadRow, FeedbackItem
 
 if TYPE_CHECKING:
@@ -29,14 +30,23 @@ class Page(base.Options):
 class Options(base.Options):
     """Keys of ``kind = "json"``."""
 
+    preset: str = Field(default="", description="现成的一套键：nodebb、discourse；自己写的键优先")
     urls: list[HttpUrl] = Field(min_length=1, description="接口地址")
     items: str = Field(default="$", description='列表所在的路径，如 "data.comments"；不写或 "$" 表示应答本身就是列表')
     children: str = Field(
         default="", description='条目里再放着回复的列表的路径，如 "replies"：每条回复也是一条，层层往下'
     )
     fields: dict[FieldName, str] = Field(description='字段 → 条目里的路径，如 { text = "content" }，可写列表下标')
+    link: str = Field(
+        default="", description='条目的网址，花括号里是条目里的路径，如 "/post/{pid}"；fields.url 有内容时以它为准'
+    )
     stars: dict[str, Stars] = Field(default={}, description="评分字段里出现的词 → 星数")
     page: Page | None = Field(default=None, description="翻页；遇到空页或重复的页为止")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _ready(cls, given: Any) -> Any:
+        return with_preset("json", given)
 
     @field_validator("fields")
     @classmethod
@@ -50,6 +60,7 @@ class JsonConnector(Connector[Options]):
     """Reviews or posts from a JSON endpoint."""
 
     Options = Options
+    title = "任意 JSON 接口：用点分路径"
 
     def start(self) -> Iterator[Output]:
         """The first page of each address."""
@@ -65,7 +76,7 @@ class JsonConnector(Connector[Options]):
         entries = items_at(load(page.text), self.options.items, fields)
         for entry in with_children(entries, self.options.children):
             raw = read_fields(entry, fields)
-            raw["url"] = absolute(page, raw.get("url"))
+            raw["url"] = absolute(page, raw.get("url") or filled(self.options.link, entry))
             one = self.item(raw, where=page.url, page=url, words=self.options.stars)
             made.append(one)
             marks.add(one.external_id if isinstance(one, FeedbackItem) else repr(entry))

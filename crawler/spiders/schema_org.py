@@ -34,6 +34,7 @@ class SchemaOrgConnector(Connector[Options]):
     """Reviews in JSON-LD or microdata."""
 
     Options = Options
+    title = "商品页里的 schema.org 评价标记"
 
     def start(self) -> Iterator[Output]:
         """The pages, and the sitemap that names more."""

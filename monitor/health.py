@@ -1,0 +1,186 @@
+"""How sources are doing, judged by their own past: what the engineer hears of, and what lists of sources show."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlmodel import Session, col, func, select
+
+from crawler.fills import ITEMS
+from crawler.job import CrawlResult
+from monitor.expiry import Expiry, expiries, soon
+from monitor.models import Run, Source
+from monitor.norms import DAY, MEMORY, Arrivals, Rate, Reading, Size, rates, shrunk
+from monitor.settings import Settings
+
+_NEWEST = 20  # runs that tell how it is
+_WHOLE = (1000, MEMORY)  # runs and days that tell how it was, where a run is judged
+_GLANCE = (100, 29)  # and where it is only shown
+_LABELS = {
+    "id": "id（编号）",
+    "text": "text（文字）",
+    "author": "author（作者）",
+    "time": "time（时间）",
+    "stars": "stars（评分）",
+    "product": "product（商品）",
+}
+_TODO = "。请看一眼页面或接口是否变了；若确实就是这样，给这个来源写 watch = false"
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A source's past.
+
+    Attributes:
+        newest: What the last runs read, newest first.
+        past: What runs that ended well read, newest first.
+        sizes: How much those of them read that were not answered "not modified".
+        arrivals: When new feedback came.
+        well: The source is not in trouble.
+    """
+
+    newest: Sequence[Reading]
+    past: Sequence[Reading]
+    sizes: Sequence[Size]
+    arrivals: Arrivals
+    well: bool
+
+
+def history(
+    session: Session, source: Source, zone: ZoneInfo, now: datetime, depth: tuple[int, int] = _WHOLE
+) -> History:
+    """What the finished runs of a source tell, of so many runs and days."""
+    runs, days = depth
+    mine = (Run.source_id == source.id, Run.status != "running", Run.started_at > now - days * DAY)
+    read = (
+        select(Run.started_at, Run.seen, Run.unchanged, Run.fills)
+        .where(*mine, Run.seen > 0)
+        .order_by(col(Run.started_at).desc())
+    )
+    newest = session.exec(read.limit(_NEWEST)).all()
+    past = session.exec(read.where(Run.status == "ok").limit(runs)).all()
+    return History(
+        [{**fills, "seen": seen} for _, seen, _, fills in newest if fills],
+        [{**fills, "seen": seen} for _, seen, _, fills in past if fills],
+        [Size(at.astimezone(zone), seen) for at, seen, unchanged, _ in past if not unchanged],
+        _arrivals(session, mine, now),
+        source.status != "attention",
+    )
+
+
+def _arrivals(session: Session, mine: tuple[Any, ...], now: datetime) -> Arrivals:
+    first = session.exec(select(func.min(Run.started_at)).where(*mine)).one() or now
+    rows = session.exec(
+        select(Run.started_at, Run.new, Run.status)
+        .where(*mine, (Run.new > 0) | (Run.status != "ok"))
+        .order_by(col(Run.started_at))
+    ).all()
+    troubled = [at for at, _, status in rows if status != "ok"]
+    return Arrivals([(at, new) for at, new, _ in rows if new], troubled, first)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is wrong with a run that says it went well.
+
+    Attributes:
+        error: One line in Chinese; empty where nothing is.
+        since: Since when; None where it began just now.
+    """
+
+    error: str = ""
+    since: datetime | None = None
+
+
+def judge(past: History, result: CrawlResult, now: datetime) -> Verdict:
+    """Compare a run with its source's own past.
+
+    Args:
+        past: Without this run.
+        result: Of a crawl that ended well.
+        now: In the service's zone.
+    """
+    reading = [result.fills | {"seen": result.seen}] if result.fills else []
+    found = [
+        _fell(name, rate) for name, rate in rates([*reading, *past.newest], past.past).items() if rate.fell(past.well)
+    ]
+    if result.seen and not result.unchanged and (usual := shrunk(Size(now, result.seen), past.sizes, past.well)):
+        found.append(f"只读到 {result.seen} 条，平时这个时段约 {usual:.0f} 条")
+    since = None
+    if short := past.arrivals.shortfall(now, result.new, past.well):
+        found.append(f"最近 {short.hours} 小时新增 {short.came} 条，平时同一时段约 {short.usual:.0f} 条")
+        since = past.arrivals.last
+    return Verdict("；".join(found) + _TODO, since) if found else Verdict()
+
+
+def _fell(name: str, rate: Rate) -> str:
+    bad = round(rate.among * (1 - rate.now))
+    if name == ITEMS:
+        return f"读到 {rate.among} 条，{bad} 条用不了；平时 {rate.usual:.0%} 能用"
+    more = "，同一条评价会当成新的再次入库" if name == "id" else ""
+    return f"{_LABELS[name]} 在 {rate.among} 条里 {bad} 条是空的{more}；平时 {rate.usual:.0%} 有"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceHealth:
+    """A source and how it is doing.
+
+    Attributes:
+        status: "new" (never crawled), "ok", "failed" or "attention"; words in ``states.SOURCE_LABELS``.
+        last_item_at: When a run last read anything.
+        last_new_at: When a run last stored anything new.
+        new_24h: What came in the last day.
+        usual_24h: What usually comes in a day up to this hour; None where the past is too short.
+        fills: How often each field is filled now and usually.
+        expiries: What the source stops working without, soonest first.
+    """
+
+    name: str
+    kind: str
+    shop_id: str | None
+    status: str = "new"
+    error: str = ""
+    last_run_at: datetime | None = None
+    last_success_at: datetime | None = None
+    last_item_at: datetime | None = None
+    last_new_at: datetime | None = None
+    new_24h: int = 0
+    usual_24h: float | None = None
+    fills: Mapping[str, Rate] = field(default_factory=dict)
+    expiries: Sequence[Expiry] = ()
+
+    @property
+    def warnings(self) -> list[str]:
+        """What will be trouble soon, a short sentence each."""
+        return [str(one) for one in soon(self.expiries)]
+
+
+def overview(session: Session, settings: Settings, now: datetime) -> list[SourceHealth]:
+    """Sources of the config in its order, then whatever else was imported."""
+    rows = {row.name: row for row in session.exec(select(Source).order_by(Source.name))}
+    named = [(rows.pop(source.name, None), source) for source in settings.sources]
+    known = [(row or Source(name=source.name, kind=source.kind, shop_id=source.shop)) for row, source in named]
+    return [health(session, row, settings.zone, now) for row in (*known, *rows.values())]
+
+
+def health(session: Session, source: Source, zone: ZoneInfo, now: datetime) -> SourceHealth:
+    """How one source is doing."""
+    past = history(session, source, zone, now, _GLANCE)
+    usual = past.arrivals.usual(now, timedelta(days=1))
+    return SourceHealth(
+        source.name,
+        source.kind,
+        source.shop_id,
+        source.status,
+        source.last_error,
+        source.last_run_at,
+        source.last_success_at,
+        source.last_item_at,
+        past.arrivals.last,
+        past.arrivals.count(now, timedelta(days=1)),
+        usual[0] if usual else None,
+        rates(past.newest, past.past),
+        expiries(source, now.astimezone(zone).date()),
+    )

@@ -1,0 +1,199 @@
+"""The two stages of polarity and of codes, learned from labelled rows; needs SciPy.
+
+A first stage is linear over hashed n-grams. A second, small one weighs what the first says of a row and its clauses;
+it learns from scores of rows that its first stage did not see.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.categories import Hit, Rulebook, codes
+from monitor.coding import COLUMNS, DOUBT, RULED, features
+from monitor.fitting import Floats, design, fit, fit_nets, quantise
+from monitor.ngrams import fold
+from monitor.sentiment import polarity_features
+from monitor.tables import Linear, Net, Tables
+
+POLARITY_BITS = 20
+CODE_BITS = 18
+RELEVANCE_BITS = 16
+FEWEST_OF_CODE = 80  # rows of a code below which its rules alone decide
+RULE_BAR = 2.0  # rule weight such a code needs
+RECALL = {"safety": 0.9}  # a missed one costs more than a false alarm
+_FOLDS = 4
+_POLARITY = (10.0, 0.2)  # strength and floor, chosen on held-out rows
+_CODES = (10.0, 0.2, 60)  # and iterations
+_RELEVANCE = (10.0, 0.2)
+_KEPT = 0.97  # of relevant mentions: one thrown away is a complaint nobody hears
+_UNITS = {"polarity": 24, "codes": 96}
+_ROWS_A_UNIT = 150  # fewer rows, fewer units
+_BATCH = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One labelled text.
+
+    Attributes:
+        text: As it stands.
+        negative: Whether it complains.
+        codes: Categories, flags and severity steps; None where nobody said.
+        held: Never trained on; gives the figures.
+        weight: How far the label is to be trusted, 0 to 1.
+        severity: As labelled.
+        relevant: Of a mention, whether it is about a shop, product or brand at all; None where nobody said.
+        second: A second opinion on `negative`: a probability that stands for half of the label; None without one.
+    """
+
+    text: str
+    negative: bool
+    codes: frozenset[str] | None
+    held: bool
+    weight: float = 1.0
+    severity: str | None = None
+    relevant: bool | None = None
+    second: float | None = None
+
+
+def fit_polarity(rows: Sequence[Row]) -> tuple[Linear, Net, Floats]:
+    """The polarity column, its second stage, and the log-odds of every row by fits that did not see it."""
+    texts = [row.text for row in rows]
+    matrix = design(texts, POLARITY_BITS)
+    hard = np.array([float(row.negative) for row in rows])
+    targets = np.array([_target(row) for row in rows])[:, None]
+    weights = np.array([row.weight for row in rows])
+    table = np.zeros((0, 0))
+    for seen in _folds(len(rows)):
+        linear = quantise(*fit(matrix[seen], targets[seen], weights[seen], *_POLARITY))
+        crossed = _polarity_features(linear, [texts[place] for place in np.flatnonzero(~seen)])
+        table = table if len(table) else np.zeros((len(rows), crossed.shape[1]))
+        table[~seen] = crossed
+    sure = weights == 1
+    units = _units("polarity", len(rows))
+    blend = fit_nets(table[sure], hard[sure, None], units)
+    return quantise(*fit(matrix, targets, weights, *_POLARITY)), blend, blend.logits(table)[:, 0]
+
+
+def fit_codes(rows: Sequence[Row], log_odds: Floats) -> tuple[Linear, Net]:
+    """Both stages of the codes; the second also judges anew whether a doubtful text complains.
+
+    Args:
+        rows: All rows; those with codes teach the codes, the doubtful ones among all the new judgement.
+        log_odds: Of each row being negative, by fits that did not see it.
+    """
+    kept = np.array(
+        [
+            row.codes is not None or (abs(odds) < DOUBT and row.weight == 1)
+            for row, odds in zip(rows, log_odds, strict=True)
+        ]
+    )
+    rows, odds = [row for row, keep in zip(rows, kept, strict=True) if keep], log_odds[kept]
+    texts = [row.text for row in rows]
+    coded = np.array([row.codes is not None for row in rows])
+    targets = np.array([[float(column in (row.codes or ())) for column in COLUMNS] for row in rows])
+    matrix, weights = design(texts, CODE_BITS), np.ones(len(rows))
+    table = np.zeros((0, 0))
+    for seen in _folds(len(rows)):
+        taught = seen & coded
+        linear = quantise(*fit(matrix[taught], targets[taught], weights[taught], *_CODES))
+        places = np.flatnonzero(~seen)
+        crossed = _code_features(linear, [texts[place] for place in places], odds[places])
+        table = table if len(table) else np.zeros((len(rows), crossed.shape[1]))
+        table[places] = crossed
+    targets[[not row.codes for row in rows]] = np.nan
+    again = np.array([_complains(row) for row in rows])
+    again[np.abs(odds) >= DOUBT] = np.nan
+    mix = _mix(table, np.column_stack([targets, again]))
+    return quantise(*fit(matrix[coded], np.nan_to_num(targets[coded]), weights[coded], *_CODES)), mix
+
+
+def _complains(row: Row) -> float:
+    """By the label, and by the reader where one read it."""
+    said = _target(row)
+    return said if row.codes is None else (said + float(bool(row.codes))) / 2
+
+
+def fit_relevance(rows: Sequence[Row]) -> Linear:
+    """Whether a mention is about a shop at all: above 0 it is taken to be.
+
+    Args:
+        rows: Mentions that say whether they are.
+    """
+    matrix = design([row.text for row in rows], RELEVANCE_BITS)
+    targets, weights = np.array([[float(bool(row.relevant))] for row in rows]), np.ones(len(rows))
+    crossed = np.zeros(len(rows))
+    for seen in _folds(len(rows)):
+        table, bias = fit(matrix[seen], targets[seen], weights[seen], *_RELEVANCE)
+        crossed[~seen] = (matrix[~seen] @ table + bias)[:, 0]
+    table, bias = fit(matrix, targets, weights, *_RELEVANCE)
+    return quantise(table, bias - np.quantile(crossed[targets[:, 0] > 0], 1 - _KEPT))
+
+
+def _target(row: Row) -> float:
+    return float(row.negative) if row.second is None else (float(row.negative) + row.second) / 2
+
+
+def _folds(rows: int) -> Iterator[NDArray[np.bool_]]:
+    for number in range(_FOLDS):
+        yield np.arange(rows) % _FOLDS != number
+
+
+def _units(stage: str, rows: int) -> int:
+    return max(1, min(_UNITS[stage], rows // _ROWS_A_UNIT))
+
+
+def _polarity_features(linear: Linear, texts: Sequence[str]) -> Floats:
+    return np.vstack([polarity_features(linear, fold(part)) for part in _parts(texts)])
+
+
+def _code_features(linear: Linear, texts: Sequence[str], odds: Floats) -> Floats:
+    nothing = Net(np.zeros((0, 0)), np.zeros((0, 0)), np.zeros((0, 0)))
+    tables = Tables("", linear, nothing, linear, linear, COLUMNS, nothing, {})
+    rules = Rulebook(codes())
+    found, start = [], 0
+    for part in _parts(texts):
+        batch = fold(part)
+        hits: list[list[Hit]] = [row.hits for row in rules.find(batch, batch.string())]
+        found.append(features(tables, batch, hits, odds[start : start + len(part)])[0])
+        start += len(part)
+    return np.vstack(found)
+
+
+def _parts(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(texts), _BATCH):
+        yield texts[start : start + _BATCH]
+
+
+def _mix(table: Floats, targets: Floats) -> Net:
+    """The second stage of the codes, with the constant moved so that above 0 means yes."""
+    units = _units("codes", len(table))
+    mix = fit_nets(table, targets, units)
+    crossed = np.zeros_like(targets)
+    part = np.arange(len(table)) // 7 % _FOLDS
+    for number in range(_FOLDS):
+        some = part != number
+        crossed[~some] = fit_nets(table[some], targets[some], units).logits(table[~some])
+    first_rule = table.shape[1] - 4 - len(RULED)
+    for place, column in enumerate(RULED):
+        spoken = ~np.isnan(targets[:, place])
+        truth = targets[spoken, place] > 0.5  # noqa: PLR2004 — a yes
+        if truth.sum() < FEWEST_OF_CODE:
+            mix.direct[:, place] = mix.outer[:, place] = 0.0
+            mix.direct[first_rule + place, place] = 1.0
+            mix.direct[-1, place] = -RULE_BAR
+        else:
+            mix.direct[-1, place] -= _bar(crossed[spoken, place], truth, RECALL.get(column))
+    return mix
+
+
+def _bar(scores: Floats, truth: NDArray[np.bool_], recall: float | None) -> float:
+    """Where to say yes: at the best F1, or lower if that much recall is wanted."""
+    order = np.argsort(-scores, kind="stable")
+    right = np.cumsum(truth[order])
+    best = int(np.argmax(2 * right / (np.arange(1, len(order) + 1) + truth.sum())))
+    if recall is not None:
+        best = max(best, int(np.searchsorted(right, recall * truth.sum())))
+    return float(scores[order[best]]) - 1e-9
