@@ -1,11 +1,10 @@
-"""Makes the built-in weights from the corpora, readers' labels and the second opinion.
+"""Makes the built-in weights from the corpora and what readers said of their texts.
 
     python benchmarks/builtin.py --data DIR --labels FILE [--out monitor/weights/builtin.npz]
 
 DIR holds the corpora that the model card names, as `<name>.jsonl.gz` of `text` and `label`; FILE holds rows with
-`categories`, `severity` and `flags`. What readers said of the corpora's texts stands beside this file as hashes and
-labels (`labels.tsv`), and so does what an encoder says of texts that n-grams leave in doubt (`second.tsv`, made by
-`teacher.py`). Takes about ten minutes.
+`categories`, `severity` and `flags`. What readers said of the corpora's texts stands beside this file, as hashes and
+labels. Takes about ten minutes.
 """
 
 import argparse
@@ -15,7 +14,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from monitor.hashed import read_hashed
+from monitor.hashed import read_labels
 from monitor.train import Labelled, train
 
 HERE = Path(__file__).parent
@@ -31,7 +30,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("monitor/weights/builtin.npz"))
     options = parser.parse_args()
     files = [options.labels, *(options.data / f"{name}.jsonl.gz" for name in CORPORA)]
-    known = read_hashed(HERE / "labels.tsv", HERE / "second.tsv")
+    known = read_labels(HERE / "labels.tsv")
     print(
         json.dumps(train(files, options.out, ignore, list(posts(options.data / "weibo100k.jsonl.gz")), known), indent=1)
     )

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine
 
@@ -40,6 +40,11 @@ class Core:
     def judge(self) -> "Scorer":
         """The scorer, loaded on first use."""
         return self.scorer(self.settings.scoring)
+
+    @cached_property
+    def pasts(self) -> dict[Any, tuple[int, int, int]]:
+        """What `monitor.detect` counted already."""
+        return {}
 
     def scorer(self, scoring: Scoring) -> "Scorer":
         """A scorer of other settings than the config's, within the same budget."""

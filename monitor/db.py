@@ -36,6 +36,7 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
         "journal_mode = WAL",
         "synchronous = NORMAL",
         "foreign_keys = ON",
+        "cache_size = -32000",  # kB; the 2 MB of the default make a large store read its pages anew and anew
     ):
         connection.execute(f"PRAGMA {pragma}")
 

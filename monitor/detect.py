@@ -25,6 +25,8 @@ _RECENT = timedelta(hours=24)  # a burst that ended longer ago is history, not a
 _CHANCE = 1e-3  # a burst this unlikely under the shop's own norm is one
 _PRIOR = (0.5, 20.0)  # half a complaint in twenty feedbacks, for a shop without history
 _LARGE = 500.0
+_GROWN = 1.05  # times as many feedbacks before a past is counted again
+_PASTS = 10_000  # counted pasts that are kept
 _MOSTLY_COMPLAINTS = 0.5  # a source that carries little else is judged by volume instead of share
 
 
@@ -116,7 +118,7 @@ def _open_bursts(core: Core, session: Session, items: Sequence[Fresh]) -> list[i
         end = groups[group]
         members = _free_members(session, group, end - policy.burst_window, end)
         if len(members) >= policy.burst_count and _unusual(
-            session, group, end - policy.burst_window, end, len(members)
+            core, session, group, end - policy.burst_window, end, len(members)
         ):
             severity = worst("high", *(severity for _, severity in members))
             opened.append(_open(core, session, "burst", severity, group, [n for n, _ in members]))
@@ -164,19 +166,36 @@ def _free_members(session: Session, group: Group, start: datetime, end: datetime
     return [(n, severity) for n, severity in session.exec(statement) if n is not None]
 
 
-def _unusual(session: Session, group: Group, start: datetime, end: datetime, count: int) -> bool:
+def _unusual(core: Core, session: Session, group: Group, start: datetime, end: datetime, count: int) -> bool:
     """Whether so many complaints are more than the shop's own four weeks explain."""
-
-    def count_of(*where: Any) -> int:
-        return session.exec(select(func.count()).select_from(Feedback).join(Score).where(*where)).one()
-
-    before = _here(group, start - _HISTORY, start)
-    complaints, feedbacks = count_of(*before, *_complaint(group)), count_of(*before)
+    complaints, feedbacks = _past(
+        core, session, group, start.replace(hour=start.hour // 6 * 6, minute=0, second=0, microsecond=0)
+    )
     share = (complaints + _PRIOR[0]) / (feedbacks + _PRIOR[1])
-    expected = share * count_of(*_here(group, start, end))
+    expected = share * _count(session, *_here(group, start, end))
     if share > _MOSTLY_COMPLAINTS:
         expected = complaints * ((end - start) / _HISTORY)
     return _poisson_tail(count, expected) < _CHANCE
+
+
+def _past(core: Core, session: Session, group: Group, end: datetime) -> tuple[int, int]:
+    """The group's complaints and the shop's feedbacks of the four weeks before a time.
+
+    Counted once until the store has grown by a twentieth: else a large import would count its own past for every batch.
+    """
+    newest = session.exec(select(func.max(Feedback.id))).one() or 0
+    known = core.pasts.get((group, end))
+    if known is None or newest > known[0] * _GROWN:
+        before = _here(group, end - _HISTORY, end)
+        known = (newest, _count(session, *before, *_complaint(group)), _count(session, *before))
+        if len(core.pasts) >= _PASTS:
+            core.pasts.clear()
+        core.pasts[group, end] = known
+    return known[1:]
+
+
+def _count(session: Session, *where: Any) -> int:
+    return session.exec(select(func.count()).select_from(Feedback).join(Score).where(*where)).one()
 
 
 def _poisson_tail(count: int, expected: float) -> float:

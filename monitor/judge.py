@@ -111,12 +111,14 @@ class Judge:
     def _read(self, batch: Batch, found: Sequence[Found], words: Floats, suspects: Marks) -> Complaints:
         """The codes of rows that may complain; those whose `words` leave it in doubt are judged anew with them."""
         part = batch.take(suspects)
-        hits = [row.hits for row, suspect in zip(found, suspects, strict=True) if suspect]
-        if not hits:
+        rows = [row for row, suspect in zip(found, suspects, strict=True) if suspect]
+        hits = [row.hits for row in rows]
+        if not rows:
             return Complaints(part, hits)
         reading = read(self._tables, part, hits, words[suspects])
         if isinstance(self._engine, Builtin):
-            doubtful = (np.abs(words[suspects]) < DOUBT) & ~part.silent()
+            # the codes are read with what the text denies in it, so they say nothing new of a denial
+            doubtful = (np.abs(words[suspects]) < DOUBT) & ~part.silent() & [not row.denied for row in rows]
             words[suspects] = np.where(doubtful, reading.again, words[suspects])
         return Complaints(part, hits, reading.clauses, reading.logits.tolist())
 

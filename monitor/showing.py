@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any
+from unicodedata import category
 
 from rich.console import Console
 from rich.table import Table
@@ -70,4 +71,6 @@ def _fold(table: Table) -> None:
 
 
 def _line(console: Console, text: str, style: str = "") -> None:
+    """Text from outside must not steer the terminal."""
+    text = "".join("\ufffd" if category(letter) == "Cc" and letter != "\n" else letter for letter in text)
     console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)

@@ -18,7 +18,7 @@ from monitor.sentiment import polarity_features
 from monitor.tables import Linear, Net, Tables
 
 POLARITY_BITS = 20
-CODE_BITS = 18
+CODE_BITS = 17
 RELEVANCE_BITS = 16
 FEWEST_OF_CODE = 80  # rows of a code below which its rules alone decide
 RULE_BAR = 2.0  # rule weight such a code needs
@@ -45,7 +45,6 @@ class Row:
         weight: How far the label is to be trusted, 0 to 1.
         severity: As labelled.
         relevant: Of a mention, whether it is about a shop, product or brand at all; None where nobody said.
-        second: A second opinion on `negative`: a probability that stands for half of the label; None without one.
     """
 
     text: str
@@ -55,15 +54,13 @@ class Row:
     weight: float = 1.0
     severity: str | None = None
     relevant: bool | None = None
-    second: float | None = None
 
 
 def fit_polarity(rows: Sequence[Row]) -> tuple[Linear, Net, Floats]:
     """The polarity column, its second stage, and the log-odds of every row by fits that did not see it."""
     texts = [row.text for row in rows]
     matrix = design(texts, POLARITY_BITS)
-    hard = np.array([float(row.negative) for row in rows])
-    targets = np.array([_target(row) for row in rows])[:, None]
+    targets = np.array([[float(row.negative)] for row in rows])
     weights = np.array([row.weight for row in rows])
     table = np.zeros((0, 0))
     for seen in _folds(len(rows)):
@@ -73,7 +70,7 @@ def fit_polarity(rows: Sequence[Row]) -> tuple[Linear, Net, Floats]:
         table[~seen] = crossed
     sure = weights == 1
     units = _units("polarity", len(rows))
-    blend = fit_nets(table[sure], hard[sure, None], units)
+    blend = fit_nets(table[sure], targets[sure], units)
     return quantise(*fit(matrix, targets, weights, *_POLARITY)), blend, blend.logits(table)[:, 0]
 
 
@@ -112,7 +109,7 @@ def fit_codes(rows: Sequence[Row], log_odds: Floats) -> tuple[Linear, Net]:
 
 def _complains(row: Row) -> float:
     """By the label, and by the reader where one read it."""
-    said = _target(row)
+    said = float(row.negative)
     return said if row.codes is None else (said + float(bool(row.codes))) / 2
 
 
@@ -130,10 +127,6 @@ def fit_relevance(rows: Sequence[Row]) -> Linear:
         crossed[~seen] = (matrix[~seen] @ table + bias)[:, 0]
     table, bias = fit(matrix, targets, weights, *_RELEVANCE)
     return quantise(table, bias - np.quantile(crossed[targets[:, 0] > 0], 1 - _KEPT))
-
-
-def _target(row: Row) -> float:
-    return float(row.negative) if row.second is None else (float(row.negative) + row.second) / 2
 
 
 def _folds(rows: int) -> Iterator[NDArray[np.bool_]]:

@@ -20,7 +20,7 @@ import numpy as np
 
 from monitor.categories import SEVERITIES
 from monitor.coding import CATEGORIES, COLUMNS, FLAGS, STEPS
-from monitor.hashed import Hashed, text_hash
+from monitor.hashed import Labels, text_hash
 from monitor.judge import Judge, Text
 from monitor.ngrams import fold
 from monitor.sentiment import Builtin
@@ -30,7 +30,7 @@ from monitor.tables import Tables, load, save
 VERSION = "2026.11.2"
 FEWEST_ROWS = 50  # labelled rows of either class without which there is nothing to learn
 FEWEST_CODED = 500  # rows with categories below which the built-in codes are kept
-NOTHING = Hashed()
+NOTHING: Labels = {}
 _LABELS = {0: True, 1: False}  # what corpora call a complaint
 Labelled = tuple[str, Any]
 """A row from elsewhere: where it stands, for complaints, and what it says, as in a file's line."""
@@ -42,7 +42,7 @@ def held_out(folded: str) -> bool:
 
 
 def read_rows(
-    files: Iterable[Path], complain: Callable[[str], None], more: Iterable[Labelled] = (), known: Hashed = NOTHING
+    files: Iterable[Path], complain: Callable[[str], None], more: Iterable[Labelled] = (), known: Labels = NOTHING
 ) -> list[Row]:
     """Rows of JSON-lines files (`.gz` too), each text once; a bad line is told with file and line and left out.
 
@@ -75,14 +75,13 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
                 yield f"{path}:{number}", line
 
 
-def _row(raw: Any, known: Hashed) -> tuple[Row, str]:
+def _row(raw: Any, known: Labels) -> tuple[Row, str]:
     if not isinstance(raw, dict) or not isinstance(raw.get("text"), str):
         raise TypeError('expected an object with "text"')
     key = fold([raw["text"]]).string()[1:-1].replace(" ", "")
     if "negative" not in raw and raw.get("label") in _LABELS:
         raw = {**raw, "negative": _LABELS[raw["label"]]}
-    name = text_hash(key)
-    if (said := known.labels.get(name)) is not None:
+    if (said := known.get(text_hash(key))) is not None:
         raw = {**raw, **said, "negative": raw.get("negative", said["negative"])}
     negative = raw.get("negative")
     if not isinstance(negative, bool):
@@ -92,9 +91,7 @@ def _row(raw: Any, known: Hashed) -> tuple[Row, str]:
         raise TypeError("weight: expected a number from 0 to 1")
     relevant = raw.get("relevant") if raw.get("kind") == "mention" else None
     codes, severity = _codes(raw), raw.get("severity")
-    return Row(
-        raw["text"], negative, codes, held_out(key), float(weight), severity, relevant, known.second.get(name)
-    ), key
+    return Row(raw["text"], negative, codes, held_out(key), float(weight), severity, relevant), key
 
 
 def _codes(raw: dict[str, Any]) -> frozenset[str] | None:
@@ -115,7 +112,7 @@ def train(
     out: Path,
     complain: Callable[[str], None] = print,
     more: Iterable[Labelled] = (),
-    known: Hashed = NOTHING,
+    known: Labels = NOTHING,
 ) -> dict[str, Any]:
     """Trains a weights file and measures it on the rows held out.
 
@@ -160,7 +157,7 @@ def _version(out: Path, rows: Sequence[Row]) -> str:
     """Other rows, another version: what `pingshao rescore` tells old scores by."""
     digest = hashlib.sha1(usedforsecurity=False)
     for row in rows:  # a set's own order is another one in every process
-        told = (row.text, row.negative, sorted(row.codes or ()), row.weight, row.relevant, row.second)
+        told = (row.text, row.negative, sorted(row.codes or ()), row.weight, row.relevant)
         digest.update(repr(told).encode())
     return f"{out.stem}-{VERSION}-{digest.hexdigest()[:8]}"
 

@@ -134,7 +134,7 @@ def _job(settings: Settings, source: Source, now: datetime, out: Path) -> CrawlJ
 def _told(source: Source, result: CrawlResult, found: dict[str, Any], now: datetime) -> dict[str, Any]:
     usable = found.get("usable", 0)
     filled = found.get("filled", {})
-    left_out = [mask(line).text for line in result.log if not line.endswith(_ONE_PAGE)]
+    left_out = [mask(line).text for line in result.log if line != result.error and not line.endswith(_ONE_PAGE)]
     return {
         "source": source.name,
         "kind": source.kind,
@@ -144,7 +144,7 @@ def _told(source: Source, result: CrawlResult, found: dict[str, Any], now: datet
         "matched": result.seen,
         "usable": usable,
         "skipped": result.skipped,
-        "more": len(left_out) < len(result.log),
+        "more": any(line.endswith(_ONE_PAGE) for line in result.log),
         "fill": {name: round(filled.get(name, 0) / usable, 3) for name in dict.fromkeys([*_ALWAYS, *filled]) if usable},
         "items": [_stored(item, source, now) for item in found.get("items", ())[:_SHOWN]],
         "left_out": left_out,

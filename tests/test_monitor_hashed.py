@@ -5,7 +5,7 @@ from pathlib import Path
 
 from monitor.categories import SEVERITIES
 from monitor.coding import CATEGORIES, FLAGS
-from monitor.hashed import Hashed, read_hashed, text_hash
+from monitor.hashed import read_labels, text_hash
 from monitor.train import read_rows
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
@@ -16,16 +16,16 @@ def write(path: Path, *lines: str) -> Path:
     return path
 
 
-def test_both_files_are_read(tmp_path: Path) -> None:
-    """A complaint, praise and a post about nothing of ours; and what the second opinion says."""
+def test_a_file_is_read(tmp_path: Path) -> None:
+    """A complaint, praise and a post about nothing of ours."""
     labels = write(
         tmp_path / "labels.tsv",
         "a\treview\tquality,price\thigh\tchurn,fraud",
         "b\treview\t-\t\t",
         "c\tmention\tx\t\t",
     )
-    known = read_hashed(labels, write(tmp_path / "second.tsv", "a\t0.93"))
-    assert known.labels["a"] == {
+    known = read_labels(labels)
+    assert known["a"] == {
         "kind": "review",
         "relevant": True,
         "negative": True,
@@ -33,30 +33,28 @@ def test_both_files_are_read(tmp_path: Path) -> None:
         "severity": "high",
         "flags": ["churn", "fraud"],
     }
-    assert known.labels["b"] | {"negative": False, "categories": [], "severity": None} == known.labels["b"]
-    assert (known.labels["c"]["kind"], known.labels["c"]["relevant"]) == ("mention", False)
-    assert known.second == {"a": 0.93}
+    assert known["b"] | {"negative": False, "categories": [], "severity": None} == known["b"]
+    assert (known["c"]["kind"], known["c"]["relevant"]) == ("mention", False)
 
 
 def test_a_reader_adds_codes_and_leaves_the_rows_own_polarity(tmp_path: Path) -> None:
     """A corpus's label stays; a row without one is as the reader says; one nobody labelled is told of."""
     said = {"negative": True, "categories": ["damage"], "severity": "medium", "flags": [], "kind": "review"}
-    known = Hashed({text_hash("盒子压扁了"): said, text_hash("碎了"): said}, {text_hash("碎了"): 0.8})
+    known = {text_hash("盒子压扁了"): said, text_hash("碎了"): said}
     told: list[str] = []
     rows = [("1", {"text": "盒子压扁了", "label": 1}), ("2", {"text": "碎了", "label": -1}), ("3", {"text": "嗯"})]
     flat, broken = read_rows([], told.append, rows, known)
-    assert (flat.negative, flat.codes, flat.second) == (False, {"damage", "severity>=medium"}, None)
-    assert (broken.negative, broken.codes, broken.second) == (True, {"damage", "severity>=medium"}, 0.8)
+    assert (flat.negative, flat.codes) == (False, {"damage", "severity>=medium"})
+    assert (broken.negative, broken.codes) == (True, {"damage", "severity>=medium"})
     assert [line.split(":")[0] for line in told] == ["3"]
 
 
 def test_the_files_of_the_repository_hold_hashes_and_known_codes() -> None:
     """No text, no unknown code: what the built-in weights learned from can be checked and used again."""
-    known = read_hashed(FOLDER / "labels.tsv", FOLDER / "second.tsv")
-    assert len(known.labels) > 29_000
-    assert {len(name) for name in known.labels} == {16}
-    assert all(re.fullmatch("[0-9a-f]{16}", name) for name in [*known.labels, *known.second])
-    assert {code for label in known.labels.values() for code in label["categories"]} <= set(CATEGORIES)
-    assert {code for label in known.labels.values() for code in label["flags"]} <= set(FLAGS)
-    assert {label["severity"] for label in known.labels.values()} == {*SEVERITIES, None}
-    assert all(0 <= p <= 1 for p in known.second.values())
+    known = read_labels(FOLDER / "labels.tsv")
+    assert len(known) > 29_000
+    assert {len(name) for name in known} == {16}
+    assert all(re.fullmatch("[0-9a-f]{16}", name) for name in known)
+    assert {code for label in known.values() for code in label["categories"]} <= set(CATEGORIES)
+    assert {code for label in known.values() for code in label["flags"]} <= set(FLAGS)
+    assert {label["severity"] for label in known.values()} == {*SEVERITIES, None}

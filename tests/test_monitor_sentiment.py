@@ -94,7 +94,6 @@ def test_snownlp_engine() -> None:
     assert engine.version.startswith("snownlp-")
 
 
-
 def test_logit_and_sigmoid_are_inverse_and_finite() -> None:
     """Certainties stay finite."""
     p = np.array([0.0, 0.2, 0.5, 1.0])

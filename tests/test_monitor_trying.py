@@ -11,7 +11,7 @@ from crawler_factories import Site, serving
 from factories import NOW
 
 import scheduler
-from monitor import catalog
+from monitor import catalog, showing
 from monitor.clock import HandClock
 from monitor.errors import WrongCall
 from monitor.settings import Settings
@@ -218,3 +218,20 @@ session_env = "NOT_SET_2"
     assert "停用" in shown
     assert "HTTP 404" in shown
     assert "环境变量 NOT_SET_2 没有设置" in shown
+
+
+def test_text_from_outside_does_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """Escapes, markup and line ends of a page are shown, wide spaces and emoji stay as they are."""
+    told = {
+        "status": "failed",
+        "page": "http://a.example/\x1b[2J",
+        "error": "[red]\x9b31m\r坏\u3000了👨‍👩‍👧[/red]",
+        **dict.fromkeys(("matched", "usable", "skipped"), 0),
+        "more": False,
+        **{key: [] for key in ("fill", "items", "left_out", "hints")},
+    }
+    showing.tried(told)
+    said = capsys.readouterr().out
+    assert not {"\x1b", "\x9b", "\r"} & set(said)
+    assert "[red]" in said
+    assert "坏\u3000了👨‍👩‍👧" in said
