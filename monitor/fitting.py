@@ -15,7 +15,6 @@ _ARMIJO = 1e-4  # share of what the slope promises that a step must keep
 _SHORTEST = 1e-7  # below it, rounding decides: the least point is reached
 Loss = Callable[[Floats], tuple[float, Floats]]  # value and slope at a point
 _BATCH = 2048
-_NETS = 3
 _NET_BATCH = 256
 _NET_RATE = 3e-3
 _NET_DROP = 0.2
@@ -136,16 +135,6 @@ def quantise(weights: Floats, bias: Floats) -> Linear:
     """Weights as integers, each column with its own scale."""
     scale = np.maximum(np.abs(weights).max(axis=0), 1e-9) / _STEPS
     return Linear(np.round(weights / scale).astype(np.int16), scale, bias)
-
-
-def fit_nets(features: Floats, targets: Floats, hidden: int) -> Net:
-    """The mean of a few networks that differ in their seed: see `fit_net`."""
-    nets = [fit_net(features, targets, hidden, seed=seed) for seed in range(_NETS)]
-    return Net(
-        sum((net.direct for net in nets), np.zeros_like(nets[0].direct)) / _NETS,
-        np.hstack([net.inner for net in nets]),
-        np.vstack([net.outer for net in nets]) / _NETS,
-    )
 
 
 def fit_net(features: Floats, targets: Floats, hidden: int, *, epochs: int = 20, seed: int = 0) -> Net:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from monitor.categories import Hit, Rulebook, codes
 from monitor.coding import COLUMNS, DOUBT, RULED, features
-from monitor.fitting import Floats, design, fit, fit_nets, quantise
+from monitor.fitting import Floats, design, fit, fit_net, quantise
 from monitor.ngrams import fold
 from monitor.sentiment import polarity_features
 from monitor.tables import Linear, Net, Tables
@@ -70,7 +70,7 @@ def fit_polarity(rows: Sequence[Row]) -> tuple[Linear, Net, Floats]:
         table[~seen] = crossed
     sure = weights == 1
     units = _units("polarity", len(rows))
-    blend = fit_nets(table[sure], targets[sure], units)
+    blend = fit_net(table[sure], targets[sure], units)
     return quantise(*fit(matrix, targets, weights, *_POLARITY)), blend, blend.logits(table)[:, 0]
 
 
@@ -163,12 +163,12 @@ def _parts(texts: Sequence[str]) -> Iterator[Sequence[str]]:
 def _mix(table: Floats, targets: Floats) -> Net:
     """The second stage of the codes, with the constant moved so that above 0 means yes."""
     units = _units("codes", len(table))
-    mix = fit_nets(table, targets, units)
+    mix = fit_net(table, targets, units)
     crossed = np.zeros_like(targets)
     part = np.arange(len(table)) // 7 % _FOLDS
     for number in range(_FOLDS):
         some = part != number
-        crossed[~some] = fit_nets(table[some], targets[some], units).logits(table[~some])
+        crossed[~some] = fit_net(table[some], targets[some], units).logits(table[~some])
     first_rule = table.shape[1] - 4 - len(RULED)
     for place, column in enumerate(RULED):
         spoken = ~np.isnan(targets[:, place])
