@@ -42,7 +42,7 @@ class Core:
         return self.scorer(self.settings.scoring)
 
     @cached_property
-    def pasts(self) -> dict[Any, tuple[int, int, int]]:
+    def pasts(self) -> dict[Any, tuple[int, int]]:
         """What `monitor.detect` counted already."""
         return {}
 

@@ -25,7 +25,7 @@ _RECENT = timedelta(hours=24)  # a burst that ended longer ago is history, not a
 _CHANCE = 1e-3  # a burst this unlikely under the shop's own norm is one
 _PRIOR = (0.5, 20.0)  # half a complaint in twenty feedbacks, for a shop without history
 _LARGE = 500.0
-_GROWN = 1.05  # times as many feedbacks before a past is counted again
+_GROWN = 1.25  # times as many feedbacks before a past is counted again
 _PASTS = 10_000  # counted pasts that are kept
 _MOSTLY_COMPLAINTS = 0.5  # a source that carries little else is judged by volume instead of share
 
@@ -168,9 +168,10 @@ def _free_members(session: Session, group: Group, start: datetime, end: datetime
 
 def _unusual(core: Core, session: Session, group: Group, start: datetime, end: datetime, count: int) -> bool:
     """Whether so many complaints are more than the shop's own four weeks explain."""
-    complaints, feedbacks = _past(
-        core, session, group, start.replace(hour=start.hour // 6 * 6, minute=0, second=0, microsecond=0)
-    )
+    until = start.replace(hour=start.hour // 6 * 6, minute=0, second=0, microsecond=0)
+    before = _here(group, until - _HISTORY, until)
+    complaints = _past(core, session, (group, until), *before, *_complaint(group))
+    feedbacks = _past(core, session, (group.shop_id, until), *before)
     share = (complaints + _PRIOR[0]) / (feedbacks + _PRIOR[1])
     expected = share * _count(session, *_here(group, start, end))
     if share > _MOSTLY_COMPLAINTS:
@@ -178,20 +179,18 @@ def _unusual(core: Core, session: Session, group: Group, start: datetime, end: d
     return _poisson_tail(count, expected) < _CHANCE
 
 
-def _past(core: Core, session: Session, group: Group, end: datetime) -> tuple[int, int]:
-    """The group's complaints and the shop's feedbacks of the four weeks before a time.
+def _past(core: Core, session: Session, key: Any, *where: Any) -> int:
+    """A count over the four weeks before, made anew only when the store has grown by a quarter.
 
-    Counted once until the store has grown by a twentieth: else a large import would count its own past for every batch.
+    Else a large import would count its own past for every batch.
     """
     newest = session.exec(select(func.max(Feedback.id))).one() or 0
-    known = core.pasts.get((group, end))
+    known = core.pasts.get(key)
     if known is None or newest > known[0] * _GROWN:
-        before = _here(group, end - _HISTORY, end)
-        known = (newest, _count(session, *before, *_complaint(group)), _count(session, *before))
         if len(core.pasts) >= _PASTS:
             core.pasts.clear()
-        core.pasts[group, end] = known
-    return known[1:]
+        known = core.pasts[key] = newest, _count(session, *where)
+    return known[1]
 
 
 def _count(session: Session, *where: Any) -> int:
