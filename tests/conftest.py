@@ -18,7 +18,8 @@ from monitor.core import Core
 from monitor.settings import Settings
 
 # real third-party software as a target: only where it is installed (isso, in a venv of its own, on the PATH)
-collect_ignore = [] if shutil.which("isso") else ["test_real_targets.py"]
+_TARGETS = {"isso": "test_real_targets.py", "pelican": "test_real_blog.py"}
+collect_ignore = [file for program, file in _TARGETS.items() if not shutil.which(program)]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
