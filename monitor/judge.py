@@ -100,7 +100,8 @@ class Judge:
         for place, row in enumerate(np.flatnonzero(suspects).tolist()):
             if p[row] >= THRESHOLD:
                 said = complaints.said(texts[row].text, place)
-                verdicts[row] = replace(verdicts[row], negative=True, **said)
+                named = said["categories"] != ("other",)  # who says what is wrong speaks of something
+                verdicts[row] = replace(verdicts[row], negative=True, relevant=bool(about[row] or named), **said)
         return verdicts
 
     def _words(self, texts: Sequence[Text], batch: Batch, found: Sequence[Found]) -> Floats:

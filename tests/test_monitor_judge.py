@@ -179,3 +179,11 @@ def test_praise_and_stars_do_not_hide_harm(judge: Judge) -> None:
         assert verdict.negative
         assert "safety" in verdict.categories
     assert not judge.judge(Text(praise + "本来怕漏电，用了一个月没事。" + praise)).negative
+
+
+def test_a_post_that_says_what_is_wrong_is_about_something(judge: Judge) -> None:
+    """However it is put, a named complaint about a product is never taken for talk about nothing."""
+    told = "杯子千万别买，内胆用的是回收料，喝一年必出事。"
+    for lead in ("转给身边的人看看：", "提醒大家，", "扩散一下，", "说句实话，", ""):
+        verdict = judge.judge(Text(f"{lead}示例家的{told}", "mention"))
+        assert (verdict.negative, verdict.relevant) == (True, True)
