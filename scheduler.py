@@ -128,7 +128,7 @@ class App:
         import secrets
 
         from alerts.actions import Click, handle
-        from monitor.lifecycle import Action
+        from monitor.moves import Action
 
         click = Click("link", secrets.token_urlsafe(9), person, Action(action, subject, subject_id, note, to))
         return handle(self.core, click)
@@ -244,7 +244,7 @@ def build(settings: "Settings", clock: "Clock") -> App:
     from alerts.channel import UnknownKindError, open_all
     from alerts.links import Links
     from alerts.routing import make_notify
-    from monitor import config, db, directory
+    from monitor import changes, config, db
     from monitor.core import Core
 
     try:
@@ -254,11 +254,21 @@ def build(settings: "Settings", clock: "Clock") -> App:
     engine = db.connect(settings.service.database_url)
     db.upgrade(engine, settings.service.var_dir / "backups", clock.now())
     with db.writing(engine) as session:
-        directory.sync(session, settings)
+        changes.start(session, settings, clock.now(), _user())
     secret = config.signing_secret(settings)
     links = Links(secret, settings.service.public_url, clock)
     core = Core(settings, engine, clock, secret, make_notify(settings, clock), links.view)
     return App(core, channels, links)
+
+
+def _user() -> str:
+    """Who runs this process; some containers' users have no name."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "系统"
 
 
 def open_core(settings: dict[str, Any], now: str) -> "Core":

@@ -9,10 +9,11 @@ from sqlmodel import Session, col, select
 from monitor import db, lifecycle
 from monitor.audit import Refused
 from monitor.core import Core
-from monitor.lifecycle import ACTIONS, Action, Actor
 from monitor.models import Inbound, Person
+from monitor.moves import Action, Actor
 from monitor.privacy import mask
 from monitor.text import clean
+from monitor.transitions import ACTIONS
 
 Door = Literal["slack", "link"]
 _MOST_TO = 100  # characters of a name or number

@@ -3,19 +3,20 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from alerts import drafts, words
 from alerts.content import Button, Card, Line, bold, line, link
-from monitor.lifecycle import ACTIONS, NOTICE_WAYS
 from monitor.models import Case, Crisis, Event, Person
 from monitor.queries import CaseView, CrisisView, Item
 from monitor.states import STATE_LABELS
+from monitor.transitions import ACTIONS, NOTICE_WAYS
 
 _BUTTONS = {
     "case": ("claim", "contacted", "answered", "resolved", "escalate", "false_alarm"),
-    "crisis": ("claim", "plan", *NOTICE_WAYS, "resolved", "false_alarm"),
+    "crisis": ("claim", "plan", *chain.from_iterable(NOTICE_WAYS.values()), "resolved", "false_alarm"),
 }
 _CONFIRM = {"false_alarm": "确定是误报吗？计时会停下来。"}
 _SPREAD = {
@@ -169,7 +170,7 @@ def _done_so_far(crisis: Crisis) -> list[Line]:
     if crisis.notices or crisis.state == "acknowledged":
         ways = [
             f"✓ {label}（{crisis.notices[way]['by']}）" if way in crisis.notices else f"□ {label}"
-            for way, label in words.NOTICE_WAYS.items()
+            for way, label in words.NOTICE_WAYS[crisis.kind].items()
         ]
         lines.append(line("告知客户：" + "　".join(ways)))
     lines += [
@@ -210,7 +211,8 @@ def _pointless(action: str, row: Case | Crisis) -> bool:
     """Whether the state allows it, but it was done already."""
     facts: dict[str, Any] = {"claim": row.assignee_id}
     if isinstance(row, Crisis):
-        facts |= {name: way in row.notices for name, way in NOTICE_WAYS.items()} | {"plan": row.plan}
+        facts |= {name: way in row.notices for name, way in NOTICE_WAYS[row.kind].items()} | {"plan": row.plan}
+        facts |= {name: True for kind, ways in NOTICE_WAYS.items() if kind != row.kind for name in ways}
     else:
         facts |= {"escalate": row.crisis_id}
     return bool(facts.get(action))

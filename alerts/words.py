@@ -11,7 +11,10 @@ from monitor.states import PLATFORM_LABELS, SEVERITY_LABELS, STAGE_LABELS
 
 SEVERITY = SEVERITY_LABELS
 STAGES = STAGE_LABELS
-NOTICE_WAYS = {"sms": "短信", "push": "推送", "call": "外呼"}
+NOTICE_WAYS = {
+    "review": {"sms": "短信", "push": "推送", "call": "外呼"},
+    "mention": {"apology": "私下致歉", "statement": "公开声明"},
+}
 _NUMBERS = "①②③④⑤"
 _QUOTED = 300  # characters of a text shown in full
 _BEFORE = 60  # characters kept before the first telling word of a longer one

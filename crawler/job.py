@@ -29,6 +29,7 @@ class CrawlJob:
         max_bytes: Largest page or file that is read, unpacked.
         time_limit: Seconds after which the crawl is killed, 0 for never; one that resumes next time stops before.
         base_dir: Folder relative file paths start from.
+        vault: ``file`` and ``key`` of ``crawler.vault``; without them no tokens are exchanged.
     """
 
     name: str
@@ -49,6 +50,7 @@ class CrawlJob:
     max_bytes: int = 20_000_000
     time_limit: float = 0.0
     base_dir: str = "."
+    vault: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """One line; the inverse of ``from_json``."""

@@ -160,6 +160,7 @@ def _connector(job: CrawlJob, secrets: Any) -> Any:
     from crawler.bases.base import Source
     from crawler.connectors import load
     from crawler.spider import fingerprint
+    from crawler.vault import Vault
 
     kind = load(job.kind)
     source = Source(
@@ -171,6 +172,7 @@ def _connector(job: CrawlJob, secrets: Any) -> Any:
         else {},
         max_bytes=job.max_bytes,
         secrets=secrets,
+        vault=Vault(Path(job.vault["file"]), job.vault["key"]) if job.vault else Vault(),
     )
     return kind(kind.Options.model_validate(job.options), source)
 

@@ -200,6 +200,8 @@ class SourceSpider(scrapy.Spider):
                 return self._request(output)
             case Visited():
                 self.ledger.visited(unchanged=output.unchanged)
+            case AttentionError():
+                self.ledger.stop(self.job.name, str(output))  # a person must act, and the rest goes on all the same
             case SourceError():
                 self.ledger.fail(self.job.name, str(output))
             case BadRow():

@@ -1,17 +1,47 @@
-"""The audit trail and versioned changes: every transition leaves an event, no writer overwrites another unseen."""
+"""The audit trail and versioned changes: every transition leaves an event, no writer overwrites another unseen.
+
+Events are only added: the database itself refuses to change or delete one, but for `retire`.
+"""
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CursorResult, update
-from sqlmodel import Session
+from sqlalchemy import CursorResult, delete, update
+from sqlmodel import Session, col
 
-from monitor.models import Case, Crisis, Event
+from monitor import known
+from monitor.models import Case, Crisis, Event, Outbox
 from monitor.notices import Notice
 
 
 class Refused(Exception):
     """What was asked cannot be done now; the message is a Chinese sentence for the person who asked."""
+
+
+def note(
+    session: Session,
+    at: datetime,
+    subject: str,
+    subject_id: int,
+    what: str,
+    actor: str = "评哨",
+    door: str = "system",
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+) -> None:
+    """Append one event about anything."""
+    session.add(
+        Event(
+            at=at,
+            actor=actor,
+            door=door,
+            subject=subject,
+            subject_id=subject_id,
+            what=what,
+            before=before or {},
+            after=after or {},
+        )
+    )
 
 
 def record(
@@ -26,18 +56,40 @@ def record(
 ) -> None:
     """Append one event about a case or crisis."""
     assert row.id is not None
-    session.add(
-        Event(
-            at=at,
-            actor=actor,
-            door=door,
-            subject=subject_of(row),
-            subject_id=row.id,
-            what=what,
-            before=before or {},
-            after=after or {},
-        )
-    )
+    note(session, at, subject_of(row), row.id, what, actor, door, before, after)
+
+
+def sent(session: Session, at: datetime, outbox_id: int) -> None:
+    """A provider accepted a message; its row says so already."""
+    row = session.get_one(Outbox, outbox_id)
+    told = {"ref": row.provider_ref, "maybe_twice": row.maybe_twice}
+    note(session, at, row.subject, row.subject_id, "sent", after=_place(row) | told)
+
+
+def dead(session: Session, at: datetime, row: Outbox, error: str) -> None:
+    """A message was given up."""
+    note(session, at, row.subject, row.subject_id, "dead", after=_place(row) | {"error": error})
+
+
+def _place(row: Outbox) -> dict[str, Any]:
+    return {"key": row.dedupe_key, "channel": row.channel, "target": row.target}
+
+
+def retire(session: Session, before: datetime, at: datetime) -> int:
+    """Delete the events that happened before a time: retention's way, and the only one; gives how many there were.
+
+    The door opens and closes within the caller's transaction, and that it was used is an event itself.
+    """
+    door = known.hold(session, "events.retire", before)
+    door.at = before
+    session.add(door)
+    session.flush()
+    result = session.execute(delete(Event).where(col(Event.at) < before))
+    assert isinstance(result, CursorResult)
+    session.delete(door)
+    note(session, at, "event", 0, "retired", after={"before": before.isoformat(), "count": result.rowcount})
+    session.flush()
+    return result.rowcount
 
 
 def subject_of(row: Case | Crisis) -> str:

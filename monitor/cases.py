@@ -14,7 +14,7 @@ from monitor.bulk import insert_rows, table, update_column
 from monitor.core import Core
 from monitor.models import Case, Event, Feedback, Timer
 from monitor.notices import Notice
-from monitor.settings import CasePolicy
+from monitor.policies import CasePolicy
 from monitor.states import CASE_OPEN, worst
 
 _REOPENABLE = ("answered", "resolved", "closed")

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from monitor.errors import WrongCall
-from monitor.settings import Section, Settings
+from monitor.section import Section
+from monitor.settings import Settings
 
 DEFAULT_NAME = "pingshao.toml"
 

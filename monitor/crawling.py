@@ -1,6 +1,9 @@
 """One source, once: lease, subprocess, outcome."""
 
 import asyncio
+import hashlib
+import hmac
+from base64 import urlsafe_b64encode
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -30,35 +33,10 @@ async def crawl_source(core: Core, source: Source, opener: str) -> dict[str, Any
     started = runs.start(core, source.name, source.kind, source.shop, mention=bool(source.brand))
     if started is None:
         return ledger_line(source.name, "ok", "上一次抓取还没结束，这次跳过") | {"busy": True}
-    now = core.clock.now().isoformat()
-    job = CrawlJob(
-        name=source.name,
-        kind=source.kind,
-        options=source.options,
-        timezone=core.settings.service.timezone,
-        now=now,
-        delay=source.delay.total_seconds(),
-        obey_robots=source.obey_robots,
-        allow_private_hosts=core.settings.service.allow_private_hosts,
-        brand=source.brand,
-        brand_not=source.brand_not,
-        revisit=_revisit(core, source, started),
-        watermark=started.watermark,
-        pipelines=["monitor.pipeline.StorePipeline"],
-        context={
-            "open": opener,
-            "settings": core.settings.model_dump(mode="json"),
-            "now": now,
-            "origin": asdict(started.origin),
-        },
-        max_pages=source.max_pages,
-        time_limit=source.time_limit.total_seconds(),
-        base_dir=str(core.settings.service.base_dir),
-    )
     alive = asyncio.create_task(_keep_lease(core, started))
     certificate = asyncio.create_task(_certificate(source, started))
     try:
-        result = await crawl(job, source.time_limit.total_seconds())
+        result = await crawl(_job(core, source, opener, started), source.time_limit.total_seconds())
         end = await certificate
     except BaseException:
         certificate.cancel()
@@ -70,6 +48,44 @@ async def crawl_source(core: Core, source: Source, opener: str) -> dict[str, Any
         log.info("left out", source=source.name, what=line)
     watch = source.watch and source.kind not in runs.ARCHIVES
     return runs.finish(core, started, result, watch=watch, certificate=end)
+
+
+def _job(core: Core, source: Source, opener: str, started: runs.Started) -> CrawlJob:
+    """What the crawl process is told."""
+    now, service = core.clock.now().isoformat(), core.settings.service
+    return CrawlJob(
+        name=source.name,
+        kind=source.kind,
+        options=source.options,
+        timezone=service.timezone,
+        now=now,
+        delay=source.delay.total_seconds(),
+        obey_robots=source.obey_robots,
+        allow_private_hosts=service.allow_private_hosts,
+        brand=source.brand,
+        brand_not=source.brand_not,
+        revisit=_revisit(core, source, started),
+        watermark=started.watermark,
+        pipelines=["monitor.pipeline.StorePipeline"],
+        context=_context(core, opener, now, started),
+        max_pages=source.max_pages,
+        time_limit=source.time_limit.total_seconds(),
+        base_dir=str(service.base_dir),
+        vault=_vault(core, source),
+    )
+
+
+def _context(core: Core, opener: str, now: str, started: runs.Started) -> dict[str, Any]:
+    settings = core.settings.model_dump(mode="json")
+    return {"open": opener, "settings": settings, "now": now, "origin": asdict(started.origin)}
+
+
+def _vault(core: Core, source: Source) -> dict[str, str]:
+    """Where this source's tokens are kept, and a key for that only, made of the service's secret."""
+    name = hashlib.sha256(source.name.encode()).hexdigest()[:16]
+    file = (core.settings.service.var_dir / "tokens" / name).absolute()
+    key = hmac.digest(core.secret, b"tokens of sources", "sha256")
+    return {"file": str(file), "key": urlsafe_b64encode(key).decode()}
 
 
 def _revisit(core: Core, source: Source, started: runs.Started) -> list[str]:

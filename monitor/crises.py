@@ -19,7 +19,7 @@ from monitor.bulk import insert_rows
 from monitor.core import Core
 from monitor.models import Case, Crisis, CrisisFeedback, Feedback, Timer
 from monitor.notices import Notice
-from monitor.settings import CrisisPolicy
+from monitor.policies import CrisisPolicy
 from monitor.states import worst
 
 _SPREAD_SAMPLE = 2000  # texts compared for copies: near-copies show in far fewer

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,25 +18,31 @@ _BUSY_MS = 30_000
 _KEPT_BACKUPS = 5
 
 
-def connect(url: str) -> Engine:
-    """An engine for ``sqlite:///file`` (WAL, made if absent) or ``postgresql+psycopg://…``."""
+def connect(url: str, busy_ms: int = _BUSY_MS) -> Engine:
+    """An engine for ``sqlite:///file`` (WAL, made if absent) or ``postgresql+psycopg://…``.
+
+    Args:
+        url: The database.
+        busy_ms: How long a SQLite writer waits for another before it fails with "database is locked".
+    """
     if not url.startswith("sqlite"):
         return create_engine(url, pool_pre_ping=True)
     if file := url.removeprefix("sqlite:///"):
         Path(file).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url)
-    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "connect", partial(_prepare_sqlite, busy_ms))
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
+def _prepare_sqlite(busy_ms: int, connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # sqlite3 must not begin transactions by itself: _begin_sqlite does
     for pragma in (
-        f"busy_timeout = {_BUSY_MS}",
+        f"busy_timeout = {busy_ms}",
         "journal_mode = WAL",
         "synchronous = NORMAL",
         "foreign_keys = ON",
+        "recursive_triggers = ON",  # a row that is replaced is deleted, which the audit trail's triggers must see
         "cache_size = -32000",  # kB; the 2 MB of the default make a large store read its pages anew and anew
     ):
         connection.execute(f"PRAGMA {pragma}")

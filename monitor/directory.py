@@ -1,27 +1,40 @@
 """Shops, people and sources of the config, brought into the store so that rows can point at them."""
 
+from typing import Literal
+
 from sqlmodel import Session, select
 
 from monitor.models import Person, Shop, Source
 from monitor.settings import Settings
 
 
-def sync(session: Session, settings: Settings) -> None:
-    """Add and update what the config names; nothing is deleted, people who left become inactive."""
+Move = Literal["joined", "left"]
+
+
+def sync(session: Session, settings: Settings) -> list[tuple[Person, Move]]:
+    """Add and update what the config names; nothing is deleted, people who left become inactive.
+
+    Returns:
+        Who joined or came back, and who left.
+    """
     for shop in settings.shops:
         session.merge(Shop(id=shop.id, name=shop.name, platform=shop.platform))
     session.flush()
     people = {row.name: row for row in session.exec(select(Person))}
+    moves: list[tuple[Person, Move]] = []
     for person in settings.people:
-        row = people.pop(person.name, None) or Person(name=person.name, role=person.role)
-        row.role, row.slack, row.email, row.active = person.role, person.slack, person.email, True
+        row = people.pop(person.name, None) or Person(name=person.name, role=person.role, active=False)
+        moves += [] if row.active else [(row, "joined")]
+        row.sqlmodel_update(person.model_dump(), update={"active": True})
         session.add(row)
-    for left in people.values():
-        left.active = False
-        session.add(left)
+    for row in people.values():
+        moves += [(row, "left")] if row.active else []
+        row.active = False
+        session.add(row)
     for source in settings.sources:
         ensure_source(session, source.name, source.kind, source.shop)
     session.flush()
+    return moves
 
 
 def ensure_source(session: Session, name: str, kind: str, shop_id: str | None) -> Source:

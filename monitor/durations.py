@@ -1,8 +1,9 @@
-"""Spans of time as people write them in the config: ``90s``, ``10m``, ``1h``, ``7d``."""
+"""Spans of time as people write them in the config: ``90s``, ``10m``, ``7d``, ``08:00-18:00``, days, weekdays."""
 
 import re
+from collections.abc import Sequence
 from datetime import date, time, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, PlainSerializer
 
@@ -76,9 +77,64 @@ def parse_promotion(value: Any) -> str:
     raise ValueError(f"应为起止日期，如 2026-11-10..2026-11-12，实为 {value!r}")
 
 
-def within(day: date, promotions: list[str]) -> bool:
-    """Whether a day lies in one of the promotions."""
-    return any(first <= day.isoformat() <= last for first, last in (span.split("..") for span in promotions))
+def parse_day_span(value: Any) -> str:
+    """Check ``2027-02-06..2027-02-12`` or one day, given back as a span.
+
+    Raises:
+        ValueError: neither.
+    """
+    text = str(value)
+    return parse_promotion(text if ".." in text else f"{text}..{text}")
+
+
+def parse_clock_span(value: Any) -> str:
+    """Check ``08:00-18:00``; the end may be ``24:00``, or earlier than the start when it passes midnight.
+
+    Raises:
+        ValueError: not two different times of day.
+    """
+    text = str(value)
+    start, _, end = text.partition("-")
+    try:
+        start = parse_clock_time(start)
+        end = end if end == "24:00" else parse_clock_time(end)
+    except ValueError:
+        start = end
+    if not text or start == end:
+        raise ValueError(f"应为起止时刻，如 08:00-18:00，实为 {value!r}")
+    return f"{start}-{end}"
+
+
+def parse_rate(value: Any) -> str:
+    """Check ``20/1m``: a number of messages and a span.
+
+    Raises:
+        ValueError: anything else, or nought.
+    """
+    count, _, span = str(value).partition("/")
+    try:
+        if int(count) > 0 and parse_duration(span) > timedelta():
+            return f"{int(count)}/{span}"
+    except ValueError:
+        pass
+    raise ValueError(f"应为条数和时长，如 20/1m，实为 {value!r}")
+
+
+def pace(rate: str) -> tuple[int, timedelta]:
+    """Number and span of ``20/1m``."""
+    count, _, span = rate.partition("/")
+    return int(count), parse_duration(span)
+
+
+def minutes(span: str) -> tuple[int, int]:
+    """Start and end of ``22:00-06:00`` in minutes since midnight; the end is after the start, up to a day later."""
+    start, end = (60 * int(at[:2]) + int(at[3:]) for at in span.split("-"))
+    return start, end if end > start else end + 24 * 60
+
+
+def within(day: date, spans: Sequence[str]) -> bool:
+    """Whether a day lies in one of the spans of days."""
+    return any(first <= day.isoformat() <= last for first, last in (span.split("..") for span in spans))
 
 
 def _write(value: timedelta) -> str:
@@ -90,3 +146,7 @@ ClockTime = Annotated[str, BeforeValidator(parse_clock_time)]
 Weekly = Annotated[str, BeforeValidator(parse_weekly)]
 Monthly = Annotated[str, BeforeValidator(parse_monthly)]
 Promotion = Annotated[str, BeforeValidator(parse_promotion)]
+DaySpan = Annotated[str, BeforeValidator(parse_day_span)]
+ClockSpan = Annotated[str, BeforeValidator(parse_clock_span)]
+Rate = Annotated[str, BeforeValidator(parse_rate)]
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]

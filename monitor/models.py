@@ -1,6 +1,6 @@
 """Every table of the store, and no logic.
 
-Times are aware and stored in UTC. States are plain words; ``monitor/lifecycle.py`` holds the moves between them.
+Times are aware and stored in UTC. States are plain words; ``monitor/transitions.py`` holds the moves between them.
 A ``version`` column is raised by every change, so that two writers never overwrite each other unseen.
 """
 
@@ -175,11 +175,12 @@ class Case(SQLModel, table=True):
     )
     id: int | None = Field(default=None, primary_key=True)
     shop_id: str | None = Field(default=None, foreign_key="shop.id")
-    kind: str = "review"
+    kind: str = "review"  # review | mention | question
     state: str = "received"
     severity: str = "low"
     categories: list[str] = _json_list()
     join_key: str = ""
+    tier: str = ""  # the customer's, where the source tells it
     backlog: bool = False  # written long before we first saw it: kept and counted, but no clock runs
     opened_at: datetime
     updated_at: datetime
@@ -188,7 +189,7 @@ class Case(SQLModel, table=True):
     answered_at: datetime | None = None
     resolved_at: datetime | None = None
     closed_at: datetime | None = None
-    policy: dict[str, Any] = _json()  # {respond, solve} in seconds, as they stood at opening
+    policy: dict[str, Any] = _json()  # the clocks in seconds, as they stood at opening
     version: int = 1
 
 
@@ -199,7 +200,8 @@ class Crisis(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True)
     shop_id: str | None = Field(default=None, foreign_key="shop.id")
     state: str = "open"
-    cause: str  # critical | burst | person
+    kind: str = "review"  # review | mention: which three clocks it runs
+    cause: str  # critical | burst | copies | spread | person
     category: str = ""
     product: str = ""
     severity: str
@@ -210,9 +212,12 @@ class Crisis(SQLModel, table=True):
     notified_at: datetime | None = None
     resolved_at: datetime | None = None
     closed_at: datetime | None = None
+    members: str = ""  # the crisis group
+    facts: str = ""  # what is known, as the group found it
     plan: str = ""
     result: str = ""
-    notices: dict[str, Any] = _json()  # {"sms" | "push" | "call": {"at", "by"}}
+    review: str = ""  # post-mortem: why it happened, what was mended
+    notices: dict[str, Any] = _json()  # {"sms" | "push" | "call" | "apology" | "statement": {"at", "by"}}
     scope: dict[str, Any] = _json()  # what the feedbacks share, with counts
     pinged_count: int = 0  # feedbacks at the last ping: people are pinged again when volume doubles
     merged_into: int | None = Field(default=None, foreign_key="crisis.id")
@@ -245,8 +250,8 @@ class Timer(SQLModel, table=True):
     id: int | None = Field(default=None, primary_key=True)
     crisis_id: int | None = Field(default=None, foreign_key="crisis.id")
     case_id: int | None = Field(default=None, foreign_key="case.id")
-    stage: str  # crisis: respond | notice | follow_up; case: respond | solve
-    step: str  # reminder | deadline | rung1 | rung2 | …
+    stage: str  # crisis: respond | notice | follow_up | apology | statement; case: respond | solve
+    step: str  # reminder | deadline | rung1 | rung2 | … | stalled (of no stage but "progress")
     generation: int = 0
     due_at: datetime
     state: str = "armed"  # armed | fired (reminder, rung) | met | breached | cancelled
@@ -274,7 +279,7 @@ class Outbox(SQLModel, table=True):
 
     __table_args__ = (
         UniqueConstraint("dedupe_key", "channel", "target"),
-        Index("outbox_due", "state", "not_before"),
+        Index("outbox_due", "state", "channel", "not_before"),
         Index("outbox_subject", "subject", "subject_id"),
     )
     id: int | None = Field(default=None, primary_key=True)
@@ -334,26 +339,21 @@ class Person(SQLModel, table=True):
     role: str  # agent | lead | manager | brand
     slack: str = ""
     email: str = ""
+    shops: list[str] = _json_list()
+    categories: list[str] = _json_list()
+    tiers: list[str] = _json_list()
+    most_open: int = 0
     active: bool = True
 
 
-class Rota(SQLModel, table=True):
-    """Who is on duty, for which shop, from when to when."""
+class Swap(SQLModel, table=True):
+    """One person stands in for another on the rota, from when to when."""
 
     id: int | None = Field(default=None, primary_key=True)
+    absent_id: int = Field(foreign_key="person.id")
     person_id: int = Field(foreign_key="person.id")
-    shop_id: str | None = Field(default=None, foreign_key="shop.id")
-    starts_at: datetime = Field(index=True)
-    ends_at: datetime
-
-
-class CalendarDay(SQLModel, table=True):
-    """A public holiday or a make-up workday."""
-
-    __tablename__ = "calendar_day"
-    day: date = Field(primary_key=True)
-    kind: str  # holiday | workday
-    name: str = ""
+    starts_at: datetime
+    ends_at: datetime = Field(index=True)
 
 
 class Correction(SQLModel, table=True):
@@ -365,6 +365,22 @@ class Correction(SQLModel, table=True):
     actor: str
     before: dict[str, Any] = _json()
     after: dict[str, Any] = _json()
+
+
+class Pace(SQLModel, table=True):
+    """When the next message to one target would be on time, were they sent evenly: a token bucket in one moment."""
+
+    channel: str = Field(primary_key=True)
+    target: str = Field(primary_key=True)
+    next_at: datetime
+
+
+class Known(SQLModel, table=True):
+    """Something the house remembers about itself, by name: the config of the last start, the last hand-over."""
+
+    name: str = Field(primary_key=True)
+    value: dict[str, Any] = _json()
+    at: datetime
 
 
 class Quota(SQLModel, table=True):

@@ -13,10 +13,12 @@ Kind = Literal[
     "case.opened",
     "case.updated",
     "cases.opened",  # many at once: one card that lists them; facts: {"case_ids": […]}
-    "cases.overdue",  # facts: {"case_ids": […], "stage"}
-    "timer.reminder",  # facts of every timer.*: {"stage", "due_at" (ISO), "rung" (timer.rung only: settings.Rung)}
+    "cases.overdue",  # facts: {"case_ids": […], "stage", "step"}
+    "timer.reminder",  # facts of every timer.*: {"stage", "due_at" (ISO), "rung" (timer.rung only: policies.Rung)}
     "timer.breached",
     "timer.rung",
+    "timer.stalled",  # facts: {"stage": "progress", "since" (ISO), "rung" (once the holder was told often enough)}
+    "timers.digest",  # subject "timers"; facts as `monitor.overdue.digest` gives them
     "source.trouble",  # subject "source"; facts: {"name", "error", "since" (ISO or "")}
     "source.recovered",
     "source.expiring",  # credentials end within days; facts as of source.trouble, "error" says when
@@ -31,7 +33,7 @@ class Notice:
     Attributes:
         kind: What happened.
         key: The dedupe key: the same notice raised twice is sent once, e.g. ``crisis:12:respond:deadline:0``.
-        subject: ``crisis``, ``case``, ``source`` or ``outbox``.
+        subject: ``crisis``, ``case``, ``source``, ``outbox`` or ``timers``.
         subject_id: Its id.
         shop_id: The shop concerned; None for the house itself or a brand's mention.
         facts: What the card cannot read from the store at sending time.

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from monitor.durations import ClockTime, Duration, Monthly, Promotion, Weekly
+from monitor.durations import ClockTime, Duration, Monthly, Promotion, Rate, Weekly
+from monitor.policies import Calendar, Policy, Rota
+from monitor.section import Section
 
-Severity = Literal["low", "medium", "high", "critical"]
 Role = Literal["agent", "lead", "manager", "brand"]
-Rung = Literal["assignee", "channel", "lead", "manager"]
 
 
 def _zone(name: str) -> str:
@@ -41,12 +41,6 @@ def _cron(value: str | None) -> str | None:
 
 Zone = Annotated[str, AfterValidator(_zone)]
 Cron = Annotated[str | None, AfterValidator(_cron)]
-
-
-class Section(BaseModel):
-    """A table of the config; an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, frozen=True)
 
 
 class Service(Section):
@@ -112,6 +106,8 @@ class Source(Section):
     """A crawl asks for at most this many pages."""
     watch: bool = True
     """Whether far fewer items or emptier fields than this source's own norm are trouble."""
+    as_questions: bool = False
+    """Whether these are buyers' questions: each opens a case with the clock of questions, whatever its tone."""
     enabled: bool = True
     """Whether the source is crawled."""
 
@@ -144,6 +140,8 @@ class Channel(Section):
     """Environment variable with the secret that the provider signs clicks with."""
     base_url: str = ""
     """Address of the provider's API; proxies, private clouds and tests stand in here."""
+    rate: Rate | None = None
+    """Most messages to one target in a time, such as ``20/1m``; the provider's published limit when absent."""
 
 
 class Smtp(Section):
@@ -174,79 +172,14 @@ class Person(Section):
     """Slack user id."""
     email: str = ""
     """Mail address."""
-
-
-class CrisisPolicy(Section):
-    """The three clocks of a crisis and who is told when one runs out."""
-
-    respond: Duration = Field(default="1h", validate_default=True)
-    """Stage 1: group formed, facts shared, first plan."""
-    notify: Duration = Field(default="3h", validate_default=True)
-    """Stage 2: customers told by SMS, push and call."""
-    follow_up: Duration = Field(default="24h", validate_default=True)
-    """Stage 3: reactions tracked, process mended."""
-    remind_before: Duration = Field(default="15m", validate_default=True)
-    """How long before a deadline people are reminded."""
-    ladder: list[Rung] = ["assignee", "channel", "lead", "manager"]
-    """Who is told after a breach, rung by rung."""
-    step: Duration = Field(default="10m", validate_default=True)
-    """Pause between two rungs."""
-
-
-class CaseClock(Section):
-    """First answer and solution of a case."""
-
-    respond: Duration
-    """Time to the first answer."""
-    solve: Duration
-    """Time to the solution."""
-
-
-def _clock(respond: str, solve: str) -> Any:
-    return Field(default={"respond": respond, "solve": solve}, validate_default=True)
-
-
-class CasePolicy(Section):
-    """Clocks of a case by severity."""
-
-    critical: CaseClock = _clock("1h", "24h")
-    """Bodily harm, leaks, threats, many buyers."""
-    high: CaseClock = _clock("2h", "7d")
-    """Strong anger, refunds demanded, fakes alleged."""
-    medium: CaseClock = _clock("24h", "48h")
-    """A concrete complaint."""
-    low: CaseClock = _clock("24h", "48h")
-    """A minor one."""
-    mention: CaseClock = _clock("1h", "24h")
-    """A negative post: private apology, then settled or answered in public."""
-    remind_before: Duration = Field(default="15m", validate_default=True)
-    """How long before a deadline people are reminded."""
-    single_cards: int = Field(default=5, ge=1)
-    """More new cases than this at once come as one card that lists them all."""
-
-
-class DetectPolicy(Section):
-    """When feedback becomes a crisis."""
-
-    critical_opens_crisis: bool = True
-    """One critical feedback is enough."""
-    burst_count: int = Field(default=5, ge=2)
-    """This many negatives of one shop, product or category …"""
-    burst_window: Duration = Field(default="1h", validate_default=True)
-    """… within this time, and unusual against the shop's own share of negatives."""
-    max_age: Duration = Field(default="30d", validate_default=True)
-    """Older feedback is kept and counted, but opens no crisis and starts no clock."""
-
-
-class Policy(Section):
-    """Rules and figures."""
-
-    crisis: CrisisPolicy = CrisisPolicy()
-    """Crises."""
-    case: CasePolicy = CasePolicy()
-    """Cases."""
-    detect: DetectPolicy = DetectPolicy()
-    """Detection."""
+    shops: list[str] = []
+    """Shops that are this person's; all when empty."""
+    categories: list[str] = []
+    """Complaint categories that are this person's, by code; all when empty."""
+    tiers: list[str] = []
+    """Customer tiers (a column ``tier`` of exports) that are this person's; all when empty."""
+    most_open: int = Field(default=0, ge=0)
+    """Automatic assignment gives no more open cases than this; 0 for no limit."""
 
 
 class Routes(Section):
@@ -352,6 +285,10 @@ class Settings(BaseSettings):
     """People."""
     policy: Policy = Policy()
     """Policies."""
+    calendar: Calendar = Calendar()
+    """Working hours."""
+    rotas: list[Rota] = []
+    """Rotas."""
     routes: Routes = Routes()
     """Routes."""
     summaries: Summaries = Summaries()

@@ -1,6 +1,6 @@
 """The states of cases and crises, which of them are open, and the Chinese names of codes that every room shows."""
 
-CASE_OPEN = ("received", "assigned", "contacted", "answered")
+CASE_OPEN = ("received", "assigned", "contacted", "answered", "suspected")
 CRISIS_OPEN = ("open", "acknowledged", "customer_notified")
 
 STATE_LABELS = {
@@ -8,6 +8,7 @@ STATE_LABELS = {
     "assigned": "已认领",
     "contacted": "已联系",
     "answered": "已回复",
+    "suspected": "疑似恶意",
     "open": "待响应",
     "acknowledged": "已响应",
     "customer_notified": "已告知客户",
@@ -22,8 +23,17 @@ SEVERITIES = ("low", "medium", "high", "critical")
 
 SEVERITY_LABELS = {"low": "轻微", "medium": "一般", "high": "严重", "critical": "危急"}
 
+STAGES = {"review": ("respond", "notice", "follow_up"), "mention": ("respond", "apology", "statement")}
+"""The stages of a crisis by its kind, in order."""
+
 STAGE_LABELS = {
-    "crisis": {"respond": "内部响应", "notice": "告知客户", "follow_up": "跟进"},
+    "crisis": {
+        "respond": "内部响应",
+        "notice": "告知客户",
+        "follow_up": "跟进",
+        "apology": "私下致歉",
+        "statement": "公开声明",
+    },
     "case": {"respond": "首次回复", "solve": "解决"},
 }
 

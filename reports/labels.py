@@ -6,8 +6,8 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from monitor import categories
-from monitor.lifecycle import ACTIONS
 from monitor.states import PLATFORM_LABELS, SEVERITY_LABELS, STAGE_LABELS, STATE_LABELS
+from monitor.transitions import ACTIONS
 from reports.crises import Happening
 from reports.shares import Share, Verdict
 

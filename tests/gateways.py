@@ -7,19 +7,17 @@ import hashlib
 import hmac
 import json
 import re
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
-from urllib.parse import parse_qsl, urlsplit
 
 from crawler_factories import NOW
 from scrapy.http import Request, TextResponse
+from serving import Asked, Told, answering
 
 from crawler.bases.base import Connector, Fetch, SourceError, ThrottledError
 from crawler.items import BadRow, FeedbackItem
@@ -204,45 +202,15 @@ class Kwai(Platform):
 @contextmanager
 def gateway(platform: Platform) -> Iterator[str]:
     """Serve a platform; gives its root address."""
-    broken: list[BaseException] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.reply("POST", self.rfile.read(int(self.headers["Content-Length"])).decode())
+    def handle(asked: Asked) -> Told:
+        try:
+            return Told(platform.handle(asked.method, asked.path, asked.form if asked.form else asked.query))
+        except RefusedError as error:
+            return Told(error.body, error.status)
 
-        def do_GET(self) -> None:
-            self.reply("GET", urlsplit(self.path).query)
-
-        def reply(self, verb: str, sent: str) -> None:
-            status = 200
-            try:
-                body = platform.handle(verb, urlsplit(self.path).path, dict(parse_qsl(sent, keep_blank_values=True)))
-            except RefusedError as error:
-                body, status = error.body, error.status
-            except BaseException as error:
-                broken.append(error)
-                raise
-            told = json.dumps(body, ensure_ascii=False).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json;charset=utf-8")
-            self.send_header("Content-Length", str(len(told)))
-            self.end_headers()
-            self.wfile.write(told)
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-    assert not broken, broken
+    with answering(handle) as root:
+        yield root
 
 
 @dataclass

@@ -16,7 +16,7 @@ _TEXT_LIMITS = {"section": 3000, "context": 3000, "header": 150}
 
 
 class SlackDouble:
-    """What Slack keeps, its own log, and the faults it is to make next.
+    """What Slack keeps, its own logs of what was asked and what was accepted, and the faults it is to make next.
 
     A fault is a word: ``429``, ``429:7``, ``500``, ``html``, ``cut``, ``list``, ``reset`` (accepts, then resets),
     ``drop`` (resets, accepts nothing), ``slow`` (accepts, answers too late), ``no_ts``, or an error code of Slack's.
@@ -25,6 +25,7 @@ class SlackDouble:
     def __init__(self) -> None:
         self.messages: list[dict[str, Any]] = []
         self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.accepted: list[tuple[str, dict[str, Any]]] = []
         self.faults: dict[str, deque[str]] = {}
         self.page = 100
         self.url = ""
@@ -75,6 +76,7 @@ class SlackDouble:
         self._next += 1
         ts = f"{self._next}.000100"
         self.messages.append({**arguments, "ts": ts})
+        self.accepted.append(("chat.postMessage", arguments))
         return {"ok": True, "ts": ts, "channel": arguments["channel"]}
 
     def _update(self, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -83,6 +85,7 @@ class SlackDouble:
         for message in self.messages:
             if message["ts"] == arguments["ts"]:
                 message.update(arguments)
+                self.accepted.append(("chat.update", arguments))
                 return {"ok": True, "ts": arguments["ts"]}
         return {"ok": False, "error": "message_not_found"}
 

@@ -6,15 +6,12 @@ They check credentials as strictly as the platforms, page, say no, and change wh
 import base64
 import hashlib
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 from crawler_factories import NOW, make_connector
 from cryptography.exceptions import InvalidSignature
@@ -22,30 +19,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa, utils
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from gateways import Run, drive
+from serving import Asked, Told, answering
 
 from crawler.secrets import Secrets
 
 Row = dict[str, Any]
-
-
-@dataclass
-class Asked:
-    """A request as the platform sees it."""
-
-    method: str
-    path: str
-    query: dict[str, str]
-    headers: dict[str, str]
-    form: dict[str, str]
-
-
-@dataclass(eq=False)
-class Told(Exception):
-    """What the platform answers, be it raised or returned."""
-
-    body: Any
-    status: int = 200
-    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -62,12 +40,7 @@ class Store:
     def handle(self, asked: Asked) -> Told:
         self.asked.append(asked)
         self.before(len(self.asked))
-        try:
-            if self.refusals:
-                raise self.refusals.pop(0)
-            return self.answer(asked)
-        except Told as told:
-            return told
+        return self.refusals.pop(0) if self.refusals else self.answer(asked)
 
     def answer(self, asked: Asked) -> Told:
         raise NotImplementedError
@@ -76,45 +49,8 @@ class Store:
 @contextmanager
 def opened(store: Store) -> Iterator[str]:
     """Serve a store; gives its root address."""
-    broken: list[BaseException] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.reply(self.rfile.read(int(self.headers["Content-Length"])).decode())
-
-        def do_GET(self) -> None:
-            self.reply("")
-
-        def reply(self, sent: str) -> None:
-            parts = urlsplit(self.path)
-            query, form = ({n: v[-1] for n, v in parse_qs(text).items()} for text in (parts.query, sent))
-            try:
-                told = store.handle(Asked(self.command, parts.path, query, dict(self.headers), form))
-            except BaseException as error:
-                broken.append(error)
-                raise
-            body = told.body if isinstance(told.body, bytes) else json.dumps(told.body, ensure_ascii=False).encode()
-            self.send_response(told.status)
-            for name, value in {"Content-Length": str(len(body)), **told.headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    store.root = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with answering(store.handle) as store.root:
         yield store.root
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-    assert not broken, broken
 
 
 def read(kind: str, store: Store, mark: dict[str, Any] | None = None, **options: Any) -> Run:

@@ -11,8 +11,8 @@ from alerts.actions import Click, Door, Outcome, handle
 from monitor import db, timers
 from monitor.clock import HandClock
 from monitor.core import Core
-from monitor.lifecycle import Action
 from monitor.models import Case, Crisis, Event, Inbound, Outbox, Person, Timer
+from monitor.moves import Action
 
 
 def make_click(

@@ -19,7 +19,7 @@ from subjects import add_feedbacks, open_case
 from alerts import blocks, cards, lists, mails, remarks, words
 from alerts.cards import Reader
 from alerts.content import Card, Line, Ping, Span, clean, line, link
-from monitor import lifecycle, queries, timers
+from monitor import crises, lifecycle, queries, timers
 from monitor.clock import HandClock
 from monitor.core import Core
 from monitor.models import Case, Crisis, Feedback, Outbox, Person, Score
@@ -92,7 +92,7 @@ def missing_parcels(core: Core, session: Session) -> int:
         session.add(row)
     session.add(first)
     session.flush()
-    crisis = lifecycle.crises.open_crisis(
+    crisis = crises.open_crisis(
         core, session, shop_id="demo", cause="burst", category="logistics", severity="critical", feedback_ids=ids
     )
     assert crisis.id is not None

@@ -23,8 +23,8 @@ from alerts.links import Links
 from monitor import db, timers
 from monitor.clock import HandClock
 from monitor.core import Core
-from monitor.lifecycle import Action
 from monitor.models import Case, Feedback, Outbox, Source, Spread
+from monitor.moves import Action
 from monitor.states import DELIVERY_LABELS
 
 HOSTILE = "<script>alert(1)</script>{{ 7*7 }}{% raw %}\u202e反向\u202c<!channel> *粗* =cmd|' /C calc'!A0 \"><img src=x>"

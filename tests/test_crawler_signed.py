@@ -4,7 +4,8 @@ import pytest
 from crawler_factories import NOW
 
 from crawler.bases.base import AttentionError, SourceError, ThrottledError
-from crawler.bases.signed import china_time, from_china, hmac_md5, joined_md5, listed, refusal, wrapped_md5
+from crawler.bases.refusals import refusal
+from crawler.bases.signed import china_time, from_china, hmac_md5, joined_md5, listed, wrapped_md5
 
 TOP = {
     "method": "taobao.item.seller.get",

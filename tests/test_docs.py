@@ -16,8 +16,8 @@ from alerts import channel
 from crawler import reference
 from monitor import categories
 from monitor.durations import parse_duration
-from monitor.lifecycle import ACTIONS
 from monitor.settings import Settings
+from monitor.transitions import ACTIONS
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])

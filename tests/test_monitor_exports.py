@@ -11,10 +11,10 @@ from factories import NOW
 from sqlalchemy import insert
 from subjects import add_feedbacks, open_case, open_crisis
 
-from monitor import db, exports, lifecycle, timers
+from monitor import crises, db, exports, lifecycle, timers
 from monitor.clock import HandClock
 from monitor.core import Core
-from monitor.models import Event, Feedback, Outbox
+from monitor.models import Crisis, Event, Feedback, Outbox
 
 ZONE = ZoneInfo("Asia/Shanghai")
 FIELDS = {
@@ -139,7 +139,7 @@ def test_many_feedbacks_of_one_crisis(core: Core) -> None:
         ids = add_feedbacks(core, session, [f"第{n}条" for n in range(60)])
     crisis = open_crisis(core, [])
     with db.writing(core.engine) as session:
-        row = session.get(lifecycle.Crisis, crisis)
+        row = session.get(Crisis, crisis)
         assert row is not None
-        lifecycle.crises.attach(core, session, row, ids, "low")
+        crises.attach(core, session, row, ids, "low")
     assert export(core, "crises")[0]["feedback_ids"] == ids

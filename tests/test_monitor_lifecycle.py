@@ -12,9 +12,11 @@ from sqlmodel import Session, select
 from monitor import crises, db, timers
 from monitor.audit import Refused, change
 from monitor.core import Core
-from monitor.lifecycle import ACTIONS, Action, Actor, act
+from monitor.lifecycle import act
 from monitor.models import Case, Correction, Crisis, Event, Feedback, Score, Source, Timer
+from monitor.moves import Action, Actor
 from monitor.states import CASE_OPEN, CRISIS_OPEN, STATE_LABELS, worst
+from monitor.transitions import ACTIONS
 
 AGENT = Actor("客服一号", "agent", "link")
 LEAD = Actor("主管", "lead", "desk")

@@ -24,8 +24,9 @@ from monitor.clock import HandClock
 from monitor.core import Core
 from monitor.incoming import Origin
 from monitor.judge import Judgement, Text
-from monitor.lifecycle import Action, Actor, act
+from monitor.lifecycle import act
 from monitor.models import Case, Correction, Crisis, Event, Feedback, Score, Timer
+from monitor.moves import Action, Actor
 from monitor.rescoring import Rescored, rescore
 
 ROOT = Path(scheduler.__file__).parent

@@ -13,7 +13,8 @@ from alerts.desk.pages import Pages
 from alerts.links import Link, Links
 from monitor import db
 from monitor.core import Core
-from monitor.lifecycle import ACTIONS, Action
+from monitor.moves import Action
+from monitor.transitions import ACTIONS
 
 _MAX_NOTE = 2000
 _MAX_PAGE = 1_000_000

@@ -6,9 +6,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from alerts.words import STAGES, duration
-from monitor.lifecycle import ACTIONS
 from monitor.models import Event, Feedback, Spread, Timer
 from monitor.states import DELIVERY_LABELS, SOURCE_LABELS
+from monitor.transitions import ACTIONS
 
 SUBJECTS = {"case": "工单", "crisis": "危机"}
 SOURCE_STATES = SOURCE_LABELS

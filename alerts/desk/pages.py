@@ -11,10 +11,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from alerts import words
 from alerts.desk import labels
 from monitor.core import Core
-from monitor.lifecycle import ACTIONS
 from monitor.models import Timer
 from monitor.privacy import mask
 from monitor.states import STATE_LABELS
+from monitor.transitions import ACTIONS
 
 HERE = Path(__file__).parent
 _HEADERS = {

@@ -20,8 +20,9 @@ from alerts.links import Links
 from monitor.clock import Clock
 from monitor.config import secret
 from monitor.core import Core
-from monitor.lifecycle import ACTIONS, Action
+from monitor.moves import Action
 from monitor.text import clean
+from monitor.transitions import ACTIONS
 
 _ANSWER_WITHIN = 2.0  # seconds; Slack gives three
 _AHEAD = 60  # seconds by which Slack's clock may run before ours

@@ -8,9 +8,9 @@ from sqlmodel import Session, col, func, select
 
 from alerts.words import code
 from monitor import queries
-from monitor.lifecycle import ACTIONS
 from monitor.models import Case, Crisis, CrisisFeedback, Event, Feedback, Person, Score, Spread, Timer
 from monitor.states import CRISIS_OPEN
+from monitor.transitions import ACTIONS
 
 PAGE = 50
 _MOST_EVENTS = 200

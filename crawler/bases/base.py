@@ -20,6 +20,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from crawler.bases.fields import make_item
 from crawler.items import BadRow, FeedbackItem
 from crawler.secrets import Secrets
+from crawler.vault import Vault
 
 if TYPE_CHECKING:
     from scrapy.http import TextResponse
@@ -31,6 +32,10 @@ class SourceError(Exception):
 
 class AttentionError(SourceError):
     """Only a person can help: an expired token, a missing permission. The message says what to renew; the run stops."""
+
+
+class EndedError(AttentionError):
+    """The authorization has ended; where the platform prolongs it and the config lets us, nobody has to act."""
 
 
 class ThrottledError(SourceError):
@@ -62,6 +67,7 @@ class Source:
         watermark: The connector's own part of what the last good run returned.
         max_bytes: Largest page or file that is read, unpacked.
         secrets: Where ``…_env`` keys are looked up.
+        vault: Where tokens are kept that a platform gives in exchange.
         begun: Monotonic seconds at ``now``.
     """
 
@@ -71,6 +77,7 @@ class Source:
     watermark: Mapping[str, Any] = field(default_factory=dict)
     max_bytes: int = 20_000_000
     secrets: Secrets = field(default_factory=Secrets)
+    vault: Vault = field(default_factory=Vault)
     begun: float = field(default_factory=time.monotonic)
 
     def clock(self) -> datetime:

@@ -3,12 +3,15 @@
 import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlencode
 
 from pydantic import Field
 
 from crawler.bases.api import answer
 from crawler.bases.base import Fetch, HttpUrl, SourceError
-from crawler.bases.signed import SignedOptions, china_time, from_china, listed, refusal, wrapped_md5
+from crawler.bases.refusals import refusal
+from crawler.bases.renewing import RenewingConnector
+from crawler.bases.signed import SignedOptions, china_time, from_china, listed, wrapped_md5
 from crawler.bases.windows import Step, WindowConnector
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ class Options(SignedOptions):
     secret_env: str = Field(min_length=1, description="环境变量名，值为 AppSecret")
     token_env: str = Field(min_length=1, description="环境变量名，值为店铺授权得到的 access_token")
     url: HttpUrl = Field(default="https://api.jd.com/routerjson", description="网关地址")
+    token_url: HttpUrl = Field(default="https://open-oauth.jd.com/oauth2/refresh_token", description="换新令牌的地址")
     page_size: int = Field(default=50, ge=1, le=50, description="每页条数")
     timestamp: Literal["seconds", "milliseconds"] = Field(
         default="seconds", description="请求时间的写法：到秒，或带毫秒和 +0800；平台的两份文档写法不同"
@@ -36,7 +40,7 @@ class Options(SignedOptions):
     )
 
 
-class JdConnector(WindowConnector[Options]):
+class JdConnector(RenewingConnector[Options], WindowConnector[Options]):
     """Reviews of a 京东 POP shop, by the official API with the shop's authorization."""
 
     Options = Options
@@ -54,13 +58,19 @@ class JdConnector(WindowConnector[Options]):
         params = {
             "method": _METHOD,
             "app_key": self.options.app_key,
-            "access_token": self.secret("token_env"),
+            "access_token": self.token(),
             "timestamp": self._timestamp(),
             "v": "2.0",
             "360buy_param_json": json.dumps(business, separators=(",", ":"), sort_keys=True),
         }
         params["sign"] = wrapped_md5(params, self.secret("secret_env"))
         return Fetch(self.options.url, form=params, api=True, carry=call)
+
+    def renew(self, refresh_token: str) -> Fetch:
+        """All of it stands in the address, as the platform wants it."""
+        params = {"app_key": self.options.app_key, "app_secret": self.secret("secret_env")}
+        params |= {"grant_type": "refresh_token", "refresh_token": refresh_token}
+        return Fetch(f"{self.options.token_url}?{urlencode(params)}", api=True)
 
     def _timestamp(self) -> str:
         now = self.source.clock()

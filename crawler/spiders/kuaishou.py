@@ -2,14 +2,16 @@
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from urllib.parse import urlencode
 
 from pydantic import Field
 
 from crawler.bases.api import answer
 from crawler.bases.base import Fetch, HttpUrl, SourceError
-from crawler.bases.signed import SignedOptions, from_china, joined_md5, listed, refusal
+from crawler.bases.refusals import refusal
+from crawler.bases.renewing import RenewingConnector
+from crawler.bases.signed import SignedOptions, from_china, joined_md5, listed
 from crawler.bases.windows import Step, WindowConnector
 
 if TYPE_CHECKING:
@@ -22,8 +24,11 @@ _UNITS = {"ms": 1000, "s": 1}
 class Options(SignedOptions):
     """Keys of ``kind = "kuaishou"``."""
 
+    needed: ClassVar[tuple[str, ...]] = ("app_secret_env",)
+
     sign_secret_env: str = Field(min_length=1, description="环境变量名，值为 signSecret（不是 appSecret）")
     token_env: str = Field(min_length=1, description="环境变量名，值为店铺授权得到的 access_token")
+    app_secret_env: str = Field(default="", description="环境变量名，值为 appSecret；只有换新令牌时用")
     url: HttpUrl = Field(default="https://openapi.kwaixiaodian.com", description="网关地址，不含接口路径")
     page_size: int = Field(default=20, ge=1, le=20, description="每页条数")
     overlap_hours: int = Field(default=12, ge=1, description="每次多往回读多少小时，收晚显示的评价")
@@ -36,7 +41,7 @@ class Options(SignedOptions):
     )
 
 
-class KuaishouConnector(WindowConnector[Options]):
+class KuaishouConnector(RenewingConnector[Options], WindowConnector[Options]):
     """Reviews of a 快手小店, by the official API with the shop's authorization."""
 
     Options = Options
@@ -53,7 +58,7 @@ class KuaishouConnector(WindowConnector[Options]):
         }
         params = {
             "appkey": self.options.app_key,
-            "access_token": self.secret("token_env"),
+            "access_token": self.token(),
             "method": _METHOD,
             "param": json.dumps(business, separators=(",", ":")),
             "signMethod": "MD5",
@@ -63,6 +68,12 @@ class KuaishouConnector(WindowConnector[Options]):
         params["sign"] = joined_md5(params, self.secret("sign_secret_env"))
         address = f"{self.options.url.rstrip('/')}/{_METHOD.replace('.', '/')}"
         return Fetch(f"{address}?{urlencode(params)}", api=True, carry=call)
+
+    def renew(self, refresh_token: str) -> Fetch:
+        """The refresh token is good for one exchange and five minutes more."""
+        form = {"grant_type": "refresh_token", "app_id": self.options.app_key, "refresh_token": refresh_token}
+        form["app_secret"] = self.secret("app_secret_env")
+        return Fetch(f"{self.options.url.rstrip('/')}/oauth2/refresh_token", form=form, api=True)
 
     def rows(self, page: "TextResponse", step: Step) -> tuple[list[dict[str, Any]], bool]:
         """The page's root comments; a full page may have one after it."""

@@ -9,21 +9,17 @@ from pydantic import Field
 
 from crawler.bases.api import answer
 from crawler.bases.base import Fetch, HttpUrl, SourceError, Stars
-from crawler.bases.signed import (
-    SignedOptions,
-    china_time,
-    from_china,
-    hmac_md5,
-    listed,
-    refusal,
-    wrapped_md5,
-)
+from crawler.bases.json_pages import load
+from crawler.bases.refusals import refusal
+from crawler.bases.renewing import RenewingConnector
+from crawler.bases.signed import SignedOptions, china_time, from_china, hmac_md5, listed, wrapped_md5
 from crawler.bases.windows import Step, WindowConnector
 
 if TYPE_CHECKING:
     from scrapy.http import TextResponse
 
 _RATES, _FEEDS = "taobao.traderates.get", "tmall.traderate.feeds.get"
+_REFRESH = "taobao.top.auth.token.refresh"
 _FIELDS = "tid,oid,role,nick,result,created,item_title,content,reply,num_iid"
 _RENEW = ("26", "27")  # no session, an invalid one
 _LIMITED = "7"
@@ -54,16 +50,18 @@ class Feed:
     row: dict[str, Any]
 
 
-class TaobaoConnector(WindowConnector[Options]):
+class TaobaoConnector(RenewingConnector[Options], WindowConnector[Options]):
     """Reviews of a 淘宝 or 天猫 shop, by the official API with the shop's authorization."""
 
     Options = Options
     title = "淘宝、天猫店铺评价（官方接口）"
+    access_option = "session_env"
 
     def ask(self, call: Any) -> Fetch:
         """A page of reviews, or one review with its 追评."""
         if isinstance(call, Feed):
-            return self._signed(call, {"method": _FEEDS, "child_trade_id": str(call.row["oid"])})
+            feed = {"method": _FEEDS, "child_trade_id": str(call.row["oid"])}
+            return self._signed(call, feed | {"session": self.token()})
         business = {
             "method": _RATES,
             "fields": _FIELDS,
@@ -74,13 +72,27 @@ class TaobaoConnector(WindowConnector[Options]):
             "page_no": str(call.page + 1),
             "page_size": str(self.options.page_size),
             "use_has_next": "true",
+            "session": self.token(),
         }
         return self._signed(call, business)
+
+    def renew(self, refresh_token: str) -> Fetch:
+        """A call of the gateway like any other, but without a session."""
+        return self._signed(None, {"method": _REFRESH, "refresh_token": refresh_token})
+
+    def granted(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The tokens are JSON within the JSON."""
+        opened = body.get("top_auth_token_refresh_response")
+        told = opened.get("token_result") if isinstance(opened, dict) else None
+        try:
+            found = load(told) if isinstance(told, str) else told
+        except SourceError:
+            found = None
+        return found if isinstance(found, dict) else {}
 
     def _signed(self, call: Any, business: dict[str, str]) -> Fetch:
         params = business | {
             "app_key": self.options.app_key,
-            "session": self.secret("session_env"),
             "timestamp": china_time(self.source.clock()),
             "format": "json",
             "v": "2.0",

@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from urllib.parse import urlencode
 
 from pydantic import Field
 
-from crawler.bases.api import answer
+from crawler.bases.api import Id, answer
 from crawler.bases.base import Fetch, HttpUrl, SourceError
 from crawler.bases.json_pages import dig, items_at, load
 from crawler.bases.newest import Call, NewestConnector, NewestOptions
-from crawler.bases.signed import refusal
+from crawler.bases.refusals import refusal
+from crawler.bases.renewing import RenewingConnector, RenewingOptions
 
 if TYPE_CHECKING:
     from scrapy.http import TextResponse
@@ -24,8 +25,10 @@ _ROOT = "status"  # where a comment holds the post it stands under
 _YES = (True, 1, "1")
 
 
-class Options(NewestOptions):
+class Options(NewestOptions, RenewingOptions):
     """Keys of ``kind = "weibo"``."""
+
+    needed: ClassVar[tuple[str, ...]] = ("app_key", "secret_env")
 
     token_env: str = Field(min_length=1, description="环境变量名，值为账号授权得到的 access_token")
     lists: list[List] = Field(
@@ -33,14 +36,17 @@ class Options(NewestOptions):
         min_length=1,
         description="读哪些：@我的微博、收到的评论、@我的评论",
     )
+    app_key: Id = Field(default="", description="应用的 App Key；只有换新令牌时用")
+    secret_env: str = Field(default="", description="环境变量名，值为 App Secret；只有换新令牌时用")
     url: HttpUrl = Field(default="https://api.weibo.com/2", description="接口地址")
+    token_url: HttpUrl = Field(default="https://api.weibo.com/oauth2/access_token", description="换新令牌的地址")
     page_size: int = Field(default=200, ge=2, le=200, description="每页条数")
     history_days: int = Field(default=30, ge=1, description="第一次往回读多少天")
     overlap_hours: int = Field(default=2, ge=1, description="每次多往回读多少小时，收晚显示的微博和评论")
     again_days: int = Field(default=3, ge=0, description="每天一次往回读这么多天，更新转评赞数；0 为不再读")
 
 
-class WeiboConnector(NewestConnector[Options]):
+class WeiboConnector(RenewingConnector[Options], NewestConnector[Options]):
     """Posts and comments that mention a 微博 account of one's own, and comments on its posts, by the official API."""
 
     Options = Options
@@ -57,10 +63,16 @@ class WeiboConnector(NewestConnector[Options]):
     def ask(self, call: Call) -> Fetch:
         """A page: ids from ``since_id`` up to ``max_id``, so that what is written meanwhile moves nothing."""
         since = 0 if call.deep else self.source.watermark[call.trail].get("since", 0)
-        params = {"access_token": self.secret("token_env"), "count": self.options.page_size}
+        params = {"access_token": self.token(), "count": self.options.page_size}
         ids = {"since_id": since, "max_id": call.at, "isGetLongText": int(call.trail == _MENTIONS)}
         query = urlencode(params | {name: value for name, value in ids.items() if value})
         return Fetch(f"{self.options.url.rstrip('/')}/{call.trail}.json?{query}", api=True, carry=call)
+
+    def renew(self, refresh_token: str) -> Fetch:
+        """The platform gives refresh tokens to some applications only."""
+        form = {"grant_type": "refresh_token", "client_id": self.options.app_key, "refresh_token": refresh_token}
+        form["client_secret"] = self.secret("secret_env")
+        return Fetch(self.options.token_url, form=form, api=True)
 
     def rows(self, page: "TextResponse", call: Call) -> tuple[list[dict[str, Any]], int | None]:
         """The page's posts or comments; hidden ones make pages a little shorter than asked for."""

