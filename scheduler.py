@@ -7,12 +7,13 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from zoneinfo import ZoneInfoNotFoundError
 
 import typer
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from monitor.summaries import Summary
 
 _CRAWLS_AT_ONCE = 4
+_PATIENCE = 60.0  # seconds that a command waits for channels that take only so much at a time
+_FAREWELL = 3  # seconds for requests that are being answered when the service ends
 _OPENER = "scheduler:open_core"
 
 
@@ -69,11 +72,13 @@ class App:
 
     async def crawl(self, source: "Source") -> dict[str, Any]:
         """One source, once; gives its ledger line."""
-        from monitor.crawling import crawl_source, ledger_line
-        from monitor.pushes import is_pushed
+        import asyncio
+
+        from monitor.crawling import crawl_source
+        from monitor.pushes import is_pushed, listen
 
         if is_pushed(source):
-            return ledger_line(source.name, "ok", "等对方推送，没有可抓的")
+            return await asyncio.to_thread(listen, self.core, source)
         return await crawl_source(self.core, source, _OPENER)
 
     async def crawl_all(self, names: Sequence[str] = ()) -> list[dict[str, Any]]:
@@ -111,26 +116,50 @@ class App:
         """Fire due timers and send what is due; gives how many of each."""
         from monitor import timers
 
-        return timers.sweep(self.core), self.deliver()
+        return timers.sweep(self.core), self.deliver_patiently()
 
-    def deliver(self, *names: str) -> int:
-        """Send what the outbox holds and is due, on these channels or all; gives how many were sent."""
+    def deliver(self, *names: str, ending: Callable[[], bool] = lambda: False) -> int:
+        """Send what the outbox holds and is due, on these channels or all, until ``ending``; gives how many went."""
         from alerts import outbox
 
         owner, sent = f"{os.uname().nodename}:{os.getpid()}:{threading.get_ident()}", 0
         channels = {name: self.channels[name] for name in names or self.channels}
-        while done := outbox.deliver(self.core, channels, owner, links=self.links).sent:
+        while done := outbox.deliver(self.core, channels, owner, links=self.links, ending=ending).sent:
             sent += done
         return sent
 
-    def act(self, person: str, action: str, subject: str, subject_id: int, note: str = "", to: str = "") -> "Outcome":
+    def deliver_patiently(self) -> int:
+        """As `deliver` on all channels, waiting for those that take only so much at a time: for commands that end."""
+        from alerts import outbox
+
+        sent, until = self.deliver(), time.monotonic() + _PATIENCE
+        while (at := outbox.next_slot(self.core, self.channels)) is not None:
+            wait = max(0.0, (at - self.core.clock.now()).total_seconds())
+            if time.monotonic() + wait > until:
+                break
+            time.sleep(wait)
+            if not (more := self.deliver()):
+                break
+            sent += more
+        return sent
+
+    def act(
+        self,
+        person: str,
+        action: str,
+        subject: str,
+        subject_id: int,
+        note: str = "",
+        to: str = "",
+        more: Mapping[str, str] | None = None,
+    ) -> "Outcome":
         """Do what a person asks through the one action handler."""
         import secrets
 
         from alerts.actions import Click, handle
         from monitor.moves import Action
 
-        click = Click("link", secrets.token_urlsafe(9), person, Action(action, subject, subject_id, note, to))
+        click = Click("link", secrets.token_urlsafe(9), person, Action(action, subject, subject_id, note, to, more))
         return handle(self.core, click)
 
     def report(self, kind: Any, day: date, folder: Path | None = None, *, send: bool = False) -> list[Path]:
@@ -183,8 +212,10 @@ class App:
 
         from monitor import timers
         from monitor.service import Service
+        from monitor.skew import Watch
 
-        server = uvicorn.Server(uvicorn.Config(self.desk(), host=host, port=port, log_config=None, access_log=False))
+        quiet: dict[str, Any] = {"log_config": None, "access_log": False, "timeout_graceful_shutdown": _FAREWELL}
+        server = uvicorn.Server(uvicorn.Config(self.desk(), host=host, port=port, **quiet))
         # uvicorn would die of the signal itself once it has shut down; this service ends with status 0
         server.capture_signals = nullcontext  # type: ignore[method-assign, assignment]
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -193,10 +224,12 @@ class App:
             self.core,
             crawl=self.crawl,
             sweep=lambda: timers.sweep(self.core),
-            deliver={name: partial(self.deliver, name) for name in self.channels},
+            deliver={name: partial(self.deliver, name, ending=lambda: server.should_exit) for name in self.channels},
             summaries=self.send_due_summaries,
+            watch=Watch(self.core, self.core.clock, time.monotonic, os.uname().nodename).look,
         )
-        await service.run(until=server.serve())
+        if not await service.run(until=server.serve()):
+            os._exit(0)  # what is left waits for a provider, and asyncio.run would wait with it
 
     def doctor(self) -> "Iterator[tuple[str, Check]]":
         """Everything worth looking at, in order."""
@@ -562,7 +595,7 @@ def report(
     for file in app.report(kind, _day(day, app.core.settings), out, send=send):
         typer.echo(file)
     if send:
-        typer.echo(f"发送 {app.deliver()} 封", err=True)
+        typer.echo(f"发送 {app.deliver_patiently()} 封", err=True)
     return 0
 
 
@@ -614,7 +647,7 @@ def outbox_retry(ids: Annotated[list[int] | None, typer.Argument(help="消息编
 
     app = _app()
     count = outbox.retry(app.core, ids)
-    typer.echo(f"重新排队 {count} 条，发出 {app.deliver()} 条")
+    typer.echo(f"重新排队 {count} 条，发出 {app.deliver_patiently()} 条")
     return 0
 
 
@@ -653,6 +686,37 @@ def demo(
     return run_demo(build, folder, HandClock(SystemClock().now()), Console())
 
 
+@cli.command()
+def rehearse(
+    scenario: Annotated[Path | None, typer.Argument(help="剧本文件；不写就用自带的“苏州仓漏发”")] = None,
+    folder: Annotated[Path, typer.Option(help="结果写到哪个目录")] = Path("var/rehearsals"),
+    write: Annotated[Path | None, typer.Option(help="只把自带的剧本写到这个文件，好改成自己的")] = None,
+    as_json: _Json = False,
+) -> int:
+    """用自己的配置演练一场危机：消息只进演练邮箱和演练群，一天的时钟一分钟走完。"""
+    from rich.console import Console
+
+    from alerts.rehearsal import drill
+    from alerts.rehearsal import scenario as scenarios
+    from monitor import printing
+    from monitor.clock import HandClock
+    from monitor.logs import set_up
+
+    if write is not None:
+        if write.exists():
+            raise WrongCall(f"{write} 已经存在，不会覆盖")
+        write.write_text(scenarios.shipped(), encoding="utf-8")
+        typer.echo(f"写好 {write}")
+        return 0
+    set_up()
+    settings = _settings()
+    console = Console(stderr=as_json)
+    played = scenarios.read(scenario, settings)
+    outcome = drill.run_drill(build, settings, played, folder, HandClock(SystemClock().now()), console)
+    printing.as_json(outcome.as_json()) if as_json else drill.show(outcome, settings.zone, console)
+    return 0
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command; gives its exit status. A user's mistake is one line on standard error, never a traceback."""
     from typer.exceptions import TyperException
@@ -668,6 +732,8 @@ def run(arguments: Sequence[str]) -> int:
         message = getattr(error, "format_message", error.__str__)()
     except WrongCall as error:
         message = str(error)
+    except ZoneInfoNotFoundError as error:
+        message = f"{error.args[0]}：本机没有时区数据，请安装系统的 tzdata 包，或 pip install tzdata"
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader went away, as `| head` does
@@ -677,6 +743,14 @@ def run(arguments: Sequence[str]) -> int:
         if error.filename is None:  # not a file of the user's
             raise
         message = f"{error.filename}: {error.strerror}"
+    except Exception as error:
+        from sqlalchemy.exc import OperationalError
+
+        if not isinstance(error, OperationalError):
+            raise
+        said = " ".join(str(error.orig).split())
+        print(f"pingshao: 数据库用不了：{said}；做完的都已存好，稍后再跑一次", file=sys.stderr)
+        return 1
     print(f"pingshao: {message}", file=sys.stderr)
     return 2
 

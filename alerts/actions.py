@@ -6,7 +6,7 @@ from typing import Literal
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
-from monitor import db, lifecycle
+from monitor import audit, db, lifecycle
 from monitor.audit import Refused
 from monitor.core import Core
 from monitor.models import Inbound, Person
@@ -56,7 +56,7 @@ class Outcome:
 def handle(core: Core, click: Click) -> Outcome:
     """Do what a click asks for, once: inbound row, change, event, timers and notices in one transaction.
 
-    A double gets the first outcome and changes nothing; a refusal leaves nothing but the inbound row.
+    A double gets the first outcome and changes nothing; a refusal leaves nothing but the inbound row and its event.
     What the person wrote is cleaned, and personal data in it masked, before anything is stored.
     """
     click = replace(click, action=_tidy(click.action))
@@ -70,6 +70,9 @@ def handle(core: Core, click: Click) -> Outcome:
         row.outcome, row.actor = outcome.text, outcome.person or click.person
         row.payload = {**row.payload, "done": outcome.done, "person": outcome.person}
         session.add(row)
+        if not outcome.done:
+            why = {"action": row.action, "reason": outcome.text}
+            audit.note(session, row.at, row.subject, row.subject_id, "refused", row.actor, row.door, after=why)
         return outcome
 
 

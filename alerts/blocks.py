@@ -50,7 +50,7 @@ def preview(card: Card) -> str:
 
 def pings(people: tuple[Ping, ...]) -> str:
     """People called on: by Slack id where there is one, else by name."""
-    return " ".join(f"<@{one.slack}>" if _USER.fullmatch(one.slack) else _escape(f"@{one.name}") for one in people)
+    return " ".join(f"<@{one.id}>" if _USER.fullmatch(one.id) else _escape(f"@{one.name}") for one in people)
 
 
 def _line(line: Line) -> Iterator[dict[str, Any]]:

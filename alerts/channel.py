@@ -32,13 +32,20 @@ class SendError(Exception):
         permanent: Trying again is of no use.
         retry_after: Seconds the provider asks to be left alone; None where it says nothing.
         down: The provider could not be reached at all, so other messages need not be tried now.
+        code: The provider's own number for what is wrong; 0 where it gave none.
     """
 
     def __init__(
-        self, what: str, *, permanent: bool = False, retry_after: float | None = None, down: bool = False
+        self,
+        what: str,
+        *,
+        permanent: bool = False,
+        retry_after: float | None = None,
+        down: bool = False,
+        code: int = 0,
     ) -> None:
         super().__init__(what)
-        self.permanent, self.retry_after, self.down = permanent, retry_after, down
+        self.permanent, self.retry_after, self.down, self.code = permanent, retry_after, down, code
 
 
 class Gone(SendError):
@@ -64,6 +71,9 @@ class Letter:
         at: When it was written.
         live: ``crisis:12`` on the live card of that crisis; empty on everything else.
         carries: Keys of messages folded into this one.
+        kind: What happened, as notices call it.
+        shop: The shop concerned; empty for the house itself or a brand's mention.
+        since: When it was first to be sent; as ``at`` where nobody says.
         thread: The provider's name of the card that this answers; empty for a message of its own.
         eml: A finished mail to be sent in place of the card.
     """
@@ -74,6 +84,9 @@ class Letter:
     at: datetime
     live: str = ""
     carries: tuple[str, ...] = ()
+    kind: str = ""
+    shop: str = ""
+    since: datetime | None = None
     thread: str = ""
     eml: Path | None = None
 
@@ -85,14 +98,29 @@ class Channel(ABC):
         live: A sent card can be edited in place.
         clicks: Clicks on buttons come back to us; otherwise buttons are signed links.
         page: How many lines of a list one message holds.
+        rate: The provider's published limit for one target, as ``20/1m``; empty where it has none.
+        second_try: Calls that it takes to try a message again: more than one where it is asked for first.
     """
 
     live = False
     clicks = False
     page = 50
+    rate = ""
+    second_try = 1
 
     @abstractmethod
     def __init__(self, channel: config.Channel, settings: Settings) -> None: ...
+
+    @property
+    def kind(self) -> str:
+        """What the config calls it: the name of its file."""
+        return type(self).__module__.rpartition(".")[2]
+
+    @classmethod
+    def edits(cls, channel: config.Channel) -> bool:
+        """Whether a channel of this config is `live`."""
+        del channel
+        return cls.live
 
     @abstractmethod
     def send(self, letter: Letter) -> str:

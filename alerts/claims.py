@@ -1,6 +1,6 @@
 """Claims on outbox rows: who may send what next, for how long, and what else goes with it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,7 +8,11 @@ from typing import Any
 from sqlalchemy import CursorResult, and_, exists, text, update
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
+from sqlmodel.sql.expression import SelectOfScalar
 
+from alerts import pace
+from alerts.channel import MAIL
+from alerts.pace import Bucket, Place
 from alerts.render import EDITS, OPENINGS
 from monitor import db
 from monitor.core import Core
@@ -35,10 +39,17 @@ class Claim:
     Attributes:
         row: The row as claimed.
         uncertain: An earlier attempt may have reached the provider.
+        size: The bucket of the row's channel.
     """
 
     row: Outbox
     uncertain: bool
+    size: Bucket
+
+    @property
+    def place(self) -> Place:
+        """Where it goes."""
+        return self.row.channel, self.row.target
 
     @property
     def mine(self) -> tuple[Any, ...]:
@@ -48,31 +59,47 @@ class Claim:
         return (Outbox.id == row.id, *still)
 
 
-def anything_due(core: Core) -> bool:
-    """Whether a claim could find something; costs no writer anything."""
+def anything_due(core: Core, channels: Collection[str]) -> bool:
+    """Whether a claim on these channels could find something; costs no writer anything."""
     now = core.clock.now()
-    waiting = select(Outbox.id).where(col(Outbox.state).in_(WAITING), Outbox.not_before <= now).limit(1)
-    expired = select(Outbox.id).where(Outbox.state == "sending", col(Outbox.lease_until) <= now).limit(1)
+    due = [_due(now, state, name) for state in WAITING for name in channels]
+    expired = select(Outbox).where(Outbox.state == "sending", col(Outbox.lease_until) <= now)
     with db.reading(core.engine) as session:
-        return any(session.exec(due).first() is not None for due in (waiting, expired))
+        return any(session.exec(rows.limit(1)).first() is not None for rows in (*due, expired))
 
 
-def claim(core: Core, channels: Collection[str], owner: str, resting: Collection[tuple[str, str]]) -> Claim | None:
-    """Take the next due row of these channels, leaving out resting places; None when nothing is due."""
+def next_slot(core: Core, sizes: Mapping[str, Bucket]) -> datetime | None:
+    """When the first of the rows goes that are due and wait only for their place to take more; None without such."""
+    now = core.clock.now()
+    with db.reading(core.engine) as session:
+        full = pace.full(session, sizes, now)
+        slots = []
+        for (name, target), at in full.items():
+            due = [_due(now, state, name) for state in WAITING]
+            due = [rows.where(Outbox.target == target) for rows in due] if target else due
+            slots += [at for rows in due if session.exec(rows.limit(1)).first() is not None]
+    return min(slots, default=None)
+
+
+def claim(core: Core, sizes: Mapping[str, Bucket], owner: str) -> Claim | None:
+    """Take the next due row of these channels, each with its bucket, whose place takes more; None without such."""
     with db.writing(core.engine) as session:
         _alone(session)
         now = core.clock.now()
         _expire(session, now)
-        row = _next(session, now, channels, resting)
+        full = pace.full(session, sizes, now)
+        row = _next(session, now, sizes.keys() - pace.closed(full, (MAIL,)), full)
         if row is None:
             return None
         uncertain = row.state == "uncertain"
+        taken = Claim(row, uncertain, sizes[row.channel])
+        pace.take(session, taken.place, taken.size, now, again=uncertain)
         _carry(session, row, uncertain)
         row.state, row.lease_owner, row.lease_until = "sending", owner, now + LEASE
         row.attempts += 1
         session.add(row)
         session.flush()
-        return Claim(row, uncertain)
+        return taken
 
 
 def _alone(session: Session) -> None:
@@ -89,9 +116,7 @@ def _expire(session: Session, now: datetime) -> None:
     )
 
 
-def _next(
-    session: Session, now: datetime, channels: Collection[str], resting: Collection[tuple[str, str]]
-) -> Outbox | None:
+def _next(session: Session, now: datetime, channels: Collection[str], full: Collection[Place]) -> Outbox | None:
     """The next due row; a card goes before what is said about it, and one row at a time for each card."""
     other = aliased(Outbox)
     same = and_(
@@ -99,62 +124,56 @@ def _next(
         col(other.id) != Outbox.id,
     )
     opening = and_(col(other.kind).in_(OPENINGS), col(other.state).in_(WAITING))
-    due = (
-        select(Outbox)
-        .where(
-            Outbox.not_before <= now,
-            col(Outbox.channel).in_(channels),
-            *(~and_(col(Outbox.channel) == channel, col(Outbox.target) == target) for channel, target in resting),
-            ~exists().where(same, col(other.state) == "sending"),
-            ~exists().where(same, opening, col(other.id) < Outbox.id),
-        )
-        .order_by(col(Outbox.not_before), col(Outbox.id))  # what was refused comes after what was never tried
-        .limit(1)
-        .with_for_update(skip_locked=True, of=Outbox)
+    free = (
+        ~exists().where(same, col(other.state) == "sending"),
+        ~exists().where(same, opening, col(other.id) < Outbox.id),
     )
-    # one state at a time, so that the index gives the order and the first row ends the search
-    found = (session.exec(due.where(Outbox.state == state)).first() for state in WAITING)
-    return min((row for row in found if row is not None), key=lambda row: row.not_before, default=None)
+    found = []
+    for name in channels:  # one channel and state at a time, so that the index gives the order and ends the search
+        for state in WAITING:
+            rows = _due(now, state, name).where(*free)
+            if targets := [target for channel, target in full if channel == name]:
+                rows = rows.where(col(Outbox.target).not_in(targets))
+            rows = rows.order_by(col(Outbox.not_before), col(Outbox.id))  # what was refused comes after the untried
+            row = session.exec(rows.limit(1).with_for_update(skip_locked=True, of=Outbox)).first()
+            found += [row] if row is not None else []
+    return min(found, key=lambda row: (row.not_before, row.id or 0), default=None)
+
+
+def _due(now: datetime, state: str, channel: str) -> SelectOfScalar[Outbox]:
+    return select(Outbox).where(Outbox.state == state, Outbox.channel == channel, Outbox.not_before <= now)
 
 
 def _carry(session: Session, row: Outbox, uncertain: bool) -> None:
     """Fold into the row what it says as well; not where it may have been sent already, edits excepted."""
-    if row.kind not in _CARRIES or (uncertain and row.kind not in EDITS):
-        return
-    folded = [other for other in _siblings(session, row) if _carries(row, other)]
-    if not folded:
-        return
-    if row.kind not in EDITS:
-        names = [name for one in (row, *folded) for name in one.payload.get("ping", ())]
-        keys = [*row.payload.get("carries", ()), *(other.dedupe_key for other in folded)]
-        row.payload = {**row.payload, "carries": keys, "ping": list(dict.fromkeys(names))}
-    for other in folded:
-        other.state, other.last_error = "folded", f"并入 {row.dedupe_key}"
-        session.add(other)
-
-
-def _siblings(session: Session, row: Outbox) -> list[Outbox]:
-    waiting = (
-        select(Outbox)
-        .where(
-            Outbox.subject == row.subject,
-            Outbox.subject_id == row.subject_id,
-            Outbox.channel == row.channel,
-            Outbox.target == row.target,
-            Outbox.id != row.id,
-            col(Outbox.state).in_(WAITING),
-            col(Outbox.kind).in_(_CARRIES[row.kind]),
-        )
-        .order_by(col(Outbox.id))
-        .with_for_update(skip_locked=True)
-    )
-    return list(session.exec(waiting))
-
-
-def _carries(row: Outbox, other: Outbox) -> bool:
     if row.kind in EDITS:
-        return True
-    return other.state == "pending" and other.payload.get("stage") == row.payload.get("stage")
+        _fold(session, row, _siblings(row))
+        return
+    if row.kind not in _CARRIES or uncertain:
+        return
+    waiting = select(Outbox).where(*_siblings(row), Outbox.state == "pending").order_by(col(Outbox.id))
+    stage = row.payload.get("stage")
+    carried = [
+        other
+        for other in session.exec(waiting.with_for_update(skip_locked=True))
+        if other.payload.get("stage") == stage
+    ]
+    if carried:
+        names = [name for one in (row, *carried) for name in one.payload.get("ping", ())]
+        keys = [*row.payload.get("carries", ()), *(other.dedupe_key for other in carried)]
+        row.payload = {**row.payload, "carries": keys, "ping": list(dict.fromkeys(names))}
+        _fold(session, row, (col(Outbox.id).in_([other.id for other in carried]),))
+
+
+def _siblings(row: Outbox) -> tuple[Any, ...]:
+    """What waits about the same card, at the same place, and could be said by the row."""
+    same = (getattr(Outbox, name) == getattr(row, name) for name in ("subject", "subject_id", "channel", "target"))
+    return (*same, Outbox.id != row.id, col(Outbox.state).in_(WAITING), col(Outbox.kind).in_(_CARRIES[row.kind]))
+
+
+def _fold(session: Session, row: Outbox, which: tuple[Any, ...]) -> None:
+    gone = update(Outbox).where(*which).values(state="folded", last_error=f"并入 {row.dedupe_key}")
+    session.execute(gone, execution_options={"synchronize_session": False})
 
 
 def renew(core: Core, claim: Claim) -> bool:

@@ -56,10 +56,15 @@ class Button:
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """Somebody to call on."""
+    """Somebody to call on.
+
+    Attributes:
+        name: As the house knows them.
+        id: As the channel knows them; empty where that is not known.
+    """
 
     name: str
-    slack: str = ""
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

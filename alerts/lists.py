@@ -35,8 +35,11 @@ def cases_card(views: Sequence[CaseView], counts: Mapping[str, int], first: int,
 def overdue_card(row: Outbox, views: Sequence[CaseView], total: int, first: int, reader: Reader) -> Card:
     """One page of many cases whose clock ran out, or soon will, at once."""
     stage = words.STAGES["case"].get(row.payload["stage"], row.payload["stage"])
-    soon = row.payload.get("step") == "reminder"
-    head = f"{'【快到时限】' if soon else '【超时】'}{total} 件差评的“{stage}”"
+    heads = {
+        "reminder": f"【快到时限】{total} 件差评的“{stage}”",
+        "stalled": f"【没有进展】{total} 件差评认领后没有动静",
+    }
+    head = heads.get(row.payload.get("step", ""), f"【超时】{total} 件差评的“{stage}”")
     span = f" · 第 {first}–{first + len(views) - 1} 件" if len(views) < total else ""
     return Card(head + span, (_listed(views, first, reader),))
 

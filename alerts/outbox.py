@@ -5,14 +5,16 @@
 """
 
 import random
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import structlog
-from sqlalchemy import CursorResult, case, update
+from sqlalchemy import CursorResult, case, func, update
+from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, col, select
 
-from alerts import outcomes
+from alerts import claims, outcomes, pace
 from alerts.cards import Links
 from alerts.channel import MAIL, Channel, Gone, Letter, SendError, Uncertain
 from alerts.claims import WAITING, Claim, anything_due, claim, renew
@@ -59,8 +61,9 @@ def deliver(
     *,
     links: Links | None = None,
     jitter: Callable[[], float] = random.random,
+    ending: Callable[[], bool] = lambda: False,
 ) -> Delivered:
-    """Send what is due on these channels; never sleeps, and returns when nothing more is due.
+    """Send what is due on these channels; never sleeps, and returns when nothing more is due or every place is full.
 
     Args:
         core: The common ground.
@@ -69,21 +72,16 @@ def deliver(
         limit: Rows tried at most.
         links: Makes the addresses in messages; signed ones by default.
         jitter: Numbers in [0, 1) that spread retries.
+        ending: Whether no further row is to be taken.
     """
     sender = _Sender(core, channels, links or _signed(core), jitter)
+    sizes = pace.buckets(core.settings, channels)
     counts = {"sent": 0, "pending": 0, "uncertain": 0, "dead": _bury_homeless(core), "folded": 0, "lost": 0}
-    resting: set[tuple[str, str]] = set()
-    down: set[str] = set()
-    for _ in range(limit if anything_due(core) else 0):
-        taken = claim(core, set(channels) - down, owner, resting)
+    for _ in range(limit if anything_due(core, channels) else 0):
+        taken = None if ending() else claim(core, sizes, owner)
         if taken is None:
             break
-        outcome = sender.attempt(taken)
-        counts[outcome] += 1
-        if outcome in ("pending", "uncertain"):  # a place that fails is left alone for the rest of the round
-            resting.add((taken.row.channel, taken.row.target))
-        if sender.down:
-            down.add(taken.row.channel)
+        counts[sender.attempt(taken)] += 1
     return Delivered(counts["sent"], counts["pending"], counts["uncertain"], counts["dead"], counts["folded"])
 
 
@@ -93,15 +91,21 @@ def _signed(core: Core) -> Links:
     return Signed(core.secret, core.settings.service.public_url, core.clock)
 
 
+def next_slot(core: Core, channels: Mapping[str, Channel]) -> datetime | None:
+    """When the first of the rows goes that are due and wait only for their place to take more; None without such."""
+    return claims.next_slot(core, pace.buckets(core.settings, channels))
+
+
 def _bury_homeless(core: Core) -> int:
     """Rows for channels that the config no longer has."""
-    known = [MAIL, *(channel.name for channel in core.settings.channels)]
-    homeless = (col(Outbox.state).in_(WAITING), col(Outbox.channel).not_in(known))
+    known = {MAIL, *(channel.name for channel in core.settings.channels)}
     with db.reading(core.engine) as session:
-        if session.exec(select(Outbox.id).where(*homeless).limit(1)).first() is None:
-            return 0
+        homeless = [name for name in _waiting_channels(session) if name not in known]
+    if not homeless:
+        return 0
     with db.writing(core.engine) as session:
-        rows = session.exec(select(Outbox).where(*homeless).with_for_update(skip_locked=True)).all()
+        there = (col(Outbox.state).in_(WAITING), col(Outbox.channel).in_(homeless))
+        rows = session.exec(select(Outbox).where(*there).with_for_update(skip_locked=True)).all()
         for row in rows:
             row.state, row.last_error = "dead", f"配置里没有叫 {row.channel!r} 的渠道"
             session.add(row)
@@ -111,28 +115,35 @@ def _bury_homeless(core: Core) -> int:
         return len(rows)
 
 
+def _waiting_channels(session: Session) -> Iterator[str]:
+    """Channels that something waits for; each is one step into the index, however much waits."""
+    for state in WAITING:
+        name: str | None = ""
+        while name is not None:
+            following = select(func.min(Outbox.channel)).where(Outbox.state == state, Outbox.channel > name)
+            name = session.exec(following).one()
+            if name is not None:
+                yield name
+
+
 @dataclass
 class _Sender:
-    """One round's way of sending.
-
-    Attributes:
-        down: The last attempt found the provider unreachable.
-    """
+    """One round's way of sending."""
 
     core: Core
     channels: Mapping[str, Channel]
     links: Links
     jitter: Callable[[], float]
-    down: bool = False
 
     def attempt(self, taken: Claim) -> str:
         """Try one row and write down what became of it."""
-        self.down = False
         channel = self.channels[taken.row.channel]
         try:
             with db.reading(self.core.engine) as session:
                 letter = render(self.core, session, taken.row, channel, self.links)
                 card = card_ref(session, taken.row) or ("" if was_posted(session, taken.row) else None)
+        except OperationalError:  # the store's trouble, not the row's: it comes again when its lease is over
+            raise
         except Exception as error:  # noqa: BLE001 — one poisonous row must not stop the others
             _log.exception("outbox_render_failed", id=taken.row.id, key=taken.row.dedupe_key)
             return outcomes.dead(self.core, taken, f"写不出来：{type(error).__name__}: {error}")
@@ -149,7 +160,6 @@ class _Sender:
         except _NoCard:
             return outcomes.folded(self.core, taken, "没有单独的卡片")
         except SendError as error:
-            self.down = error.down
             return outcomes.refused(self.core, taken, error, self.jitter)
         except Exception as error:  # noqa: BLE001 — whatever broke, the provider may have the message
             return outcomes.uncertain(self.core, taken, error, self.jitter)

@@ -11,10 +11,11 @@ import structlog
 from sqlalchemy import CursorResult, update
 from sqlmodel import Session, col, select
 
+from alerts import pace
 from alerts.channel import SendError
-from alerts.claims import WAITING, Claim
+from alerts.claims import Claim
 from alerts.render import CARDS, EDITS
-from monitor import db
+from monitor import audit, db
 from monitor.core import Core
 from monitor.models import Message, Outbox
 from monitor.notices import Notice
@@ -22,6 +23,7 @@ from monitor.notices import Notice
 MAX_ATTEMPTS = 150
 """About a day of trying."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 600.0  # seconds
+_QUIET = timedelta(seconds=15)  # for the others, when a place failed: time enough to recover, little lost if one row's
 _log = structlog.get_logger()
 
 
@@ -31,7 +33,8 @@ def sent(core: Core, claim: Claim, ref: str) -> None:
     with db.writing(core.engine) as session:
         here = (Outbox.id == row.id, col(Outbox.state).in_(("sending", "uncertain")))
         values = {"state": "sent", "sent_at": now, "provider_ref": ref, "last_error": "", "lease_until": None}
-        _set(session, here, **values)
+        if _set(session, here, **values):
+            audit.sent(session, now, claim.row.id or 0)
         if ref and row.kind in (*CARDS, *EDITS):
             _remember(session, row, ref, now)
 
@@ -57,12 +60,11 @@ def refused(core: Core, claim: Claim, error: SendError, jitter: Callable[[], flo
     """
     if error.permanent or claim.row.attempts >= MAX_ATTEMPTS:
         return dead(core, claim, str(error))
-    until = core.clock.now() + _pause(claim.row.attempts, error.retry_after, jitter)
+    now, pause = core.clock.now(), _pause(claim.row.attempts, error.retry_after, jitter)
     with db.writing(core.engine) as session:
-        _set(session, claim.mine, state="pending", not_before=until, last_error=str(error), lease_until=None)
-        if error.retry_after is not None:  # the provider asked for quiet, so the others wait as well
-            here = (Outbox.channel == claim.row.channel, Outbox.target == claim.row.target)
-            _set(session, (*here, col(Outbox.state).in_(WAITING), Outbox.not_before < until), not_before=until)
+        _set(session, claim.mine, state="pending", not_before=now + pause, last_error=str(error), lease_until=None)
+        place = (claim.row.channel, "") if error.down else claim.place
+        pace.rest(session, place, claim.size, now + (min(pause, _QUIET) if error.retry_after is None else pause))
     return "pending"
 
 
@@ -76,14 +78,15 @@ def uncertain(core: Core, claim: Claim, error: Exception, jitter: Callable[[], f
     if claim.row.attempts >= MAX_ATTEMPTS:
         mark_twice(core, claim)
         return dead(core, claim, said)
-    until = core.clock.now() + _pause(claim.row.attempts, None, jitter)
+    now, pause = core.clock.now(), _pause(claim.row.attempts, None, jitter)
     with db.writing(core.engine) as session:
-        _set(session, claim.mine, state="uncertain", not_before=until, last_error=said, lease_until=None)
+        _set(session, claim.mine, state="uncertain", not_before=now + pause, last_error=said, lease_until=None)
+        pace.rest(session, claim.place, claim.size, now + min(pause, _QUIET))
     return "uncertain"
 
 
 def dead(core: Core, claim: Claim, error: str) -> str:
-    """Given up; another channel says so, once an hour for each place."""
+    """Given up; another channel says so, once an hour for each place and for each crisis."""
     with db.writing(core.engine) as session:
         if _set(session, claim.mine, state="dead", last_error=error, lease_until=None):
             tell_dead(core, session, claim.row, error)
@@ -92,13 +95,16 @@ def dead(core: Core, claim: Claim, error: str) -> str:
 
 def tell_dead(core: Core, session: Session, row: Outbox, error: str) -> None:
     """Raise the notice that a row is dead; for the news of dead rows itself, the log must do."""
+    audit.dead(session, core.clock.now(), row, error)
     _log.error("outbox_dead", id=row.id, key=row.dedupe_key, channel=row.channel, target=row.target, error=error)
     if row.kind == "outbox.dead":
         return
     hour = f"{core.clock.now():%Y%m%d%H}"
-    facts = {"channel": row.channel, "target": row.target, "kind": row.kind, "error": error}
-    key = f"outbox:{row.channel}:{row.target}:dead:{hour}"
-    core.notify(session, [Notice("outbox.dead", key, "outbox", row.id or 0, None, facts)])
+    about = f"crisis:{row.subject_id}:" if row.subject == "crisis" else ""  # no other news may silence a crisis
+    facts: dict[str, Any] = {"channel": row.channel, "target": row.target, "kind": row.kind, "error": error}
+    facts |= {"about": row.subject, "about_id": row.subject_id}
+    key = f"outbox:{row.channel}:{row.target}:dead:{about}{hour}"
+    core.notify(session, [Notice("outbox.dead", key, "outbox", row.id or 0, row.payload.get("shop"), facts)])
 
 
 def folded(core: Core, claim: Claim, reason: str) -> str:

@@ -30,26 +30,28 @@ class Bucket:
     Attributes:
         every: Between two messages, sent evenly.
         ahead: How far the moment may lie ahead of now.
+        second_try: Calls that it takes to try a message again.
     """
 
     every: timedelta = timedelta()
     ahead: timedelta = timedelta()
+    second_try: int = 1
 
 
-def bucket(rate: str) -> Bucket:
+def bucket(rate: str, second_try: int = 1) -> Bucket:
     """The bucket of ``20/1m``; without a rate, one that is never empty."""
     if not rate:
         return Bucket()
     count, span = pace(rate)
     burst = max(1, count // _AT_ONCE)
     every = span / (count - burst + 1)
-    return Bucket(every, every * (burst - 1))
+    return Bucket(every, every * (burst - 1), second_try)
 
 
 def buckets(settings: Settings, channels: Mapping[str, Channel]) -> dict[str, Bucket]:
     """A bucket for each channel: the config's rate, else what the provider publishes."""
     rates = {channel.name: channel.rate for channel in settings.channels}
-    return {name: bucket(rates.get(name) or channel.rate) for name, channel in channels.items()}
+    return {name: bucket(rates.get(name) or channel.rate, channel.second_try) for name, channel in channels.items()}
 
 
 def full(session: Session, known: Mapping[str, Bucket], now: datetime) -> dict[Place, datetime]:
@@ -59,11 +61,11 @@ def full(session: Session, known: Mapping[str, Bucket], now: datetime) -> dict[P
     return {place: at for place, at in moments.items() if at > now}
 
 
-def take(session: Session, place: Place, size: Bucket, now: datetime, calls: int) -> None:
-    """Count calls that are about to be made."""
+def take(session: Session, place: Place, size: Bucket, now: datetime, *, again: bool) -> None:
+    """Count the calls that are about to be made, for the first time or again."""
     if size.every:
         row = session.get(Pace, place)
-        _move(session, place, max(row.next_at if row else now, now) + size.every * calls)
+        _move(session, place, max(row.next_at if row else now, now) + size.every * (size.second_try if again else 1))
 
 
 def rest(session: Session, place: Place, size: Bucket, until: datetime) -> None:

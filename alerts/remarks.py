@@ -12,7 +12,7 @@ from monitor.queries import CrisisView
 
 _RUNGS = {"assignee": "负责人", "channel": "全组", "lead": "主管", "manager": "经理"}
 _HEADS = {"timer.reminder": "【快到时限】", "timer.breached": "【超时】", "timer.rung": "【超时升级】"}
-_SUBJECTS = {"crisis": "危机", "case": "差评", "source": "来源", "report": "报告", "outbox": "消息"}
+_SUBJECTS = {"crisis": "危机", "case": "差评", "source": "来源", "report": "报告", "outbox": "消息", "clock": "时钟", "timers": "补报"}
 _KINDS = {
     "crisis": "危机",
     "case": "差评",
@@ -21,6 +21,8 @@ _KINDS = {
     "source": "来源状态",
     "report": "报告",
     "outbox": "送达异常",
+    "clock": "时钟异常",
+    "timers": "补报",
 }
 
 
@@ -66,7 +68,14 @@ def source_card(row: Outbox, reader: Reader) -> Card:
 def dead_card(row: Outbox, dead: Sequence[Outbox], total: int, reader: Reader) -> Card:
     """Messages that could not be delivered on another channel: the first of them, and how many in all."""
     facts = row.payload
+    where = f"{facts['channel']} → {facts['target']}"
     lines: list[Line] = [line(f"原因：{facts['error']}"), line(f"没送到的有 {total} 条：")]
+    title, buttons = f"【发不出去】{where}", []
+    if facts.get("about") == "crisis":
+        number = facts["about_id"]
+        lines.insert(0, line(bold(f"危机 #{number} 的消息没送到，"), "那边的人可能还不知道，请直接打开处理。"))
+        title = f"【危机没送到】#{number}：{where}"
+        buttons.append(Button("view", "看危机", reader.links.view("crisis", number)))
     listed = "\n".join(
         f"{_KINDS.get(one.kind.split('.')[0], one.kind)}（{_SUBJECTS.get(one.subject, one.subject)} #{one.subject_id}，"
         f"{reader.moment(one.created_at)}）"
@@ -75,7 +84,7 @@ def dead_card(row: Outbox, dead: Sequence[Outbox], total: int, reader: Reader) -
     if total > len(dead):
         listed += f"\n……另有 {total - len(dead)} 条，运行 pingshao outbox list 看全部"
     fix = line("修好后运行 pingshao outbox retry 重发。", role="small")
-    return Card(f"【发不出去】{facts['channel']} → {facts['target']}", (*lines, line(listed), fix))
+    return Card(title, (*lines, line(listed), fix), tuple(buttons))
 
 
 def summary_card(payload: dict[str, Any]) -> Card:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from alerts import cards, lists, remarks
+from alerts import cards, clock_card, digest, lists, remarks
 from alerts.cards import Links, Reader
 from alerts.channel import Channel, Letter
 from alerts.content import Card, Ping
@@ -39,7 +39,7 @@ def render(core: Core, session: Session, row: Outbox, channel: Channel, links: L
     card = _card(session, row, reader)
     if isinstance(card, Stale):
         return card
-    card = replace(card, ping=_pings(session, row), maybe_twice=row.maybe_twice)
+    card = replace(card, ping=_pings(session, row, channel.kind), maybe_twice=row.maybe_twice)
     return Letter(
         key=row.dedupe_key,
         target=row.target,
@@ -47,6 +47,9 @@ def render(core: Core, session: Session, row: Outbox, channel: Channel, links: L
         at=core.clock.now(),
         live=f"{row.subject}:{row.subject_id}" if row.kind in (*CARDS, *EDITS) else "",
         carries=tuple(row.payload.get("carries", ())),
+        kind=row.kind,
+        shop=row.payload.get("shop") or "",
+        since=row.created_at,
         thread=_thread(session, row),
         eml=Path(row.payload["eml"]) if "eml" in row.payload else None,
     )
@@ -64,15 +67,23 @@ def _reader(core: Core, session: Session, row: Outbox, channel: Channel, links: 
 def _card(session: Session, row: Outbox, reader: Reader) -> Card | Stale:
     if row.kind in LISTS:
         return _list(session, row, reader)
+    if row.subject == "crisis":
+        return _about_crisis(session, row, reader)
+    if row.subject == "case":
+        return _about_case(session, row, reader)
+    return _about_the_house(session, row, reader)
+
+
+def _about_the_house(session: Session, row: Outbox, reader: Reader) -> Card:
     if row.kind.startswith("source."):
         return remarks.source_card(row, reader)
     if row.kind == "outbox.dead":
         return remarks.dead_card(row, *_dead(session, row), reader)
-    if row.kind.startswith("report."):
-        return remarks.summary_card(row.payload)
-    if row.subject == "crisis":
-        return _about_crisis(session, row, reader)
-    return _about_case(session, row, reader)
+    if row.kind == "clock.jumped":
+        return clock_card.clock_card(row, reader)
+    if row.kind == "timers.digest":
+        return digest.digest_card(session, row, reader)
+    return remarks.summary_card(row.payload)
 
 
 def _about_crisis(session: Session, row: Outbox, reader: Reader) -> Card | Stale:
@@ -98,6 +109,9 @@ def _about_case(session: Session, row: Outbox, reader: Reader) -> Card | Stale:
 
 def _about_clock(view: CrisisView | CaseView, row: Outbox, name: str, reader: Reader) -> Card | Stale:
     """Breaches are always told; reminders and rungs not once the stage is done, nor reminders once it is overdue."""
+    if row.kind == "timer.stalled":
+        moved = digest.has_moved(view, row)
+        return Stale("已经有进展") if moved else digest.stalled_card(row, name, view.assignee, reader)
     clock = view.clocks[row.payload["stage"]]
     if row.kind != "timer.breached" and (clock.met_at is not None or clock.state == "cancelled"):
         return Stale("这个时限已经了结")
@@ -122,10 +136,11 @@ def _dead(session: Session, row: Outbox) -> tuple[list[Outbox], int]:
     return list(rows[:_LISTED_DEAD]), len(rows)
 
 
-def _pings(session: Session, row: Outbox) -> tuple[Ping, ...]:
+def _pings(session: Session, row: Outbox, kind: str) -> tuple[Ping, ...]:
+    """Those called on, by the id the channel's kind knows them by."""
     names: list[Any] = row.payload.get("ping", [])
     people = {person.name: person for person in session.exec(select(Person).where(col(Person.name).in_(names)))}
-    return tuple(Ping(name, people[name].slack if name in people else "") for name in names)
+    return tuple(Ping(name, getattr(people.get(name), kind, "")) for name in names)
 
 
 def _thread(session: Session, row: Outbox) -> str:

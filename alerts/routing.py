@@ -1,7 +1,7 @@
 """Who hears what: notices become outbox rows in the same transaction, each once for every channel and target."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.dialects import postgresql, sqlite
@@ -16,6 +16,7 @@ from monitor.settings import Settings
 
 Place = tuple[str, str]
 _COPIED = ("evening", "weekly", "monthly")
+_HEAD_START = timedelta(hours=1)  # what has waited longer goes first: crises pass a flood of cases
 
 
 def make_notify(settings: Settings, clock: Clock) -> Notify:
@@ -78,7 +79,7 @@ def _row(
         "state": "pending",
         "attempts": 0,
         "created_at": now,
-        "not_before": now,
+        "not_before": now - _HEAD_START if subject == "crisis" else now,
         "lease_owner": "",
         "provider_ref": "",
         "maybe_twice": False,
@@ -93,12 +94,14 @@ def _rows(settings: Settings, session: Session, notice: Notice, now: datetime) -
         places = _elsewhere(settings, places, notice)
     if notice.kind in ("crisis.updated", "case.updated"):
         places = [place for place in places if _live(settings, place)]
-    if notice.kind == "timer.rung" and settings.smtp:
+    if "rung" in notice.facts and settings.smtp:
         places += [(MAIL, person.email) for person in people if person.email]
     payload = {**notice.facts, "shop": notice.shop_id, "ping": [person.name for person in people]}
     about = (notice.subject, notice.subject_id)
     for place in dict.fromkeys(places):
-        if notice.kind in LISTS:
+        if notice.kind == "timers.digest":
+            yield _row(notice.key, place, notice.kind, *about, _digest_for(settings, place, payload), now)
+        elif notice.kind in LISTS:
             for key, page in _pages(settings, notice, place, payload):
                 yield _row(key, place, notice.kind, *about, page, now)
         else:
@@ -109,8 +112,11 @@ def _rows(settings: Settings, session: Session, notice: Notice, now: datetime) -
 
 def _route(settings: Settings, notice: Notice) -> list[str]:
     routes = settings.routes
-    if notice.subject in ("source", "outbox"):
+    if notice.subject in ("source", "outbox", "clock"):
         return routes.system or routes.crisis
+    if notice.kind == "timers.digest":
+        crises, cases = notice.facts["crises"], notice.facts["count"]
+        return [*(routes.crisis if crises else []), *(routes.case if cases else [])]
     return routes.crisis if notice.subject == "crisis" else routes.case
 
 
@@ -125,6 +131,13 @@ def _places(settings: Settings, route: Iterable[str]) -> list[Place]:
     return places
 
 
+def _digest_for(settings: Settings, place: Place, payload: dict[str, Any]) -> dict[str, Any]:
+    """Of crises where crises are told, of cases where cases are."""
+    crises = payload["crises"] if place in _places(settings, settings.routes.crisis) else []
+    cases = {} if place in _places(settings, settings.routes.case) else {"cases": [], "count": 0, "stages": {}}
+    return payload | {"crises": crises} | cases
+
+
 def _elsewhere(settings: Settings, places: list[Place], notice: Notice) -> list[Place]:
     """Anywhere but where it failed: the route's other places, else any other channel, else people's mail."""
     failed = (notice.facts["channel"], notice.facts["target"])
@@ -137,8 +150,8 @@ def _elsewhere(settings: Settings, places: list[Place], notice: Notice) -> list[
 
 
 def _live(settings: Settings, place: Place) -> bool:
-    kinds = {channel.name: channel.kind for channel in settings.channels}
-    return load(kinds.get(place[0], "email")).live
+    channel = next((one for one in settings.channels if one.name == place[0]), None)
+    return channel is not None and load(channel.kind).edits(channel)
 
 
 def _pages(
@@ -158,12 +171,14 @@ def _pages(
 
 def _called_on(session: Session, notice: Notice) -> list[Person]:
     """Whom the message names: the holder and the rung's people; those on the floor while nobody holds it."""
-    if notice.kind == "timer.rung":
+    if notice.kind == "timers.digest":
+        return _missed_by(session, notice)
+    if "rung" in notice.facts:
         rung = notice.facts["rung"]
         return _with_role(session, rung) if rung in ("lead", "manager") else _holder(session, notice, rung)
-    if notice.kind in ("timer.reminder", "timer.breached"):
+    if notice.kind in ("timer.reminder", "timer.breached", "timer.stalled"):
         return _holder(session, notice, "assignee")
-    if notice.kind in ("crisis.opened", "crisis.grew"):
+    if notice.kind in ("crisis.opened", "crisis.grew") or notice.facts.get("about") == "crisis":
         return _with_role(session, "lead")
     return _with_role(session, "agent") if notice.kind == "cases.overdue" else []
 
@@ -174,6 +189,13 @@ def _holder(session: Session, notice: Notice, rung: str) -> list[Person]:
     )
     holder = session.get(Person, row.assignee_id) if row and row.assignee_id and rung == "assignee" else None
     return [holder] if holder else _with_role(session, "agent")
+
+
+def _missed_by(session: Session, notice: Notice) -> list[Person]:
+    """Whom a digest names: the holders and whom the ladder would have reached; the lead in any case."""
+    roles = {"lead", *notice.facts["rungs"]}
+    named = col(Person.id).in_(notice.facts["holders"]) | col(Person.role).in_(roles)
+    return list(session.exec(select(Person).where(named, col(Person.active)).order_by(col(Person.id))))
 
 
 def _with_role(session: Session, role: str) -> list[Person]:

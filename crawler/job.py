@@ -71,7 +71,9 @@ class CrawlResult:
         pages: Pages or files answered, the unchanged ones among them.
         unchanged: Pages answered "not modified", files that are as they were, and an API's answers without news.
         error: One line in Chinese: where and why; empty when ok.
-        watermark: To be handed to the next run; the old one unless ok.
+        watermark: To be handed to the next run; the old one unless ok or ``moved``.
+        moved: The watermark has moved although a person must act: what was read is remembered piece by piece.
+        anew: What a person must mend has come up in this run; else it is what earlier runs told already.
         log: Reasons of skipped elements and pages, the first of them only.
         expires: ISO date of the last day of the source's credentials; empty where unknown.
         fills: How many items were read (``items``), and how many of them had each field, see ``crawler.fills``.
@@ -90,6 +92,8 @@ class CrawlResult:
     log: list[str] = field(default_factory=list)
     expires: str = ""
     fills: dict[str, int] = field(default_factory=dict)
+    moved: bool = False
+    anew: bool = False
 
     def to_json(self) -> str:
         """One line; the inverse of ``from_json``."""

@@ -27,6 +27,7 @@ class Ledger:
     pages: int = 0
     unchanged: int = 0
     attention: str = ""
+    anew: bool = False
     errors: list[str] = field(default_factory=list)
     faults: int = 0
     log: list[str] = field(default_factory=list)
@@ -52,10 +53,12 @@ class Ledger:
         if len(self.errors) < _LINES:
             self.errors.append(self._line(f"{where}: {reason}"))
 
-    def stop(self, where: str, reason: str) -> None:
-        """A person must act; the first reason counts."""
+    def stop(self, where: str, reason: str, *, known: bool = False) -> None:
+        """A person must act; the first reason counts that was not ``known`` before."""
         self.note(where, reason)
-        self.attention = self.attention or self._line(f"{where}: {reason}")
+        if not self.attention or not (known or self.anew):
+            self.attention = self._line(f"{where}: {reason}")
+        self.anew = self.anew or not known
 
     def _line(self, text: str) -> str:
         line = " ".join(self.hide(text).split())

@@ -190,6 +190,7 @@ def _account(job: CrawlJob, connector: Any, ledger: Any, stats: dict[str, Any]) 
     if said := ending(expires, connector.source.now.date()):
         ledger.note(job.name, said)
     status: Status = "attention" if ledger.attention else "failed" if ledger.faults else "ok"
+    moves = status == "ok" or (connector.piecewise and not ledger.faults)
     moved = {
         "options": fingerprint(job.options),
         "pages": ledger.validators,
@@ -201,10 +202,12 @@ def _account(job: CrawlJob, connector: Any, ledger: Any, stats: dict[str, Any]) 
         unchanged=ledger.unchanged,
         **{name: stats.get(stats_key(name), 0) for name in COUNTS},
         error=ledger.error(),
-        watermark=moved if status == "ok" else job.watermark,
+        watermark=moved if moves else job.watermark,
         log=ledger.log,
         expires=expires.isoformat() if expires else "",
         fills=dict(ledger.fills),
+        moved=moves and status != "ok",
+        anew=ledger.anew,
     )
 
 

@@ -201,7 +201,7 @@ class SourceSpider(scrapy.Spider):
             case Visited():
                 self.ledger.visited(unchanged=output.unchanged)
             case AttentionError():
-                self.ledger.stop(self.job.name, str(output))  # a person must act, and the rest goes on all the same
+                self.ledger.stop(self.job.name, str(output), known=output.known)
             case SourceError():
                 self.ledger.fail(self.job.name, str(output))
             case BadRow():

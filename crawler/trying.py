@@ -50,6 +50,7 @@ class Look:
         """Keep the first, count all."""
         told = asdict(item)
         told.update(told.pop("extra"))
+        del told["undated_id"], told["counts_only"]
         self._usable += 1
         self._filled.update(name for name, value in told.items() if value not in ("", None, False))
         if len(self._items) < _SHOWN:

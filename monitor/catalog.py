@@ -19,7 +19,7 @@ class Kind:
     Attributes:
         title: What it reads, in Chinese.
         required: Keys that must be written.
-        env: Keys that name environment variables, those with secrets.
+        env: Keys that must be written too and name environment variables, those with secrets.
         opt_in: Works only where the config says ``observed = true``.
         page: Where it is documented, from the repository's root.
     """
@@ -39,7 +39,7 @@ def kinds() -> list[Kind]:
         connector = connectors.load(kind)
         fields = connector.Options.model_fields
         required = tuple(key for key, field in fields.items() if field.is_required() and not key.endswith("_env"))
-        env = tuple(key for key in fields if key.endswith("_env"))
+        env = tuple(key for key, field in fields.items() if field.is_required() and key.endswith("_env"))
         found.append(Kind(kind, connector.title, required, env, "observed" in fields, reference.page_of(kind)))
     return sorted(found, key=lambda one: one.opt_in)
 

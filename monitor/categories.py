@@ -142,6 +142,11 @@ def names() -> dict[str, str]:
     return {code.code: code.name for code in codes() if code.kind != "tone"}
 
 
+def complaints() -> dict[str, str]:
+    """Chinese name of every category code."""
+    return {code.code: code.name for code in codes() if code.kind == "category"}
+
+
 class Rulebook:
     """All rules compiled into one automaton."""
 

@@ -10,7 +10,7 @@ from sqlmodel import Session
 from monitor import audit, directory, known
 from monitor.settings import Settings
 
-_LOGIN = re.compile(r"://[^/@\s]*@")  # a database's address may hold its password
+_LOGIN = re.compile(r"://[^/@\s]*@")  # an address may hold a password
 _NAMES = ("name", "id")  # by which an entry of a list is known, wherever it stands
 
 
@@ -51,7 +51,7 @@ def flat(settings: Settings) -> dict[str, Any]:
 def _paths(path: str, value: Any) -> Iterator[tuple[str, Any]]:
     entries = _entries(value)
     if not entries:
-        yield path, _LOGIN.sub("://***@", value) if isinstance(value, str) else value
+        yield path, _told(value)
     for name, inner in entries.items():
         yield from _paths(f"{path}.{name}" if path else str(name), inner)
 
@@ -66,3 +66,9 @@ def _entries(value: Any) -> dict[str, Any]:
         if len({str(one.get(key)) for one in value if key in one}) == len(value):
             return {str(one[key]): one for one in value}
     return {}
+
+
+def _told(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_told(one) for one in value]
+    return _LOGIN.sub("://***@", value) if isinstance(value, str) else value

@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ValidationError
 
@@ -63,7 +64,7 @@ def load(path: Path) -> Settings:
     try:
         settings = Settings(**raw)
     except ValidationError as error:
-        raise ConfigError(f"{path}: {_describe(error, Settings)}") from None
+        raise ConfigError(f"{path}: {describe(error, Settings)}") from None
     settings = _absolute(settings, path.resolve().parent)
     for problem in _cross_checks(settings):
         raise ConfigError(f"{path}: {problem}")
@@ -92,7 +93,7 @@ def signing_secret(settings: Settings) -> bytes:
     return path.read_bytes()
 
 
-def _describe(error: ValidationError, model: type[BaseModel]) -> str:
+def describe(error: ValidationError, model: type[BaseModel]) -> str:
     first = _first(error)
     place = _place(first["loc"])
     if first["type"] == "extra_forbidden":
@@ -159,6 +160,10 @@ def _with(section: _S, **values: Any) -> _S:
 
 
 def _cross_checks(settings: Settings) -> Iterator[str]:
+    try:
+        _ = settings.zone
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # a zone that is named in the file was looked up already
+        yield f"service.timezone: 读不到时区 {settings.service.timezone} 的数据，请安装系统的 tzdata 包，或 pip install tzdata"
     shops = {shop.id for shop in settings.shops}
     channels = {channel.name for channel in settings.channels} | {"mail"}
     for table, names in (
@@ -194,7 +199,7 @@ def connector_problems(kind: str, options: dict[str, Any]) -> Iterator[str]:
             known = [*model.model_fields, *_source_keys()]
             yield f"{first['loc'][0]}: {kind} 没有这个键{nearest(str(first['loc'][0]), known)}"
         else:
-            yield _describe(error, model)
+            yield describe(error, model)
 
 
 def _source_keys() -> list[str]:

@@ -30,7 +30,9 @@ async def crawl_source(core: Core, source: Source, opener: str) -> dict[str, Any
     Returns:
         The ledger line of CONTRACT's ``sources``.
     """
-    started = runs.start(core, source.name, source.kind, source.shop, mention=bool(source.brand))
+    started = runs.start(
+        core, source.name, source.kind, source.shop, mention=bool(source.brand), questions=source.as_questions
+    )
     if started is None:
         return ledger_line(source.name, "ok", "上一次抓取还没结束，这次跳过") | {"busy": True}
     alive = asyncio.create_task(_keep_lease(core, started))

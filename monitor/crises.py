@@ -1,30 +1,34 @@
-"""Opening, growing and merging crises; what a crisis's feedbacks share.
+"""Opening, growing, merging and reopening crises.
 
 A crisis keeps the clocks it was opened with: the policy is copied into it, timers never restart, and people are pinged
 again only when its severity rises or its volume doubles.
 """
 
-from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select as columns
-from sqlalchemy import update
-from sqlmodel import Session, col, select
+from sqlalchemy import delete, update
+from sqlmodel import Session, col, func, select
 
-from monitor import timers
+from monitor import scope, timers
 from monitor.audit import change, record, updated
 from monitor.bulk import insert_rows
 from monitor.core import Core
 from monitor.models import Case, Crisis, CrisisFeedback, Feedback, Timer
 from monitor.notices import Notice
 from monitor.policies import CrisisPolicy
-from monitor.states import worst
+from monitor.states import STAGES, worst
 
-_SPREAD_SAMPLE = 2000  # texts compared for copies: near-copies show in far fewer
-_SHARED_EXTRAS = ("sku", "batch", "warehouse", "courier")
-_TOP = 3
+_CHUNK = 2000  # feedbacks in one statement
+_SAID = ("members", "facts", "plan", "result", "review", "notices")
+CLEARED: dict[str, Any] = dict.fromkeys(("acknowledged_at", "notified_at", "resolved_at", "closed_at")) | {
+    "plan": "",
+    "result": "",
+    "review": "",
+    "notices": {},
+}
+"""What a crisis that begins anew forgets; its event keeps what people had written."""
 
 
 def open_crisis(
@@ -40,28 +44,30 @@ def open_crisis(
     actor: str = "评哨",
     door: str = "system",
 ) -> Crisis:
-    """Open a crisis with its three clocks and tell the route."""
+    """Open a crisis with its three clocks and tell the route; about posts alone it is of kind ``mention``."""
     now = core.clock.now()
+    kind = _kind(session, feedback_ids)
     crisis = Crisis(
         shop_id=shop_id,
+        kind=kind,
         cause=cause,
         category=category,
         product=product,
         severity=severity,
         opened_at=now,
         updated_at=now,
-        policy=_snapshot(core.settings.policy.crisis),
+        policy=_snapshot(core.settings.policy.crisis, kind),
     )
     session.add(crisis)
     session.flush()
     assert crisis.id is not None
-    timers.arm(session, timers.crisis_rows(crisis))
-    _add(session, crisis, feedback_ids, now)
-    crisis.scope = scope_of(session, crisis.id)
+    timers.arm(session, timers.crisis_rows(crisis, settings=core.settings))
+    _, crisis.scope = _add(session, crisis, feedback_ids, now)
     crisis.pinged_count = crisis.scope["count"]
     session.add(crisis)
     after = {
         "state": "open",
+        "kind": kind,
         "cause": cause,
         "category": category,
         "severity": severity,
@@ -91,34 +97,59 @@ def open_for_case(core: Core, session: Session, case: Case, actor: str, door: st
 def attach(core: Core, session: Session, crisis: Crisis, feedback_ids: Sequence[int], severity: str) -> None:
     """Add feedbacks to a running crisis and bring its card up to date."""
     now = core.clock.now()
-    added = _add(session, crisis, feedback_ids, now)
+    added, grown = _add(session, crisis, feedback_ids, now)
     if not added:
         return
-    _refresh(core, session, crisis, now, worst(crisis.severity, severity))
+    _refresh(core, session, crisis, now, worst(crisis.severity, severity), grown)
     record(session, now, crisis, "feedback.added", after={"added": added, "count": crisis.scope["count"]})
 
 
-def _refresh(core: Core, session: Session, crisis: Crisis, now: datetime, severity: str) -> None:
+def _refresh(core: Core, session: Session, crisis: Crisis, now: datetime, severity: str, grown: dict[str, Any]) -> None:
     assert crisis.id is not None
-    scope = scope_of(session, crisis.id)
-    grew = severity != crisis.severity or scope["count"] >= 2 * max(crisis.pinged_count, 1)
-    change(
-        session,
-        crisis,
-        now,
-        scope=scope,
-        severity=severity,
-        pinged_count=scope["count"] if grew else crisis.pinged_count,
-    )
+    count = grown["count"]
+    pinged = severity != crisis.severity or count >= 2 * max(crisis.pinged_count, 1)
+    values = {"scope": grown, "severity": severity, "pinged_count": count if pinged else crisis.pinged_count}
+    change(session, crisis, now, **values)
     notices = [updated(crisis)]
-    if grew:
-        key = f"crisis:{crisis.id}:grew:{severity}:{scope['count']}"
-        notices.append(Notice("crisis.grew", key, "crisis", crisis.id, crisis.shop_id, {"count": scope["count"]}))
+    if pinged:
+        key = f"crisis:{crisis.id}:grew:{severity}:{count}"
+        notices.append(Notice("crisis.grew", key, "crisis", crisis.id, crisis.shop_id, {"count": count}))
     core.notify(session, notices)
 
 
+def reopen(core: Core, session: Session, crisis: Crisis, feedback_ids: Sequence[int], severity: str) -> None:
+    """The same trouble again, soon after it was settled: the crisis goes on, its clocks start from now."""
+    now = core.clock.now()
+    before = {"state": crisis.state} | said(crisis)
+    rearm(core, session, crisis)
+    added, grown = _add(session, crisis, feedback_ids, now)
+    values = {"state": "open", "scope": grown, "pinged_count": grown["count"]}
+    change(session, crisis, now, **CLEARED, **values, severity=worst(crisis.severity, severity))
+    record(session, now, crisis, "reopened", before=before, after={"state": "open", "added": added})
+
+
+def rearm(core: Core, session: Session, crisis: Crisis) -> None:
+    """Start a crisis's clocks anew, as timers of the next generation, and call its people again."""
+    timers.cancel(session, crisis)
+    mine = (Timer.crisis_id == crisis.id, Timer.step == "deadline")
+    generation = (session.exec(select(func.max(Timer.generation)).where(*mine)).one() or 0) + 1
+    now = core.clock.now()
+    timers.arm(session, timers.crisis_rows(crisis, generation, settings=core.settings, since=now))
+    assert crisis.id is not None
+    key = f"crisis:{crisis.id}:opened:{generation}"
+    core.notify(session, [Notice("crisis.opened", key, "crisis", crisis.id, crisis.shop_id)])
+
+
+def said(crisis: Crisis) -> dict[str, Any]:
+    """What people wrote and ticked."""
+    return {name: value for name in _SAID if (value := getattr(crisis, name))}
+
+
 def merge(core: Core, session: Session, crisis: Crisis, into: Crisis) -> None:
-    """Move a crisis's feedbacks and cases to another, which keeps the earlier deadline of each armed timer."""
+    """Move a crisis's feedbacks and cases to another, which keeps the earlier deadline of each armed timer.
+
+    What people wrote and ticked in either stays with it; the event tells what the other had.
+    """
     now = core.clock.now()
     assert into.id is not None
     earlier = {
@@ -130,92 +161,49 @@ def merge(core: Core, session: Session, crisis: Crisis, into: Crisis) -> None:
         session.add(timer)
     timers.cancel(session, crisis)
     ids = session.exec(select(CrisisFeedback.feedback_id).where(CrisisFeedback.crisis_id == crisis.id)).all()
-    _add(session, into, ids, now)
-    _refresh(core, session, into, now, worst(into.severity, crisis.severity))
-    record(session, now, into, "merged.in", after={"from": crisis.id, "count": into.scope["count"]})
+    session.execute(delete(CrisisFeedback).where(col(CrisisFeedback.crisis_id) == crisis.id))
+    _, grown = _add(session, into, ids, now)
+    session.execute(
+        update(Case).where(col(Case.crisis_id) == crisis.id).values(crisis_id=into.id),
+        execution_options={"synchronize_session": False},
+    )
+    _refresh(core, session, into, now, worst(into.severity, crisis.severity), grown)
+    record(session, now, into, "merged.in", after={"from": crisis.id, "count": grown["count"]} | said(crisis))
 
 
-def _add(session: Session, crisis: Crisis, feedback_ids: Sequence[int], now: datetime) -> int:
+def _add(session: Session, crisis: Crisis, feedback_ids: Sequence[int], now: datetime) -> tuple[int, dict[str, Any]]:
+    """Make feedbacks the crisis's, with their cases; gives how many are new to it, and its scope with them."""
+    assert crisis.id is not None
+    added, grown = 0, {"count": 0, "buyers": 0} | crisis.scope
+    ids = list(dict.fromkeys(feedback_ids))
     mine = select(CrisisFeedback.feedback_id).where(CrisisFeedback.crisis_id == crisis.id)
-    known = set(session.exec(mine.where(col(CrisisFeedback.feedback_id).in_(feedback_ids))))
-    fresh = [n for n in dict.fromkeys(feedback_ids) if n not in known]
-    if fresh:
-        rows = [{"crisis_id": crisis.id, "feedback_id": n, "added_at": now} for n in fresh]
-        insert_rows(session, CrisisFeedback, rows)
+    for start in range(0, len(ids), _CHUNK):
+        chunk = ids[start : start + _CHUNK]
+        known = set(session.exec(mine.where(col(CrisisFeedback.feedback_id).in_(chunk))))
+        fresh = [n for n in chunk if n not in known]
+        if not fresh:
+            continue
+        insert_rows(
+            session, CrisisFeedback, [{"crisis_id": crisis.id, "feedback_id": n, "added_at": now} for n in fresh]
+        )
         cases = select(Feedback.case_id).where(col(Feedback.id).in_(fresh))
         session.execute(
             update(Case).where(col(Case.id).in_(cases)).values(crisis_id=crisis.id),
             execution_options={"synchronize_session": False},
         )
-    return len(fresh)
+        grown = scope.grow(session, crisis.id, grown, fresh)
+        added += len(fresh)
+    return added, grown
 
 
-def scope_of(session: Session, crisis_id: int) -> dict[str, Any]:
-    """What a crisis's feedbacks share, with counts.
-
-    Returns:
-        ``count``, ``buyers`` (different authors), ``first_at``/``last_at`` (ISO), the most frequent values of
-        ``product``, ``platform``, ``sku``, ``batch``, ``warehouse``, ``courier`` as ``[[value, count], …]``, and
-        ``spread``: how many are near-copies of one text, from how many authors, and what that looks like.
-    """
-    from monitor.duplicates import spread
-
-    mine = (
-        columns(
-            col(Feedback.happened_at),
-            col(Feedback.author_hash),
-            col(Feedback.author),
-            col(Feedback.order_ref),
-            col(Feedback.product),
-            col(Feedback.platform),
-            col(Feedback.extra),
-            col(Feedback.text),
-        )
-        .join(CrisisFeedback, col(CrisisFeedback.feedback_id) == Feedback.id)
-        .where(col(CrisisFeedback.crisis_id) == crisis_id)
-        .order_by(col(Feedback.happened_at), col(Feedback.id))
-    )
-    rows = session.execute(mine).all()
-    scope: dict[str, Any] = {"count": len(rows), "buyers": _people([_who(row) for row in rows])}
-    if rows:
-        scope |= {"first_at": rows[0].happened_at.isoformat(), "last_at": rows[-1].happened_at.isoformat()}
-    values = {name: Counter(getattr(row, name) for row in rows) for name in ("product", "platform")}
-    values |= {name: Counter(str(row.extra.get(name, "")) for row in rows) for name in _SHARED_EXTRAS}
-    for name, counts in values.items():
-        del counts[""]
-        if counts:
-            scope[name] = [list(pair) for pair in counts.most_common(_TOP)]
-    sample = rows[-_SPREAD_SAMPLE:]
-    found = spread([row.text for row in sample], [_who(row) for row in sample])
-    scope["spread"] = {
-        "verdict": found.verdict,
-        "copies": found.copies,
-        "authors": found.authors,
-        "share": round(found.share, 3),
-    }
-    return scope
+def _kind(session: Session, feedback_ids: Sequence[int]) -> str:
+    kinds = session.exec(select(Feedback.kind).where(col(Feedback.id).in_(feedback_ids[:_CHUNK])).distinct()).all()
+    return "mention" if set(kinds) == {"mention"} else "review"
 
 
-def _who(row: Any) -> str:
-    """What tells one writer from another: the account, else the order, else the name as the platform masked it."""
-    masked = "" if "匿名" in row.author else row.author
-    return row.author_hash or row.order_ref or masked
-
-
-def _people(writers: Sequence[str]) -> int:
-    """How many people wrote: those whom nothing tells apart count one each."""
-    return len(set(writers) - {""}) + sum(not name for name in writers)
-
-
-def _snapshot(policy: CrisisPolicy) -> dict[str, Any]:
-    def seconds(span: timedelta) -> float:
-        return span.total_seconds()
-
-    return {
-        "respond": seconds(policy.respond),
-        "notice": seconds(policy.notify),
-        "follow_up": seconds(policy.follow_up),
-        "remind_before": seconds(policy.remind_before),
-        "step": seconds(policy.step),
-        "ladder": list(policy.ladder),
-    }
+def _snapshot(policy: CrisisPolicy, kind: str) -> dict[str, Any]:
+    """Spans in seconds; the setting of the stage ``notice`` is called ``notify``."""
+    spans = {stage: getattr(policy, "notify" if stage == "notice" else stage) for stage in STAGES[kind]}
+    spans |= {"remind_before": policy.remind_before, "step": policy.step, "stalled": policy.stalled}
+    seconds = {name: span.total_seconds() for name, span in spans.items()}
+    return seconds | {"ladder": list(policy.ladder), "hours": policy.hours}

@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime
+from typing import Any
 
 from monitor import crises, timers
 from monitor.audit import Refused
@@ -16,12 +17,18 @@ _NUMBER = re.compile(r"[0-9]{1,9}")
 class CrisisMove(Move[Crisis]):
     """One action on a crisis."""
 
+    def _before(self) -> dict[str, Any]:
+        return super()._before() | (crises.said(self.row) if self.action.what == "reopen" else {})
+
     def _plan(self, now: datetime) -> str:
         timers.meet(self.session, self.row, "respond", now)
         first = self.row.acknowledged_at is None
         if not first:
             self.target = ""  # a later plan does not take the crisis back
-        self._plain(now, plan=self.action.note.strip(), **({"acknowledged_at": now} if first else {}))
+        more = self.action.more or {}
+        told = {name: text for name in ("members", "facts") if (text := more.get(name, "").strip())}
+        told |= {"plan": self.action.note.strip()}
+        self._plain(now, **told, **({"acknowledged_at": now} if first else {}))
         return f"{self.actor.name}写了初步方案"
 
     def _tick(self, now: datetime) -> str:
@@ -31,8 +38,11 @@ class CrisisMove(Move[Crisis]):
             raise Refused("这一项已经勾过了")
         notices = self.row.notices | {way: {"at": now.isoformat(), "by": self.actor.name}}
         done = len(notices) == len(ways)
-        if done:
+        if self.row.kind == "mention":  # each way has a clock of its own
+            timers.meet(self.session, self.row, way, now)
+        elif done:
             timers.meet(self.session, self.row, "notice", now)
+        if done:
             self.target = "customer_notified"
         self._plain(now, notices=notices, **({"notified_at": now} if done else {}))
         return f"{self.actor.name} {ACTIONS[self.action.what].label}"
@@ -46,6 +56,13 @@ class CrisisMove(Move[Crisis]):
 
     def _close(self, now: datetime) -> str:
         return self._plain(now, closed_at=now)
+
+    def _review(self, now: datetime) -> str:
+        return self._plain(now, review=self.action.note.strip())
+
+    def _reopen(self, now: datetime) -> str:
+        crises.rearm(self.core, self.session, self.row)
+        return self._plain(now, **crises.CLEARED)
 
     def _false_alarm(self, now: datetime) -> str:
         # a crisis that is none may still be made of real complaints: nothing is labelled

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, text
 from sqlmodel import Session, create_engine
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _BUSY_MS = 30_000
 _KEPT_BACKUPS = 5
+_LOCK = 0x70_73_64_62  # any number, the same in every process
 
 
 def connect(url: str, busy_ms: int = _BUSY_MS) -> Engine:
@@ -26,10 +27,10 @@ def connect(url: str, busy_ms: int = _BUSY_MS) -> Engine:
         busy_ms: How long a SQLite writer waits for another before it fails with "database is locked".
     """
     if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True)
+        return create_engine(url, pool_pre_ping=True, hide_parameters=True)
     if file := url.removeprefix("sqlite:///"):
         Path(file).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url)
+    engine = create_engine(url, hide_parameters=True)  # errors are logged, buyers' words are not
     event.listen(engine, "connect", partial(_prepare_sqlite, busy_ms))
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -85,6 +86,8 @@ def upgrade(engine: Engine, backup_dir: Path, now: datetime) -> Path | None:
         return None
     backup = _backup(engine, backup_dir, now) if current else None
     with engine.execution_options(writing=True).begin() as connection:
+        if engine.dialect.name == "postgresql":  # processes that start at once migrate one after another
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
     return backup

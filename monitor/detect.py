@@ -15,8 +15,8 @@ from sqlalchemy import String, cast
 from sqlmodel import Session, col, func, select
 
 from monitor import crises
-from monitor.cases import Fresh
 from monitor.core import Core
+from monitor.fresh import Fresh
 from monitor.models import Crisis, CrisisFeedback, Feedback, Score
 from monitor.states import CRISIS_OPEN, worst
 

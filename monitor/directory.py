@@ -7,7 +7,6 @@ from sqlmodel import Session, select
 from monitor.models import Person, Shop, Source
 from monitor.settings import Settings
 
-
 Move = Literal["joined", "left"]
 
 

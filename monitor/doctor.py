@@ -6,7 +6,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
 from pathlib import Path
@@ -14,15 +14,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from sqlalchemy import text
+from sqlmodel import col, select
 
 from crawler.bases.api import ending
-from monitor import db
+from monitor import db, hours, skew
 from monitor.config import secret
 from monitor.core import Core
+from monitor.models import Event
 from monitor.settings import Source
 
 _LOW_DISK = 500 * 2**20  # bytes
-_SKEW = timedelta(seconds=5)
+_SHOWN = 3  # changed keys of the config
 _TIMEOUT = 10.0  # seconds for a source to answer
 _ADDRESS_KEYS = ("start", "urls", "sitemap")
 _REFUSED = (401, 403)
@@ -60,10 +62,13 @@ def examine(checks: Iterable[tuple[str, Check]]) -> Iterator[Finding]:
 
 
 def checks(core: Core) -> Iterator[tuple[str, Check]]:
-    """Looks at the database, the clock, the zone, the disk and every source."""
+    """Looks at the database, the clock, the calendar, the config's last change, the disk and every source."""
     yield "数据库", partial(_database, core)
     yield "时钟", partial(_clock, core)
     yield "时区", partial(_zone, core)
+    if core.settings.calendar.public_holidays:
+        yield "节假日", partial(_holidays, core)
+    yield "配置", partial(_changed, core)
     yield "磁盘", partial(_disk, core.settings.service.var_dir)
     for source in core.settings.sources:
         yield f"来源 {source.name}", partial(_source, core, source)
@@ -84,19 +89,34 @@ def _database(core: Core) -> Finding:
 
 
 def _clock(core: Core) -> Finding:
-    with db.reading(core.engine) as session:
-        told: Any = session.execute(text("SELECT CURRENT_TIMESTAMP")).scalar_one()
-    there = datetime.fromisoformat(told).replace(tzinfo=UTC) if isinstance(told, str) else told
-    skew = abs(core.clock.now() - there)
-    todo = "两台机器的时钟不一致，请打开 NTP 对时" if skew > _SKEW else ""
-    return Finding(
-        "时钟", f"{core.clock.now():%Y-%m-%d %H:%M:%S} UTC，与数据库相差 {skew.total_seconds():.0f} 秒", todo
-    )
+    off = skew.against_store(core.engine, core.clock)
+    seconds = abs(off.total_seconds())
+    told = "与数据库一致" if seconds < 1 else f"比数据库{'快' if off > timedelta() else '慢'} {seconds:.0f} 秒"
+    todo = "两台机器的时钟不一致，请打开 NTP 对时" if abs(off) > skew.OFF else ""
+    return Finding("时钟", f"{core.clock.now():%Y-%m-%d %H:%M:%S} UTC，{told}", todo)
 
 
 def _zone(core: Core) -> Finding:
     zone = core.settings.zone
     return Finding("时区", f"{zone.key}，现在 {core.clock.now().astimezone(zone):%m-%d %H:%M}")
+
+
+def _holidays(core: Core) -> Finding:
+    unknown = hours.unknown_year(core.settings, core.clock.now())
+    return Finding("节假日", "有年份不知道" if unknown else "放假安排是知道的", unknown or "")
+
+
+def _changed(core: Core) -> Finding:
+    """When the config was last changed, by whom, and in how many places."""
+    newest = select(Event).where(Event.subject == "config").order_by(col(Event.id).desc()).limit(1)
+    with db.reading(core.engine) as session:
+        event = session.exec(newest).first()
+    if event is None:
+        return Finding("配置", "第一次启动以来没有改过")
+    paths = sorted({*event.before, *event.after})
+    more = f"等 {len(paths)} 处" if len(paths) > _SHOWN else ""
+    at = event.at.astimezone(core.settings.zone)
+    return Finding("配置", f"{at:%Y-%m-%d %H:%M} 由 {event.actor} 改过：{'、'.join(paths[:_SHOWN])}{more}")
 
 
 def _disk(folder: Path) -> Finding:
@@ -185,7 +205,7 @@ def _refusal(core: Core, url: str) -> str:
 def _dated(core: Core, name: str, says: str, date: str | None) -> Finding:
     """A server's own date tells whether this machine's clock is right."""
     if date:
-        skew = abs(core.clock.now() - parsedate_to_datetime(date))
-        if skew > timedelta(minutes=2):
-            return Finding(name, f"{says}，但对方的时间差 {skew.total_seconds():.0f} 秒", "请检查本机时钟（NTP）")
+        off = abs(core.clock.now() - parsedate_to_datetime(date))
+        if off > timedelta(minutes=2):
+            return Finding(name, f"{says}，但对方的时间差 {off.total_seconds():.0f} 秒", "请检查本机时钟（NTP）")
     return Finding(name, says)

@@ -54,6 +54,8 @@ def note(source: Source, result: CrawlResult, now: datetime, zone: ZoneInfo) -> 
     """Write down when a source's credentials end, and tell of whatever reached a new stage."""
     if result.expires:
         learn(source, "token", date.fromisoformat(result.expires))
+    elif result.status == "ok":  # renewed by itself, or no longer written in the config
+        source.expires = {what: value for what, value in source.expires.items() if what != "token"}
     notices = []
     for one in soon(expiries(source, now.astimezone(zone).date())):
         stage = next((days for days in STAGES if one.days <= days), 0) if one.days >= 0 else 0

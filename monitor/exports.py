@@ -44,6 +44,10 @@ def _told(value: Any, zone: ZoneInfo) -> Any:
     return value
 
 
+def _moment(told: str | None) -> datetime | None:
+    return datetime.fromisoformat(told) if told else None
+
+
 def _picked(row: Any, names: str) -> dict[str, Any]:
     return {name: getattr(row, name) for name in names.split()}
 
@@ -61,6 +65,7 @@ def _feedback(_session: Session, rows: Sequence[Any]) -> Iterator[dict[str, Any]
             "case_id": feedback.case_id,
             "crisis_id": crisis_id,
             "duplicate_of": feedback.duplicate_of,
+            "followup_at": _moment(feedback.extra.get("followup_at")),
         }
 
 

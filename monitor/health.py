@@ -106,13 +106,24 @@ def judge(past: History, result: CrawlResult, now: datetime) -> Verdict:
     found = [
         _fell(name, rate) for name, rate in rates([*reading, *past.newest], past.past).items() if rate.fell(past.well)
     ]
-    if result.seen and not result.unchanged and (usual := shrunk(Size(now, result.seen), past.sizes, past.well)):
+    if result.fills and not result.unchanged and (usual := shrunk(Size(now, result.seen), past.sizes, past.well)):
         found.append(f"只读到 {result.seen} 条，平时这个时段约 {usual:.0f} 条")
-    since = None
-    if short := past.arrivals.shortfall(now, result.new, past.well):
-        found.append(f"最近 {short.hours} 小时新增 {short.came} 条，平时同一时段约 {short.usual:.0f} 条")
-        since = past.arrivals.last
-    return Verdict("；".join(found) + _TODO, since) if found else Verdict()
+    quiet = silence(past, now, result.new)
+    found += [quiet.error] if quiet.error else []
+    return Verdict("；".join(found) + _TODO, quiet.since) if found else Verdict()
+
+
+def silence(past: History, now: datetime, just: int = 0) -> Verdict:
+    """Whether far less that is new has come of late than usual.
+
+    Args:
+        just: What came right now and is not in the past.
+    """
+    short = past.arrivals.shortfall(now, just, past.well)
+    if not short:
+        return Verdict()
+    told = f"最近 {short.hours} 小时新增 {short.came} 条，平时同一时段约 {short.usual:.0f} 条"
+    return Verdict(told, past.arrivals.last)
 
 
 def _fell(name: str, rate: Rate) -> str:

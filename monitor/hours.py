@@ -59,12 +59,12 @@ def after(start: datetime, span: timedelta, calendar: Calendar, zone: ZoneInfo) 
         return at
     rules = _rules(calendar, zone)
     for begin, end in _shifts_from(at.astimezone(zone).date(), rules):
-        begin = max(begin, at)
-        if end <= begin:
+        free = end - max(begin, at)
+        if free <= timedelta():
             continue
-        if left <= end - begin:
-            return begin + left
-        left -= end - begin
+        if left <= free:
+            return end - free + left
+        left -= free
         at = end
     return at + left
 
@@ -83,7 +83,9 @@ def unknown_year(settings: Settings, now: datetime) -> str | None:
     unknown = "、".join(str(year) for year in sorted(years) if _public(year) is None)
     if not unknown:
         return None
-    return f"还没有 {unknown} 年的放假安排，先按 calendar.days 算；升级评哨，或写进 calendar.holidays 和 calendar.workdays"
+    return (
+        f"还没有 {unknown} 年的放假安排，先按 calendar.days 算；升级评哨，或写进 calendar.holidays 和 calendar.workdays"
+    )
 
 
 def _rules(calendar: Calendar, zone: ZoneInfo) -> _Rules:
@@ -112,7 +114,9 @@ def _shifts(day: date, rules: _Rules) -> tuple[Span, ...]:
     """The day's shifts in UTC; they may overlap."""
     if not _worked(day, rules):
         return ()
-    spans = ((_moment(day, start, rules.zone), _moment(day, end, rules.zone)) for start, end in map(minutes, rules.shifts))
+    spans = (
+        (_moment(day, start, rules.zone), _moment(day, end, rules.zone)) for start, end in map(minutes, rules.shifts)
+    )
     return tuple(sorted((start, end) for start, end in spans if start < end))
 
 
@@ -143,3 +147,15 @@ def _public(year: int) -> _Year | None:
         return None
     known = tomllib.loads(file.read_text(encoding="utf-8"))
     return _Year(**{name: [span if ".." in span else f"{span}..{span}" for span in known[name]] for name in known})
+
+
+def quiet_until(settings: Settings, now: datetime) -> datetime | None:
+    """When the quiet hours that run now end, in UTC; None outside them."""
+    if settings.policy.quiet.span is None:
+        return None
+    start, end = minutes(settings.policy.quiet.span)
+    today = now.astimezone(settings.zone).date()
+    for day in (today - _DAY, today):
+        if _moment(day, start, settings.zone) <= now < (until := _moment(day, end, settings.zone)):
+            return until
+    return None

@@ -12,7 +12,7 @@ from monitor.privacy import author_hash, mask, mask_nickname
 from monitor.text import clean
 
 FOLLOWUP_MARK = "【追评】"
-_IDS = frozenset({"thread", "parent", "repost"})  # digits of these tell nothing of a person
+_PLAIN = frozenset({"thread", "parent", "repost", "followup_at"})  # digits of these tell nothing of a person
 _SHORT = 200  # characters of names, titles and ids
 _WEB = re.compile(r"https?://", re.IGNORECASE)
 
@@ -24,6 +24,7 @@ class Origin:
     Attributes:
         watched: The source was read before, so what appears now has just happened even where it bears no date.
         archive: Tables exported by people: they tell what was, and a row without a date says nothing of the present.
+        questions: Buyers' questions: each opens a case, whatever its tone.
     """
 
     source_id: int
@@ -32,6 +33,7 @@ class Origin:
     kind: str
     watched: bool
     archive: bool = False
+    questions: bool = False
 
 
 def make_row(secret: bytes, origin: Origin, item: FeedbackItem, now: datetime) -> dict[str, Any]:
@@ -75,7 +77,7 @@ def _fact(name: str, value: str | float) -> str | float:
     """A further fact; buyers have their phone engraved, and then it stands in the SKU."""
     if not isinstance(value, str):
         return value
-    return clean(value) if name in _IDS else mask(clean(value)).text
+    return clean(value) if name in _PLAIN else mask(clean(value)).text
 
 
 def _identity(external_id: str) -> str:

@@ -5,7 +5,7 @@ then store, open cases, detect crises and queue their notices together.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
@@ -14,13 +14,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, func, select
 
 from crawler.items import FeedbackItem
-from monitor import cases, db, detect, spread
+from monitor import cases, corrections, db, detect, mending, spread
 from monitor.bulk import insert_rows, table, update_column
-from monitor.cases import Change, Fresh
 from monitor.core import Core
 from monitor.engines import filed
-from monitor.incoming import FOLLOWUP_MARK, Origin, make_row
-from monitor.judge import Judgement, Text
+from monitor.fresh import Fresh, join_key, reworded, what_changed
+from monitor.incoming import Origin, make_row
+from monitor.judge import Text
+from monitor.labels import corrected
 from monitor.models import Feedback, FeedbackVersion, Product, Score
 
 BATCH = 500
@@ -45,11 +46,13 @@ class Counts:
 
 @dataclass(slots=True)
 class _Draft:
-    """An item on its way in: its row, and what is known of it."""
+    """An item on its way in: its row, what is known of it, and the verdict on it as the store has it."""
 
     row: dict[str, Any]
+    undated: str = ""
+    counts_only: bool = False
     known: Feedback | None = None
-    judgement: Judgement | None = None
+    verdict: dict[str, Any] = field(default_factory=dict)
     feedback_id: int = 0
 
 
@@ -57,25 +60,30 @@ def store(core: Core, origin: Origin, items: Sequence[FeedbackItem]) -> Counts:
     """Take in a batch.
 
     Returns:
-        What became of it. Items that are already stored unchanged, or stand twice in the batch, are duplicates.
+        What became of it. Items that are already stored unchanged, or stand twice in the batch, are duplicates; those
+        that only bring counts are not counted.
     """
     now = core.clock.now()
     drafts: dict[str, _Draft] = {}
     for item in items:
         row = make_row(core.secret, origin, item, now)
-        drafts[row["external_id"]] = _Draft(row)  # the later one of two is the newer
+        if not (item.counts_only and row["external_id"] in drafts):
+            drafts[row["external_id"]] = _Draft(row, item.undated_id, item.counts_only)  # the later of two is the newer
     with db.reading(core.engine) as session:
         fresh = _look_up(session, origin, drafts)
         again = spread.look(session, [(d.known, d.row["extra"]) for d in drafts.values() if d.known], now)
+        mended = mending.look([(d.known, d.row) for d in drafts.values() if d.known])
+    whole = sum(not item.counts_only for item in items)
     judgements = core.judge.judge_many([_text(draft.row) for draft in fresh])
     for draft, judgement in zip(fresh, judgements, strict=True):
-        draft.judgement = judgement
-    if not fresh and not again:
-        return Counts(duplicates=len(items))
+        draft.verdict = filed(judgement)
+    if not fresh and not again and not mended:
+        return Counts(duplicates=whole)
     with db.writing(core.engine) as session:
-        counts = _write(core, session, fresh, now, origin.archive) if fresh else Counts()
+        counts = _write(core, session, fresh, now, origin) if fresh else Counts()
         spread.write(session, again)
-    counts.duplicates = len(items) - counts.new - counts.changed
+        mending.write(session, mended)
+    counts.duplicates = whole - counts.new - counts.changed
     return counts
 
 
@@ -90,16 +98,20 @@ def _look_up(session: Session, origin: Origin, drafts: dict[str, _Draft]) -> lis
     )
     for row in known:
         drafts[row.external_id].known = row
-    return [d for d in drafts.values() if d.known is None or d.known.content_hash != d.row["content_hash"]]
+    dateless = {draft.undated: draft for draft in drafts.values() if draft.undated and draft.known is None}
+    for name, row in mending.undated(session, origin.source_id, dateless).items():
+        dateless[name].known = row
+    whole = (draft for draft in drafts.values() if not draft.counts_only)
+    return [d for d in whole if d.known is None or d.known.content_hash != d.row["content_hash"]]
 
 
-def _write(core: Core, session: Session, drafts: Sequence[_Draft], now: datetime, archive: bool) -> Counts:
+def _write(core: Core, session: Session, drafts: Sequence[_Draft], now: datetime, origin: Origin) -> Counts:
     new = _insert(session, [draft for draft in drafts if draft.known is None])
-    changed = [draft for draft in drafts if draft.known is not None and _update(session, draft, now)]
+    changed = _change(session, [draft for draft in drafts if draft.known is not None], now)
     stored = [*new, *changed]
     _products(session, new)
     _scores(session, stored, now)
-    batch = [_fresh(core, draft, archive) for draft in stored]
+    batch = [_fresh(core, draft, origin) for draft in stored]
     opened = cases.file_feedback(core, session, batch)
     crises = detect.detect(core, session, batch)
     cases.tell(core, session, opened)
@@ -110,6 +122,18 @@ def _write(core: Core, session: Session, drafts: Sequence[_Draft], now: datetime
         cases_opened=len(opened),
         crises_opened=len(crises),
     )
+
+
+def _change(session: Session, drafts: Sequence[_Draft], now: datetime) -> list[_Draft]:
+    """Update known rows; what staff said of them stands where the words are the same."""
+    same = [d.known.id for d in drafts if d.known is not None and not reworded(d.known, d.row)]
+    said = corrections.standing(session, same)
+    changed = [draft for draft in drafts if _update(session, draft, now)]
+    for draft in changed:
+        if staff := said.get(draft.feedback_id):
+            draft.verdict |= corrected(draft.verdict, staff.after)
+            corrections.renew(session, staff, now)
+    return changed
 
 
 def _insert(session: Session, drafts: Sequence[_Draft]) -> list[_Draft]:
@@ -185,7 +209,7 @@ def _products(session: Session, drafts: Sequence[_Draft]) -> None:
 
 
 def _scores(session: Session, drafts: Sequence[_Draft], now: datetime) -> None:
-    rows = [_score(draft, now) for draft in drafts]
+    rows = [{"feedback_id": draft.feedback_id, **draft.verdict, "scored_at": now} for draft in drafts]
     old = [row["feedback_id"] for row, draft in zip(rows, drafts, strict=True) if draft.known]
     for row in session.exec(select(Score).where(col(Score.feedback_id).in_(old))):
         session.delete(row)
@@ -193,40 +217,25 @@ def _scores(session: Session, drafts: Sequence[_Draft], now: datetime) -> None:
     insert_rows(session, Score, rows)
 
 
-def _score(draft: _Draft, now: datetime) -> dict[str, Any]:
-    judged = draft.judgement
-    assert judged is not None
-    return {"feedback_id": draft.feedback_id, **filed(judged), "scored_at": now}
-
-
-def _fresh(core: Core, draft: _Draft, archive: bool) -> Fresh:
-    row, judged, known = draft.row, draft.judgement, draft.known
-    assert judged is not None
+def _fresh(core: Core, draft: _Draft, origin: Origin) -> Fresh:
+    row, verdict, known = draft.row, draft.verdict, draft.known
     oldest = core.clock.now() - core.settings.policy.detect.max_age
-    stale = row["happened_at"] < oldest or (archive and row["created_at"] is None)
+    stale = row["happened_at"] < oldest or (origin.archive and row["created_at"] is None)
     return Fresh(
         feedback_id=draft.feedback_id,
         shop_id=row["shop_id"],
         kind=row["kind"],
         product=row["product"],
-        join_key=cases.join_key(row["shop_id"], row["order_ref"], row["author_hash"], row["product"]),
-        negative=judged.negative and judged.relevant and not row["deleted"],
-        severity=judged.severity,
-        categories=judged.categories,
+        join_key=join_key(row["shop_id"], row["order_ref"], row["author_hash"], row["product"]),
+        negative=verdict["negative"] and not row["deleted"],
+        severity=verdict["severity"],
+        categories=tuple(verdict["categories"]),
         happened_at=row["happened_at"],
         timely=row["timely"],
         stale=stale,
-        change=_change(known, row) if known else "",
+        change=what_changed(known, row) if known else "",
         case_id=known.case_id if known else None,
+        question=origin.questions and not row["deleted"],
+        replied=bool(row["reply"]),
+        tier=str(row["extra"].get("tier", "")),
     )
-
-
-def _change(known: Feedback, row: dict[str, Any]) -> Change:
-    """What an edit is about; where several things changed, what matters most to the case."""
-    if row["deleted"] != known.deleted:
-        return "deleted" if row["deleted"] else "restored"
-    before, after = (text.partition(FOLLOWUP_MARK)[2] for text in (known.text, row["text"]))
-    if after and after != before:
-        return "followup"
-    said = (known.title, known.text, known.stars) == (row["title"], row["text"], row["stars"])
-    return "replied" if said else "edited"

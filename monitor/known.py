@@ -16,6 +16,4 @@ def hold(session: Session, name: str, at: datetime) -> Known:
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     session.execute(dialect.insert(Known).on_conflict_do_nothing(), {"name": name, "value": {}, "at": at})
     again = {"populate_existing": True}  # what this session read before the row was held may be old
-    return session.exec(
-        select(Known).where(Known.name == name).with_for_update(), execution_options=again
-    ).one()
+    return session.exec(select(Known).where(Known.name == name).with_for_update(), execution_options=again).one()

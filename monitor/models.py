@@ -338,6 +338,9 @@ class Person(SQLModel, table=True):
     name: str = Field(unique=True)
     role: str  # agent | lead | manager | brand
     slack: str = ""
+    dingtalk: str = ""
+    wecom: str = ""
+    feishu: str = ""
     email: str = ""
     shops: list[str] = _json_list()
     categories: list[str] = _json_list()

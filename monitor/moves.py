@@ -1,7 +1,7 @@
 """One action of one person on one row: what is asked, and what every action has in common."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
@@ -55,20 +55,26 @@ class Move(Generic[Row]):
     actor: Actor
     row: Row
     target: str
+    told: dict[str, Any] = field(default_factory=dict)  # what the event says besides
 
     def run(self) -> str:
         """Do it, with its event and notices; gives one Chinese line that says what is now so."""
         now = self.core.clock.now()
-        before = {"state": self.row.state, "assignee_id": self.row.assignee_id}
+        before = self._before()
         special = getattr(self, f"_{self.action.what}", None)
         said = special(now) if special else self._plain(now)
         after = {"state": self.row.state, "assignee_id": self.row.assignee_id}
         if note := (self.action.note.strip() or self.action.to):
             after["note"] = note
+        after |= self.told
         what, actor = self.action.what, self.actor
         record(self.session, now, self.row, what, actor.name, actor.door, before=before, after=after)
         self.core.notify(self.session, [updated(self.row)])
         return str(said)
+
+    def _before(self) -> dict[str, Any]:
+        """What the event keeps of the row as it was."""
+        return {"state": self.row.state, "assignee_id": self.row.assignee_id}
 
     def _plain(self, now: datetime, **values: Any) -> str:
         """Move to the target state; who acts first on what nobody holds, holds it."""

@@ -19,9 +19,11 @@ Kind = Literal[
     "timer.rung",
     "timer.stalled",  # facts: {"stage": "progress", "since" (ISO), "rung" (once the holder was told often enough)}
     "timers.digest",  # subject "timers"; facts as `monitor.overdue.digest` gives them
+    "rota.handover",  # subject "rota"; facts as `monitor.handover` gives them
     "source.trouble",  # subject "source"; facts: {"name", "error", "since" (ISO or "")}
     "source.recovered",
     "source.expiring",  # credentials end within days; facts as of source.trouble, "error" says when
+    "clock.jumped",  # subject "clock"; facts: {"how": "jump" | "skew", "seconds" (+ ahead, - behind), "host"}
     "outbox.dead",  # subject "outbox"; facts: {"channel", "target", "kind", "error"}
 ]
 
@@ -33,7 +35,7 @@ class Notice:
     Attributes:
         kind: What happened.
         key: The dedupe key: the same notice raised twice is sent once, e.g. ``crisis:12:respond:deadline:0``.
-        subject: ``crisis``, ``case``, ``source``, ``outbox`` or ``timers``.
+        subject: ``crisis``, ``case``, ``source``, ``outbox``, ``timers`` or ``clock``.
         subject_id: Its id.
         shop_id: The shop concerned; None for the house itself or a brand's mention.
         facts: What the card cannot read from the store at sending time.

@@ -18,7 +18,8 @@ _FIRST = 3  # items shown by a rehearsal
 _LONGEST = 40  # characters of a value
 _FIELDS = {
     "id": "评价编号", "text": "内容", "title": "标题", "stars": "评分", "time": "时间", "author": "买家",
-    "product": "商品", "order": "订单号", "url": "链接", "followup": "追评", "reply": "商家回复", "deleted": "已删除",
+    "product": "商品", "order": "订单号", "url": "链接", "followup": "追评", "followup_time": "追评时间",
+    "reply": "商家回复", "deleted": "已删除",
     "sku": "规格", "batch": "批次", "warehouse": "仓库", "courier": "快递", "service": "服务评分",
     "logistics": "物流评分", "likes": "点赞数", "reposts": "转发数", "comments": "回复数", "thread": "主题",
     "parent": "上一条", "repost": "转自",

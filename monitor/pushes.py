@@ -3,6 +3,7 @@
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.exc import IntegrityError
@@ -14,16 +15,22 @@ from crawler.brands import Brand
 from crawler.connectors import load
 from crawler.items import FeedbackItem
 from crawler.job import CrawlResult
-from monitor import db, intake, runs
+from monitor import db, directory, health, intake, runs
 from monitor.core import Core
+from monitor.crawling import ledger_line
+from monitor.health import Verdict
 from monitor.intake import Counts
 from monitor.models import Inbound
+from monitor.models import Source as Row
+from monitor.notices import Notice
 from monitor.settings import Source
 from monitor.text import clean
 
 DOOR = "hook"
 _PATIENCE = 10.0  # seconds for the push before this one to end
 _PAUSE = 0.1
+_TODO = "。请看看对方是否还在推送；若确实就是这样，给这个来源写 watch = false 或改 silent_hours"
+_WAITS = "等对方推送，没有可抓的"
 
 
 class Unreadable(Exception):
@@ -63,6 +70,42 @@ def is_pushed(source: Source) -> bool:
     return load(source.kind).pushed
 
 
+def listen(core: Core, source: Source) -> dict[str, Any]:
+    """Look whether a pushed source has been silent for too long; nobody else would notice, for nothing is crawled.
+
+    Returns:
+        A ledger line: "attention" where it is in trouble.
+    """
+    now = core.clock.now()
+    with db.writing(core.engine) as session:
+        row = directory.ensure_source(session, source.name, source.kind, source.shop)
+        if row.status == "ok" and (silence := _silence(core, session, source, row)).error:
+            row.status, row.last_error = "attention", silence.error + _TODO
+            core.notify(session, [_trouble(row, silence, now)])
+        in_trouble = row.status in {"failed", "attention"}
+        return ledger_line(row.name, row.status, row.last_error) if in_trouble else ledger_line(row.name, "ok", _WAITS)
+
+
+def _silence(core: Core, session: Session, source: Source, row: Row) -> Verdict:
+    """Held to the hours in the config, else to its own past; a source that was never heard of has none."""
+    now, hours = core.clock.now(), source.options.get("silent_hours")
+    if hours is None:
+        past = health.history(session, row, core.settings.zone, now)
+        return health.silence(past, now.astimezone(core.settings.zone)) if source.watch else Verdict()
+    last = row.last_item_at
+    if last is None or now - last < timedelta(hours=hours):
+        return Verdict()
+    return Verdict(f"已有 {(now - last) / timedelta(hours=1):.0f} 小时没有推送来，约定最多 {hours:g} 小时", last)
+
+
+def _trouble(row: Row, silence: Verdict, now: datetime) -> Notice:
+    assert row.id is not None
+    since = silence.since.isoformat() if silence.since else ""
+    facts = {"name": row.name, "error": row.last_error, "since": since}
+    key = f"source:{row.id}:silent:{now.isoformat()}"
+    return Notice("source.trouble", key, "source", row.id, row.shop_id, facts)
+
+
 def receive(core: Core, source: Source, body: bytes, key: str) -> Push:
     """Take a push in.
 
@@ -94,7 +137,7 @@ def receive(core: Core, source: Source, body: bytes, key: str) -> Push:
         seen = len(items) + len(push.skipped)
         done = {name: getattr(push, name) for name in ("new", "changed", "duplicates")}
         totals = replace(result, pages=1, unchanged=int(not seen), seen=seen, skipped=len(push.skipped), **done)
-        line = runs.finish(core, started, totals)
+        line = runs.finish(core, started, totals, watch=source.watch)
     _remember(core, source, key, started, line)
     return push
 
@@ -124,7 +167,9 @@ def _read(core: Core, source: Source, body: bytes, push: Push) -> list[FeedbackI
 def _start(core: Core, source: Source) -> runs.Started:
     until = time.monotonic() + _PATIENCE
     while True:
-        started = runs.start(core, source.name, source.kind, source.shop, mention=bool(source.brand))
+        started = runs.start(
+            core, source.name, source.kind, source.shop, mention=bool(source.brand), questions=source.as_questions
+        )
         if started is not None:
             return started
         if time.monotonic() > until:

@@ -227,7 +227,7 @@ def _clocks(session: Session, owner: Any, ids: list[int]) -> dict[int, dict[str,
 def _events(session: Session, subject: str, subject_id: int, limit: int) -> tuple[Event, ...]:
     statement = (
         select(Event)
-        .where(Event.subject == subject, Event.subject_id == subject_id)
+        .where(Event.subject == subject, Event.subject_id == subject_id, Event.what != "sent")  # every edit of the card
         .order_by(col(Event.id).desc())
         .limit(limit)
     )

@@ -6,20 +6,20 @@ staff said otherwise their word stands.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlmodel import Session, col, func, select
 
-from monitor import db
+from monitor import corrections, db
 from monitor.audit import change, record, updated
 from monitor.core import Core
 from monitor.engines import filed
 from monitor.judge import Judgement, Text
 from monitor.labels import VERDICT, corrected
-from monitor.models import Case, Correction, Event, Feedback, Score
+from monitor.models import Case, Event, Feedback, Score
 from monitor.states import CASE_OPEN, worst
 
 _PASSES = 3  # what somebody held in one is tried again in the next
@@ -106,7 +106,7 @@ def _write(core: Core, session: Session, verdicts: Sequence[tuple[Feedback, Judg
     """Write the verdicts on feedback that is still as it was judged."""
     now = core.clock.now()
     free = _free(session, {row.id: row.version for row, _ in verdicts})
-    staff = _corrections(session, free)
+    staff = corrections.standing(session, free)
     shaken: dict[int | None, Case] = {}
     for row, verdict in verdicts:
         score, case = free.get(row.id, (None, None))
@@ -114,7 +114,7 @@ def _write(core: Core, session: Session, verdicts: Sequence[tuple[Feedback, Judg
             continue  # edited since, held by somebody, or another run was faster
         before = {name: getattr(score, name) for name in VERDICT}
         said = staff.get(score.feedback_id)
-        values = filed(verdict) if said is None else corrected(filed(verdict), said)
+        values = filed(verdict) if said is None else corrected(filed(verdict), said.after)
         for name, value in values.items():
             setattr(score, name, value)
         score.scored_at = now
@@ -150,17 +150,6 @@ def _free(session: Session, versions: Mapping[int | None, int]) -> dict[int | No
         for feedback_id, version, case_id, score in rows
         if version == versions[feedback_id] and (case_id is None or case_id in cases)
     }
-
-
-def _corrections(session: Session, feedback_ids: Collection[int | None]) -> dict[int, Mapping[str, Any]]:
-    """What staff last said of each feedback's present words."""
-    rows = session.exec(
-        select(Correction.feedback_id, Correction.after)
-        .join(Feedback)
-        .where(col(Correction.feedback_id).in_(feedback_ids), Correction.at >= Feedback.updated_at)
-        .order_by(col(Correction.id))
-    )
-    return dict(rows.all())
 
 
 def _mend(core: Core, session: Session, cases: Mapping[int | None, Case], now: datetime) -> int:

@@ -37,7 +37,9 @@ class Started:
     look: bool = False
 
 
-def start(core: Core, name: str, kind: str, shop_id: str | None, *, mention: bool = False) -> Started | None:
+def start(
+    core: Core, name: str, kind: str, shop_id: str | None, *, mention: bool = False, questions: bool = False
+) -> Started | None:
     """Take a source's lease; whoever holds it has to ``renew`` it well before ``LEASE`` is over.
 
     Returns:
@@ -69,6 +71,7 @@ def start(core: Core, name: str, kind: str, shop_id: str | None, *, mention: boo
             "mention" if mention else "review",
             source.last_success_at is not None,
             kind in ARCHIVES,
+            questions,
         )
         return Started(run.id, origin, mark.value if mark else {}, expiry.look_due(source, now))
 
@@ -107,11 +110,11 @@ def finish(
         for name in ("pages", "seen", "new", "changed", "duplicates", "skipped", "unchanged", "fills"):
             setattr(run, name, getattr(result, name))
         session.add(run)
-        if status == "ok":
+        if status == "ok" or (result.moved and status == result.status):
             session.merge(Watermark(source_id=run.source_id, value=result.watermark, moved_at=now))
         if started.look:
             expiry.looked(source, now, certificate, zone)
-        told = _health(source, run, verdict.since, now)
+        told = _health(source, run, verdict.since, now, anew=result.moved and result.anew)
         core.notify(session, [*told, *expiry.note(source, result, now, zone)])
         session.add(source)
         return {"name": source.name, "status": status} | {
@@ -140,7 +143,7 @@ def _judge(session: Session, source: Source, result: CrawlResult, mention: bool)
     return "ok", ""
 
 
-def _health(source: Source, run: Run, silent_since: datetime | None, now: datetime) -> list[Notice]:
+def _health(source: Source, run: Run, silent_since: datetime | None, now: datetime, *, anew: bool) -> list[Notice]:
     """Bring the source's row up to date; a change for the worse, or back to good, is told once."""
     assert source.id is not None
     status, error = run.status, run.error
@@ -152,7 +155,7 @@ def _health(source: Source, run: Run, silent_since: datetime | None, now: dateti
     if run.seen or run.unchanged:
         source.last_item_at = now
     facts = {"name": source.name, "error": error, "since": since}
-    if status != "ok" and was in ("ok", "new"):
+    if status != "ok" and (anew or was in ("ok", "new")):
         return [
             Notice(
                 "source.trouble",

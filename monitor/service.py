@@ -5,16 +5,19 @@ second service changes nothing.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from monitor import skew
 from monitor.core import Core
 from monitor.durations import within
-from monitor.pushes import is_pushed
 from monitor.settings import Source
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ _EVERY = timedelta(minutes=10)  # between two crawls of a source that does not s
 _LOOK = timedelta(seconds=30)  # between two looks at whether a source with two rhythms is due
 _SLACK = timedelta(seconds=1)  # a wake-up is never exactly on time
 _SPARE_THREADS = 4  # for summaries and what libraries hand to threads
+_LAST_WORDS = 6.0  # seconds for what is being done when it has to end
 _JOB = {"coalesce": True, "misfire_grace_time": None, "max_instances": 1}
 
 log = structlog.get_logger()
@@ -38,10 +42,11 @@ class Service:
     Args:
         core: The common ground.
         crawl: Crawls one source; runs in the event loop.
-        sweep: Fires due timers; runs in a thread.
+        sweep: Fires due timers and says how many; runs in a thread. What it fired is sent at once.
         deliver: Sends what the outbox holds, one sender a channel, each in a thread: a provider that hangs delays only
             its own messages.
         summaries: Builds and queues the summaries that are due; runs in a thread.
+        watch: Looks whether the clock is right; runs in a thread.
     """
 
     def __init__(
@@ -52,30 +57,62 @@ class Service:
         sweep: Callable[[], Any],
         deliver: Mapping[str, Callable[[], Any]],
         summaries: Callable[[], Any],
+        watch: Callable[[], Any],
     ) -> None:
         self._core, self._crawl = core, crawl
-        self._loops = [("sweep", sweep, _SWEEP_EVERY)]
+        self._loops = [("sweep", sweep, _SWEEP_EVERY), ("watch", watch, skew.LOOK_EVERY)]
         self._loops += [(f"deliver {name}", send, _DELIVER_EVERY) for name, send in deliver.items()]
+        self._bells = {name: asyncio.Event() for name, *_ in self._loops}
         self._summaries = summaries
         self._last: dict[str, datetime] = {}
         self._running: set[asyncio.Task[Any]] = set()
 
-    async def run(self, until: Awaitable[Any]) -> None:
-        """Work until ``until`` is done; then stop crawls and let what is being written finish."""
+    async def run(self, until: Awaitable[Any]) -> bool:
+        """Work until ``until`` is done; then stop crawls and let what is being written finish.
+
+        Returns:
+            Whether all of it did. A thread that waits for a provider cannot be stopped: its lease tells what became of
+            it, and the process may end without it.
+        """
         alarm = self._alarm_clock()
         stop = asyncio.Event()
         threads = ThreadPoolExecutor(max_workers=len(self._loops) + _SPARE_THREADS, thread_name_prefix="service")
         asyncio.get_running_loop().set_default_executor(threads)
-        loops = [asyncio.create_task(_repeat(*loop, stop)) for loop in self._loops]
+        loops = [asyncio.create_task(self._repeat(*loop, stop)) for loop in self._loops]
         alarm.start()
         try:
             await until
         finally:
             alarm.shutdown(wait=False)
             stop.set()
+            self._ring(self._bells)
             for crawl in self._running:
                 crawl.cancel()
-            await asyncio.gather(*loops, *self._running, return_exceptions=True)
+            latest = time.monotonic() + _LAST_WORDS
+            await asyncio.wait([*loops, *self._running], timeout=_LAST_WORDS)
+        ending = threading.Thread(target=threads.shutdown, daemon=True)
+        ending.start()
+        ending.join(max(0.1, latest - time.monotonic()))
+        return not ending.is_alive()
+
+    async def _repeat(self, name: str, work: Callable[[], Any], pause: float, stop: asyncio.Event) -> None:
+        """Do the work again and again: after the pause, or as soon as the bell rings; an error is logged."""
+        bell = self._bells[name]
+        while not stop.is_set():
+            bell.clear()
+            try:
+                done = await asyncio.to_thread(work)
+            except Exception:
+                log.exception("round broke", loop=name)
+            else:
+                if name == "sweep" and done:
+                    self._ring(other for other in self._bells if other.startswith("deliver "))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(bell.wait(), pause)
+
+    def _ring(self, names: Iterable[str]) -> None:
+        for name in names:
+            self._bells[name].set()
 
     def _alarm_clock(self) -> "AsyncIOScheduler":
         from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -85,7 +122,7 @@ class Service:
         zone = self._core.settings.zone
         alarm = AsyncIOScheduler(timezone=zone, job_defaults=_JOB)
         for source in self._core.settings.sources:
-            if not source.enabled or is_pushed(source):
+            if not source.enabled:
                 continue
             if source.cron:
                 alarm.add_job(self._crawl_once, CronTrigger.from_crontab(source.cron, zone), [source], name=source.name)
@@ -136,16 +173,3 @@ def _woken_every(source: Source) -> timedelta:
     """How often a look is taken at whether a source is due: a source with two rhythms must not miss either's time."""
     pause = source.every or _EVERY
     return min(pause, source.promo_every, _LOOK) if source.promo_every else pause
-
-
-async def _repeat(name: str, work: Callable[[], Any], pause: float, stop: asyncio.Event) -> None:
-    """Do the work again and again; an error is logged and the next round tries again."""
-    while not stop.is_set():
-        try:
-            await asyncio.to_thread(work)
-        except Exception:
-            log.exception("round broke", loop=name)
-        try:
-            await asyncio.wait_for(stop.wait(), pause)
-        except TimeoutError:
-            continue

@@ -131,13 +131,16 @@ class Channel(Section):
     name: str
     """Name used in routes."""
     kind: str
-    """The channel's kind: slack, email."""
+    """The channel's kind: slack, dingtalk, wecom, feishu, email, webhook."""
     target: str = ""
     """Channel id, chat id or mail address."""
     token_env: str = ""
-    """Environment variable with the access token."""
+    """Environment variable with the access token; of a robot, the secret end of its address; of an app, its secret."""
+    app_id: str = ""
+    """Of ``feishu``: the app's id; without one the channel is a robot."""
     signing_secret_env: str = ""
-    """Environment variable with the secret that the provider signs clicks with."""
+    """Environment variable with the secret of signatures: of clicks (Slack, Feishu's Encrypt Key), or of our own posts
+    (加签 of DingTalk and Feishu robots, webhook)."""
     base_url: str = ""
     """Address of the provider's API; proxies, private clouds and tests stand in here."""
     rate: Rate | None = None
@@ -170,6 +173,12 @@ class Person(Section):
     """agent, lead, manager or brand."""
     slack: str = ""
     """Slack user id."""
+    dingtalk: str = ""
+    """DingTalk user id."""
+    wecom: str = ""
+    """WeCom user id."""
+    feishu: str = ""
+    """Feishu open_id."""
     email: str = ""
     """Mail address."""
     shops: list[str] = []

@@ -41,21 +41,21 @@ def look(session: Session, again: Iterable[tuple[Feedback, Mapping[str, Any]]], 
     Args:
         again: Known rows, each with the extra that was read now.
     """
-    counted = [(known, _counts(extra)) for known, extra in again]
+    counted = [(known, {**extra, **_counts(extra)}) for known, extra in again]
     told = [
-        (known, counts)
-        for known, counts in counted
-        if counts and (known.kind == "mention" or counts != _counts(known.extra))
+        (known, extra)
+        for known, extra in counted
+        if (counts := _counts(extra)) and (known.kind == "mention" or counts != _counts(known.extra))
     ]
     steps = _steps(session, [known.id for known, _ in told if known.id is not None])
-    seen = (_seen(known, counts, steps.get(known.id or 0, {}), now) for known, counts in told)
+    seen = (_seen(known, extra, steps.get(known.id or 0, {}), now) for known, extra in told)
     return [one for one in seen if one.extra or one.points]
 
 
-def _seen(known: Feedback, counts: dict[str, int], steps: dict[int, bool], now: datetime) -> Seen:
+def _seen(known: Feedback, extra: dict[str, Any], steps: dict[int, bool], now: datetime) -> Seen:
     assert known.id is not None
-    before = _counts(known.extra)
-    seen = Seen(known.id, {**known.extra, **counts} if counts != before else None)
+    before, counts = _counts(known.extra), _counts(extra)
+    seen = Seen(known.id, {**known.extra, **extra} if counts != before else None)
     step = _step(known, now)
     if step and not steps.get(step):
         if before and 0 not in steps:

@@ -11,7 +11,7 @@ from monitor.states import CRISIS_OPEN
 from reports.store import F, crisis, crisis_feedback, event, feedback, person, tally, timer
 
 K, T, E = crisis.c, timer.c, event.c
-_QUIET = ("feedback.added", "timer.fired", "note")  # many, and nothing a reader must act on
+_QUIET = ("feedback.added", "timer.fired", "note", "sent", "refused")  # many, and nothing a reader must act on
 _MOST = 12
 _HAPPENINGS = 10
 

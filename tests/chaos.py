@@ -8,24 +8,21 @@ the faults cease, what is left is delivered, and the store is held against what 
 """
 
 import argparse
-import os
 import random
+import re
 import shutil
-import signal
-import socket
-import subprocess
 import sys
 import tempfile
-import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
 
 from chaos_audit import Fed, Report, audit
 from chaos_feed import SECRETS, Feeder
+from serving import Process, services
 from slack_double import SlackDouble, slack_double
 from smtp_double import SmtpDouble, smtp_double
 from sqlmodel import col, func, select
@@ -33,17 +30,13 @@ from sqlmodel import col, func, select
 from monitor import db
 from monitor.models import Outbox, Timer
 
-FOLDER = Path(__file__).parent
-LEASE, TIMEOUT = 6.0, 1.0  # seconds, a tenth of the real ones, so that leases run out while it lasts
-_LAUNCH = """
+_PATCH = """
 from datetime import timedelta
 from alerts import claims
 from alerts.channels import email, slack
 from monitor import runs
-import scheduler
 claims.LEASE = runs.LEASE = timedelta(seconds={lease})
 slack.TIMEOUT = email.TIMEOUT = {timeout}
-scheduler.main()
 """
 _POSTS = ("429", "429:1", "500", "503", "reset", "reset", "slow", "slow", "cut", "html", "drop", "no_ts")
 _LOOKUPS = ("500", "reset", "html", "429:1")
@@ -61,6 +54,8 @@ class Plan:
         reviews: How many are pushed.
         kills: With SIGKILL, at least; others are stopped and go on, or are asked to end.
         faults: The share of a provider's answers that is bad.
+        lease: Seconds, a tenth of the real ones or less, so that leases run out while it lasts.
+        timeout: Seconds that a provider has for an answer.
         drain: Seconds within which everything must be delivered once the faults have ceased.
     """
 
@@ -71,6 +66,8 @@ class Plan:
     kills: int
     shops: int = 3
     faults: float = 0.25
+    lease: float = 5.0
+    timeout: float = 1.0
     drain: float = 180.0
 
 
@@ -89,54 +86,6 @@ class Dice:
 
     def popleft(self) -> str:
         return self._random.choice(self._faults)
-
-
-@dataclass
-class Serve:
-    """One service, started again whenever it ended."""
-
-    plan: Plan
-    name: str
-    port: int = 0
-    process: "subprocess.Popen[bytes]" = field(init=False)
-    bad_ends: list[str] = field(default_factory=list)
-
-    def start(self) -> None:
-        code = _LAUNCH.format(lease=LEASE, timeout=TIMEOUT)
-        arguments = ["--config", str(self.plan.folder / "pingshao.toml"), "serve", "--port", str(self.port)]
-        with (self.plan.folder / f"{self.name}.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", code, *arguments],
-                cwd=self.plan.folder,
-                env=os.environ | SECRETS | {"PYTHONPATH": str(FOLDER.parent)},
-                stdout=log,
-                stderr=log,
-            )
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def end(self) -> float:
-        """Ask it to end; gives the seconds it took."""
-        began = monotonic()
-        ready = self.answers()
-        self.process.terminate()
-        try:
-            status = self.process.wait(_END_WITHIN + 5)
-        except subprocess.TimeoutExpired:
-            status = None
-            self.kill()
-        took = monotonic() - began
-        if ready and (status != 0 or took > _END_WITHIN):
-            self.bad_ends.append(f"{self.name}: status {status} {took:.1f} s after SIGTERM")
-        return took
-
-    def answers(self) -> bool:
-        """Whether it listens: before that it has not taken charge of signals."""
-        with socket.socket() as probe:
-            probe.settimeout(0.2)
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
 
 @dataclass
@@ -168,26 +117,24 @@ def run(plan: Plan) -> Outcome:
         slack, smtp = stack.enter_context(slack_double()), stack.enter_context(smtp_double())
         dice = _loaded(plan, slack, smtp)
         _write_config(plan, slack, smtp)
-        services = [Serve(plan, name, _free_port()) for name in ("one", "two")]
-        for service in services:
-            service.start()
-            stack.callback(service.kill)
-        _wait(lambda: all(service.answers() for service in services), 60, "the services do not start")
-        feeder = Feeder(plan.seed, plan.reviews, plan.shops, [s.port for s in services], slack, plan.kills * 3.0)
+        patch = _PATCH.format(lease=plan.lease, timeout=plan.timeout)
+        pair = stack.enter_context(services(plan.folder, "one", "two", env=SECRETS, patch=patch))
+        feeder = Feeder(
+            plan.seed, plan.reviews, plan.shops, [service.port for service in pair], slack, plan.kills * 3.0
+        )
         stack.callback(feeder.stop)
         feeder.start()
-        acts = _disturb(plan, services, feeder)
-        feeder.join(plan.drain)
+        acts, bad_ends = _disturb(plan, pair, feeder)
+        feeder.stop()
         for one in dice:
             one.calm()
         slack.released.set()
         left = _drain(plan)
-        for service in services:
-            acts["ended"] += 1
-            service.end()
+        bad_ends += [told for service in pair if (told := _end(service))]
         report = _compare(plan, slack, smtp, feeder.fed)
+        report.figures["errors logged"] = dict(_errors(plan.folder))
         report.faults += [f"not delivered in {plan.drain:.0f} s: {left}"] if left else []
-        report.faults += [told for service in services for told in service.bad_ends]
+        report.faults += bad_ends
         return Outcome(plan, acts, report, monotonic() - began)
 
 
@@ -203,32 +150,40 @@ def _loaded(plan: Plan, slack: SlackDouble, smtp: SmtpDouble) -> list[Dice]:
     return [posts, lookups, mails]
 
 
-def _disturb(plan: Plan, services: list[Serve], feeder: Feeder) -> Counter[str]:
-    """Kill, stop and end services until enough were killed and everything was pushed."""
-    chance, acts = random.Random(f"{plan.seed} acts"), Counter[str]()
-    while acts["killed"] < plan.kills or feeder.busy():
-        sleep(chance.uniform(0.5, 3.0))
-        service = chance.choice(services)
-        act = chance.choices(("killed", "stopped", "ended"), (6, 3, 1))[0]
-        if act == "stopped" and service.process.poll() is None:
-            service.process.send_signal(signal.SIGSTOP)
-            sleep(chance.uniform(0.2, LEASE * 1.5))
+def _disturb(plan: Plan, pair: list[Process], feeder: Feeder) -> tuple[Counter[str], list[str]]:
+    """Kill, stop and end services until enough were killed; then wait until everything was pushed."""
+    chance, acts, bad_ends = random.Random(f"{plan.seed} acts"), Counter[str](), list[str]()
+    while acts["killed"] < plan.kills:
+        sleep(chance.uniform(0.3, 2.0))
+        service = chance.choice(pair)
+        if not service.answers() and chance.random() < 0.8:  # few of those that have not even begun
+            continue
+        act = chance.choices(("killed", "stopped", "ended"), (6, 2, 1))[0]
+        if act == "stopped":
+            service.stop()
+            sleep(chance.uniform(0.2, plan.lease * 1.3))
             acts["stopped"] += 1
             if chance.random() < 0.7:
-                service.process.send_signal(signal.SIGCONT)
+                service.go_on()
                 continue
             act = "killed"  # where it stands
-        if act == "ended":
-            service.end()
+        if act == "ended" and service.answers():
+            bad_ends.append(_end(service))
         else:
+            act = "killed"
             service.kill()
-        acts[act if act == "ended" else "killed"] += 1
+        acts[act] += 1
         sleep(chance.uniform(0.0, 0.5))
         service.start()
-    for service in services:
-        if service.process.poll() is not None:
-            service.start()
-    return acts
+    _wait(lambda: not feeder.busy(), plan.drain, f"the pushes do not end: {plan.folder}")
+    return acts, list(filter(None, bad_ends))
+
+
+def _end(service: Process) -> str:
+    """Ask a service to end; gives what was wrong with how it did."""
+    status, seconds = service.end()
+    good = status == 0 and seconds <= _END_WITHIN
+    return "" if good else f"status {status} {seconds:.1f} s after SIGTERM"
 
 
 def _drain(plan: Plan) -> str:
@@ -256,18 +211,18 @@ def _compare(plan: Plan, slack: SlackDouble, smtp: SmtpDouble, fed: Fed) -> Repo
         engine.dispose()
 
 
-def _wait(condition: object, seconds: float, otherwise: str) -> None:
+def _errors(folder: Path) -> Counter[str]:
+    """Errors in the services' logs, by event; a server that went away is none."""
+    told = (line for log in folder.glob("*.log") for line in log.read_text("utf-8", "replace").splitlines())
+    return Counter(found[1] for line in told if (found := re.search(r"level=error event=(\"[^\"]+\"|\S+)", line)))
+
+
+def _wait(condition: Callable[[], bool], seconds: float, otherwise: str) -> None:
     until = monotonic() + seconds
-    while not condition():  # type: ignore[operator]
+    while not condition():
         if monotonic() > until:
             raise TimeoutError(otherwise)
         sleep(0.1)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _write_config(plan: Plan, slack: SlackDouble, smtp: SmtpDouble) -> None:
@@ -356,5 +311,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    assert threading.current_thread() is threading.main_thread()
     sys.exit(main())

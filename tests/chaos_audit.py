@@ -128,29 +128,31 @@ def _lost(rows: Sequence[Outbox], got: Delivered) -> Iterator[str]:
     by_key = {(row.channel, row.target, row.dedupe_key): row for row in rows}
     for row in rows:
         name = f"{row.dedupe_key} on {row.channel} to {row.target}"
-        if row.state not in ("sent", "folded"):
-            yield f"{name} is {row.state}: {row.last_error}"
-        elif row.state == "folded":
+        if row.state == "folded":
             into = row.last_error.removeprefix("并入 ")
             if not row.last_error:
                 yield f"{name} is folded for no reason"
-            elif into != row.last_error and (row.channel, row.target, into) not in by_key:
-                yield f"{name} is folded into {into}, which there is not"
-            elif (
-                into != row.last_error
-                and row.kind not in EDITS
-                and by_key[row.channel, row.target, into].state == "sent"
-            ):
-                if row.channel != "mail" and (row.target, row.dedupe_key) not in got.told:
-                    yield f"{name} is folded into {into}, which does not say so"
-        elif row.channel == "mail":
-            if not got.mails.get((row.target, row.dedupe_key)):
-                yield name
-        elif row.kind in EDITS:
-            if not got.cards[row.target, f"{row.subject}:{row.subject_id}"]:
-                yield f"{name}: there is no card"
-        elif not got.posts[row.target, row.dedupe_key]:
-            yield name
+            elif into != row.last_error and not _said(row, by_key.get((row.channel, row.target, into)), got):
+                yield f"{name} is folded into {into}, which does not say so"
+        elif row.state != "sent":
+            yield f"{name} is {row.state}: {row.last_error}"
+        elif not _arrived(row, got):
+            yield f"{name} is sent, and nobody has it"
+
+
+def _said(row: Outbox, into: Outbox | None, got: Delivered) -> bool:
+    """Whether a row's news went with another row, which in turn may have had nothing left to say."""
+    if into is None or row.kind in EDITS or row.channel == "mail":
+        return into is not None
+    return into.state == "folded" or (row.target, row.dedupe_key) in got.told
+
+
+def _arrived(row: Outbox, got: Delivered) -> bool:
+    if row.channel == "mail":
+        return bool(got.mails.get((row.target, row.dedupe_key)))
+    if row.kind in EDITS:
+        return bool(got.cards[row.target, f"{row.subject}:{row.subject_id}"])
+    return bool(got.posts[row.target, row.dedupe_key])
 
 
 def _twice(rows: Sequence[Outbox], got: Delivered) -> Iterator[str]:
@@ -168,7 +170,7 @@ def _twice(rows: Sequence[Outbox], got: Delivered) -> Iterator[str]:
         row = known.get(place)
         if row is None:
             yield f"{place} stands in no row"
-        elif row.state == "folded":
+        elif row.state == "folded" and row.last_error.startswith("并入 "):
             yield f"{place} was sent, and told by another message: {row.last_error}"
     yield from (f"{row.dedupe_key} marked though Slack could be asked" for row in rows if _marked(row))
 

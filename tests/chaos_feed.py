@@ -10,9 +10,10 @@ import json
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -82,7 +83,7 @@ class Feeder:
             shop = chance.randrange(self._shops)
             source = f"s{shop}{half}"
             items = [self._review(chance, source, n) for n in batch]
-            if self._ask(chance, f"/hooks/{source}", lambda body=json.dumps(items).encode(): _pushed(body)):
+            if self._ask(chance, f"/hooks/{source}", partial(_pushed, json.dumps(items).encode())):
                 self.fed.reviews |= {(source, item["id"]) for item in items}
                 bad = {(source, item["id"]) for item in items if _CRITICAL in item["text"]}
                 if bad:
@@ -105,10 +106,10 @@ class Feeder:
             what, value, ts = chance.choice(buttons[-60:])
             body = _click(what, value, ts, f"{n}.000001")
             for _time in range(chance.choice((1, 1, 2))):  # Slack asks again where it saw no answer
-                if self._ask(chance, "/slack/actions", lambda body=body: _signed_click(body)):
+                if self._ask(chance, "/slack/actions", partial(_signed_click, body)):
                     self.fed.clicks.add(f"{n}.000001:U1:{ts}:{what}")
 
-    def _ask(self, chance: random.Random, path: str, make: Any) -> bool:
+    def _ask(self, chance: random.Random, path: str, make: Callable[[], tuple[bytes, dict[str, str]]]) -> bool:
         """Post until somebody answers for it; False where the run ended before."""
         while not self._stop.is_set():
             body, headers = make()

@@ -8,7 +8,7 @@ from factories import make_core, make_settings
 from sqlalchemy import Engine
 from sqlmodel import col, select
 
-from alerts.channel import Channel, open_all
+from alerts.channel import Channel, Letter, open_all
 from alerts.outbox import Delivered, deliver
 from alerts.routing import make_notify
 from monitor import db, directory
@@ -51,6 +51,37 @@ def run(
 ) -> Delivered:
     channels = open_all(core.settings) if channels is None else channels
     return deliver(core, channels, owner, limit, links=PlainLinks(), jitter=lambda: 1.0)
+
+
+def trouble(n: int, name: str = "site") -> Notice:
+    facts = {"name": name, "error": "连不上", "since": ""}
+    return Notice("source.trouble", f"source:{n}:trouble", "source", n, None, facts)
+
+
+def updated(crisis: int, version: int) -> Notice:
+    return Notice("crisis.updated", f"crisis:{crisis}:card:{version}", "crisis", crisis, "demo")
+
+
+def timer(kind: Any, crisis: int, stage: str = "respond", step: str = "deadline", **facts: Any) -> Notice:
+    facts |= {"stage": stage, "due_at": "2026-11-20T07:00:00+00:00"}
+    return Notice(kind, f"crisis:{crisis}:{stage}:{step}:0", "crisis", crisis, "demo", facts)
+
+
+class Blind(Channel):
+    """A channel that cannot be asked and does as it is told."""
+
+    def __init__(self, *faults: BaseException) -> None:
+        self.letters: list[Letter] = []
+        self.faults = list(faults)
+
+    def send(self, letter: Letter) -> str:
+        self.letters.append(letter)
+        if self.faults:
+            raise self.faults.pop(0)
+        return f"ref{len(self.letters)}"
+
+    def check(self) -> str | None:
+        return None
 
 
 def rows(core: Core, *kinds: str) -> Sequence[Outbox]:

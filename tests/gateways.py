@@ -7,8 +7,6 @@ import hashlib
 import hmac
 import json
 import re
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,27 +14,18 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, ClassVar
 
 from crawler_factories import NOW
-from scrapy.http import Request, TextResponse
+from crawler_grants import Grants
 from serving import Asked, Told, answering
 
-from crawler.bases.base import Connector, Fetch, SourceError, ThrottledError
-from crawler.items import BadRow, FeedbackItem
-
+_REFRESH = "taobao.top.auth.token.refresh"
 GMT8 = timezone(timedelta(hours=8))
 SECRETS = {
     "APP_SECRET": "s3cret-of-app",
     "SESSION": "6100-session-key",
     "TOKEN": "t0ken-of-shop",
     "SIGN": "s1gn-secret",
+    "REFRESH": "refresh-0-of-shop",
 }
-
-
-class RefusedError(Exception):
-    """What the platform answers instead of data."""
-
-    def __init__(self, body: Any, status: int = 200) -> None:
-        super().__init__(body)
-        self.body, self.status = body, status
 
 
 @dataclass
@@ -50,17 +39,29 @@ class Platform:
     refusals: list[Any] = field(default_factory=list)
     asked: list[dict[str, str]] = field(default_factory=list)
     before: Callable[[int], None] = lambda _: None
+    grants: Grants | None = None
     path: ClassVar[str] = "/"
     verb: ClassVar[str] = "POST"
 
-    def handle(self, verb: str, path: str, params: dict[str, str]) -> Any:
-        assert (verb, path) == (self.verb, self.path)
+    def handle(self, asked: Asked) -> Told:
+        params = asked.form or asked.query
+        if self.grants and self.renewing(asked.method, asked.path, params):
+            return Told(self.grants.answer(params, self.clock))
+        assert (asked.method, asked.path) == (self.verb, self.path)
         self.asked.append(params)
         self.before(len(self.asked))
         self.check(dict(params))
         if self.refusals:
-            raise RefusedError(*self.refusals.pop(0))
-        return self.answer(params)
+            raise Told(*self.refusals.pop(0))
+        return Told(self.answer(params))
+
+    def renewing(self, verb: str, path: str, params: dict[str, str]) -> bool:
+        """Whether new tokens are asked for."""
+        raise NotImplementedError
+
+    def accepts(self, token: str, name: str = "TOKEN") -> bool:
+        """Whether this is a token that has not ended."""
+        return self.grants.holds(token, self.clock) if self.grants else token == SECRETS[name]
 
     def check(self, params: dict[str, str]) -> None:
         raise NotImplementedError
@@ -91,11 +92,11 @@ class Top(Platform):
 
     def refuse(self, code: int, msg: str, sub_code: str = "", sub_msg: str = "") -> None:
         told = {"code": code, "msg": msg, "sub_code": sub_code, "sub_msg": sub_msg, "request_id": "abc"}
-        raise RefusedError({"error_response": told})
+        raise Told({"error_response": told})
 
     def check(self, params: dict[str, str]) -> None:
         sign = params.pop("sign")
-        if params["session"] != SECRETS["SESSION"]:
+        if params["method"] != _REFRESH and not self.accepts(params["session"], "SESSION"):
             self.refuse(27, "Invalid session", "invalid-sessionkey")
         told = china(params["timestamp"])
         if abs(told - self.clock) > timedelta(minutes=10):
@@ -109,6 +110,13 @@ class Top(Platform):
         }[params["sign_method"]]().digest()
         if "".join(f"{byte:02X}" for byte in digest) != sign:
             self.refuse(25, "Invalid signature")
+
+    def renewing(self, verb: str, path: str, params: dict[str, str]) -> bool:
+        if params["method"] != _REFRESH:
+            return False
+        assert (verb, path, "session" in params) == ("POST", self.path, False)
+        self.check(dict(params))
+        return True
 
     def answer(self, params: dict[str, str]) -> Any:
         if params["method"] == "tmall.traderate.feeds.get":
@@ -140,11 +148,11 @@ class Jos(Platform):
     path: ClassVar[str] = "/routerjson"
 
     def refuse(self, code: str, said: str) -> None:
-        raise RefusedError({"error_response": {"code": code, "zh_desc": said, "en_desc": ""}})
+        raise Told({"error_response": {"code": code, "zh_desc": said, "en_desc": ""}})
 
     def check(self, params: dict[str, str]) -> None:
         sign = params.pop("sign")
-        if params["access_token"] != SECRETS["TOKEN"]:
+        if not self.accepts(params["access_token"]):
             self.refuse("19", "token已过期或不存在")
         seconds, _, exact = params["timestamp"].partition(".")
         told = china(seconds)
@@ -157,6 +165,10 @@ class Jos(Platform):
         ]
         if hashlib.new("md5", "".join(parts).encode()).hexdigest().upper() != sign:  # noqa: S324 — the platform's
             self.refuse("12", "无效签名")
+
+    def renewing(self, verb: str, path: str, params: dict[str, str]) -> bool:
+        del params
+        return (verb, path) == ("GET", "/oauth2/refresh_token")
 
     def answer(self, params: dict[str, str]) -> Any:
         asked = json.loads(params["360buy_param_json"])
@@ -182,14 +194,18 @@ class Kwai(Platform):
     def check(self, params: dict[str, str]) -> None:
         sign = params.pop("sign")
         assert set(params) == {"appkey", "access_token", "method", "param", "signMethod", "timestamp", "version"}
-        if params["access_token"] != SECRETS["TOKEN"]:
-            raise RefusedError({"result": 24, "error": "access_denied", "error_msg": "invalid access token"})
+        if not self.accepts(params["access_token"]):
+            raise Told({"result": 24, "error": "access_denied", "error_msg": "invalid access token"})
         if abs(int(params["timestamp"]) / 1000 - self.clock.timestamp()) > 600:
-            raise RefusedError({"result": 21, "error_msg": "timestamp 不正确"})
+            raise Told({"result": 21, "error_msg": "timestamp 不正确"})
         text = "access_token={access_token}&appkey={appkey}&method={method}&param={param}&signMethod={signMethod}"
         text = (text + "&timestamp={timestamp}&version={version}").format(**params) + "&signSecret=" + SECRETS["SIGN"]
         if hashlib.new("md5", text.encode()).hexdigest() != sign:  # noqa: S324 — the platform's
-            raise RefusedError({"result": 22, "error_msg": "签名不正确"})
+            raise Told({"result": 22, "error_msg": "签名不正确"})
+
+    def renewing(self, verb: str, path: str, params: dict[str, str]) -> bool:
+        del params
+        return (verb, path) == ("POST", "/oauth2/refresh_token")
 
     def answer(self, params: dict[str, str]) -> Any:
         asked = json.loads(params["param"])
@@ -202,64 +218,5 @@ class Kwai(Platform):
 @contextmanager
 def gateway(platform: Platform) -> Iterator[str]:
     """Serve a platform; gives its root address."""
-
-    def handle(asked: Asked) -> Told:
-        try:
-            return Told(platform.handle(asked.method, asked.path, asked.form if asked.form else asked.query))
-        except RefusedError as error:
-            return Told(error.body, error.status)
-
-    with answering(handle) as root:
+    with answering(platform.handle) as root:
         yield root
-
-
-@dataclass
-class Run:
-    """What a connector gave over real HTTP."""
-
-    items: list[FeedbackItem] = field(default_factory=list)
-    bad: list[BadRow] = field(default_factory=list)
-    requests: int = 0
-    pauses: list[float] = field(default_factory=list)
-    error: SourceError | None = None
-    watermark: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def ids(self) -> list[str]:
-        return [item.external_id for item in self.items]
-
-
-def drive(connector: Connector[Any], most: int = 500) -> Run:
-    """Do what the crawl process does, without its two seconds: ask, read, ask again where told to."""
-    run = Run()
-    waiting = [one for one in connector.start() if isinstance(one, Fetch)]
-    while waiting and run.error is None and run.requests < most:
-        fetch = waiting.pop(0)
-        run.requests += 1
-        try:
-            for output in connector.read(_ask(fetch), fetch):
-                if isinstance(output, FeedbackItem):
-                    run.items.append(output)
-                elif isinstance(output, BadRow):
-                    run.bad.append(output)
-                elif isinstance(output, Fetch):
-                    waiting.append(output)
-        except ThrottledError as error:
-            run.pauses.append(error.pause)
-            waiting.insert(0, connector.again(fetch))
-        except SourceError as error:
-            run.error = error
-    run.watermark = connector.watermark
-    return run
-
-
-def _ask(fetch: Fetch) -> TextResponse:
-    headers = {"Content-Type": fetch.content_type} if fetch.content_type else {}
-    request = urllib.request.Request(fetch.url, fetch.body or None, {**headers, **fetch.headers})  # noqa: S310 — our own server
-    try:
-        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 — our own server
-            status, body = answer.status, answer.read()
-    except urllib.error.HTTPError as error:
-        status, body = error.code, error.read()
-        error.close()
-    return TextResponse(fetch.url, status=status, body=body, encoding="utf-8", request=Request(fetch.url))

@@ -19,7 +19,8 @@ class SlackDouble:
     """What Slack keeps, its own logs of what was asked and what was accepted, and the faults it is to make next.
 
     A fault is a word: ``429``, ``429:7``, ``500``, ``html``, ``cut``, ``list``, ``reset`` (accepts, then resets),
-    ``drop`` (resets, accepts nothing), ``slow`` (accepts, answers too late), ``no_ts``, or an error code of Slack's.
+    ``drop`` (resets, accepts nothing), ``slow`` (accepts, answers too late), ``hang`` (sets `hanging`; once `released`,
+    answers as things stood then), ``no_ts``, or an error code of Slack's.
     """
 
     def __init__(self) -> None:
@@ -29,6 +30,7 @@ class SlackDouble:
         self.faults: dict[str, deque[str]] = {}
         self.page = 100
         self.url = ""
+        self.hanging = threading.Event()
         self.released = threading.Event()
         self._lock = threading.Lock()
         self._next = 1_700_000_000
@@ -59,6 +61,9 @@ class SlackDouble:
             body = self._do(method, arguments) if not _is_code(fault) else {"ok": False, "error": fault}
         if fault == "slow":
             self.released.wait(5)
+        if fault == "hang":
+            self.hanging.set()
+            self.released.wait(30)
         return 200, {}, _spoil(fault, body)
 
     def _do(self, method: str, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -151,7 +156,7 @@ def _bad_button(button: dict[str, Any]) -> bool:
 
 
 def _is_code(fault: str) -> bool:
-    return bool(fault) and fault not in ("html", "cut", "list", "reset", "slow", "no_ts")
+    return bool(fault) and fault not in ("html", "cut", "list", "reset", "slow", "hang", "no_ts")
 
 
 def _spoil(fault: str, body: dict[str, Any]) -> str | None:

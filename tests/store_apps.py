@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from stores import Asked, Row, Store, Told, apple_key, es256_holds, google_key, parts, rs256_holds
+from serving import Asked, Told
+from stores import Row, Store, apple_key, es256_holds, google_key, parts, rs256_holds
 
 
 @dataclass

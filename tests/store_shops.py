@@ -6,7 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from crawler_factories import NOW
-from stores import ENV, Asked, Row, Store, Told, iso
+from crawler_grants import Grants
+from serving import Asked, Told
+from stores import ENV, Row, Store, iso
 
 
 @dataclass
@@ -66,10 +68,13 @@ class Weibo(Store):
     """微博's three lists of an account; ids grow with time."""
 
     comments: list[Row] = field(default_factory=list)
+    grants: Grants | None = None
 
     def answer(self, asked: Asked) -> Told:
-        name = asked.path.removeprefix("/2/").removesuffix(".json")
-        if asked.query.get("access_token") != ENV["WEIBO_TOKEN"]:
+        if self.grants and (asked.method, asked.path) == ("POST", "/oauth2/access_token"):
+            return Told(self.grants.answer(asked.form, self.clock))
+        name, token = asked.path.removeprefix("/2/").removesuffix(".json"), asked.query.get("access_token", "")
+        if not (self.grants.holds(token, self.clock) if self.grants else token == ENV["WEIBO_TOKEN"]):
             raise Told({"error": "expired_token", "error_code": 21327, "request": asked.path}, 403)
         rows = {"statuses/mentions": self.rows, "comments/to_me": self.comments, "comments/mentions": []}[name]
         since, top = int(asked.query.get("since_id", 0)), int(asked.query.get("max_id", 10**20))

@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
+from crawler_driving import Run, drive
 from crawler_factories import NOW, make_connector
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, rsa, utils
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from gateways import Run, drive
 from serving import Asked, Told, answering
 
 from crawler.secrets import Secrets

@@ -20,7 +20,7 @@ def open_case(core: Core, texts: Sequence[str] = (), **values: Any) -> int:
         session.add(case)
         session.flush()
         assert case.id is not None
-        timers.arm(session, timers.case_rows(case.id, now, CASE_CLOCKS))
+        timers.arm(session, timers.case_rows(case.id, now, CASE_CLOCKS, settings=core.settings))
         add_feedbacks(core, session, texts, case_id=case.id)
         return case.id
 

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from sqlmodel import SQLModel, col, func, select
+from sqlmodel import Session, SQLModel, col, func, select
 from subjects import open_case, open_crisis
 
 from alerts.actions import Click, Door, Outcome, handle
@@ -77,15 +77,20 @@ def test_the_same_key_at_two_doors_is_two_clicks(core: Core) -> None:
     assert rows(core, Event) == 2
 
 
-def test_a_refusal_leaves_nothing_but_the_inbound_row(core: Core) -> None:
-    """A wrong state: the person hears why; case, timers and events stay as they were."""
+def test_a_refusal_leaves_nothing_but_the_inbound_row_and_its_event(core: Core) -> None:
+    """A wrong state: the person hears why, the audit keeps who tried what; case and timers stay as they were."""
     case_id = open_case(core)
     before = case_of(core, case_id)
     outcome = handle(core, make_click("close", case_id, person="主管"))
     assert not outcome.done
     assert "待认领" in outcome.text
     assert case_of(core, case_id) == before
-    assert (rows(core, Event), rows(core, Outbox), rows(core, Inbound)) == (0, 0, 1)
+    assert (rows(core, Event), rows(core, Outbox), rows(core, Inbound)) == (1, 0, 1)
+    with db.reading(core.engine) as session:
+        event = session.exec(select(Event)).one()
+    assert (event.what, event.actor, event.door) == ("refused", "主管", "link")
+    assert (event.subject, event.subject_id) == ("case", case_id)
+    assert event.after == {"action": "close", "reason": outcome.text}
 
 
 def test_a_refusal_in_the_middle_is_rolled_back(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +106,7 @@ def test_a_refusal_in_the_middle_is_rolled_back(core: Core, monkeypatch: pytest.
     monkeypatch.setattr(lifecycle, "act", half_way)
     case_id = open_case(core)
     assert handle(core, make_click("claim", case_id)) == Outcome(False, "刚刚被别人改过", "客服一号")
-    assert (case_of(core, case_id).state, rows(core, Event), rows(core, Inbound)) == ("received", 0, 1)
+    assert (case_of(core, case_id).state, rows(core, Event), rows(core, Inbound)) == ("received", 1, 1)
 
 
 def test_a_crash_leaves_nothing_so_that_the_click_can_come_again(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,8 +161,8 @@ def test_what_is_lacking_is_asked_of_those_who_may(core: Core) -> None:
     assert not handle(core, make_click("explode", case_id, key="5")).lacking
 
 
-def test_two_people_claim_at_once(core: Core) -> None:
-    """Fault 24: one wins, the other is told who."""
+def test_fault_24_two_people_claim_at_once(core: Core) -> None:
+    """One wins, the other is told who."""
     for n in range(5):
         case_id = open_case(core)
         clicks = [make_click("claim", case_id, f"{n}{person}", person) for person in ("客服一号", "主管", "经理")]
@@ -168,8 +173,8 @@ def test_two_people_claim_at_once(core: Core) -> None:
         assert all(outcome.text == f"{winner}已经认领了" for outcome in outcomes if not outcome.done)
 
 
-def test_the_same_click_twice_at_once(core: Core) -> None:
-    """Fault 20: deliveries of one click that overlap are one event."""
+def test_fault_20_the_same_click_twice_at_once(core: Core) -> None:
+    """Deliveries of one click that overlap are one event."""
     case_id = open_case(core)
     with ThreadPoolExecutor(4) as pool:
         outcomes = list(pool.map(lambda _: handle(core, make_click("note", case_id, note="重")), range(4)))
@@ -179,8 +184,8 @@ def test_the_same_click_twice_at_once(core: Core) -> None:
 
 
 @pytest.mark.parametrize("clicked_first", [True, False])
-def test_acknowledgement_races_the_breach(core: Core, clock: HandClock, clicked_first: bool) -> None:
-    """Fault 25: whichever comes first, both are recorded and the breach is never hidden."""
+def test_fault_25_acknowledgement_and_breach_in_either_order(core: Core, clock: HandClock, clicked_first: bool) -> None:
+    """Whichever comes first, both are recorded and the breach is never hidden."""
     crisis_id = open_crisis(core)
     clock.move(timedelta(hours=1))
     steps = [
@@ -192,9 +197,35 @@ def test_acknowledgement_races_the_breach(core: Core, clock: HandClock, clicked_
     with db.reading(core.engine) as session:
         deadline = session.exec(select(Timer).where(Timer.stage == "respond", Timer.step == "deadline")).one()
         crisis = session.get_one(Crisis, crisis_id)
-        whats = session.exec(select(Event.what).where(col(Event.what) == "plan")).all()
+        assert recorded(session) == (["plan"] if clicked_first else ["timer.breached", "plan"])
     assert deadline.state == ("met" if clicked_first else "breached")
-    assert (deadline.met_at, crisis.state, list(whats)) == (clock.now(), "acknowledged", ["plan"])
+    assert (deadline.met_at, crisis.state) == (clock.now(), "acknowledged")
+
+
+def recorded(session: Session) -> list[str]:
+    """What the audit says of plans and of the breach of the first clock, in order."""
+    events = session.exec(select(Event).where(col(Event.what).in_(("plan", "timer.breached"))).order_by(col(Event.id)))
+    return [event.what for event in events if event.after.get("stage") in (None, "respond")]
+
+
+def test_fault_25_acknowledgement_races_the_breach(core: Core, clock: HandClock) -> None:
+    """At the very same moment: one of the two orders, and both are recorded in it."""
+    for n in range(5):
+        crisis_id = open_crisis(core)
+        clock.move(timedelta(hours=1))
+        with db.reading(core.engine) as session:
+            before = len(recorded(session))
+        click = make_click("plan", crisis_id, f"race{n}", subject="crisis", note="先补发")
+        with ThreadPoolExecutor(2) as pool:
+            clicked, swept = pool.submit(handle, core, click), pool.submit(timers.sweep, core)
+            assert clicked.result().done
+            swept.result()
+        with db.reading(core.engine) as session:
+            mine = select(Timer).where(Timer.crisis_id == crisis_id, Timer.stage == "respond", Timer.step == "deadline")
+            deadline = session.exec(mine).one()
+            new = recorded(session)[before:]
+        assert deadline.met_at == clock.now()
+        assert new == {"met": ["plan"], "breached": ["timer.breached", "plan"]}[deadline.state]
 
 
 def test_what_people_write_is_cleaned_and_masked(core: Core) -> None:

@@ -92,8 +92,8 @@ def test_behind_a_path_prefix_addresses_carry_it(core: Core) -> None:
     assert 'href="/watch/v/' in page
 
 
-def test_scanners_may_open_a_link_as_often_as_they_like(desk: httpx.Client, links: Links, core: Core) -> None:
-    """Fault 26: 20 GETs change nothing, and the link still works."""
+def test_fault_26_scanners_may_open_a_link_as_often_as_they_like(desk: httpx.Client, links: Links, core: Core) -> None:
+    """20 GETs change nothing, and the link still works."""
     case_id = open_case(core)
     path = path_of(links.make("claim", "case", case_id, "客服一号"))
     for _ in range(20):
@@ -106,8 +106,8 @@ def test_scanners_may_open_a_link_as_often_as_they_like(desk: httpx.Client, link
     assert "客服一号负责" in desk.post(path).text
 
 
-def test_a_link_posted_twice_works_once(desk: httpx.Client, links: Links, core: Core) -> None:
-    """Fault 27: the second POST, also at the same moment, shows the first outcome; so does opening it again."""
+def test_fault_27_a_link_posted_twice_works_once(desk: httpx.Client, links: Links, core: Core) -> None:
+    """The second POST, also at the same moment, shows the first outcome; so does opening it again."""
     case_id = open_case(core)
     path = path_of(links.make("note", "case", case_id, "客服一号"))
     with ThreadPoolExecutor(3) as pool:
@@ -118,8 +118,8 @@ def test_a_link_posted_twice_works_once(desk: httpx.Client, links: Links, core: 
     assert (rows(core, Inbound), rows(core, Event)) == (1, 1)
 
 
-def test_an_expired_link_is_gone(desk: httpx.Client, links: Links, core: Core, clock: HandClock) -> None:
-    """Fault 27: after 48 hours the answer is 410 and a sentence, to GET and to POST."""
+def test_fault_27_an_expired_link_is_gone(desk: httpx.Client, links: Links, core: Core, clock: HandClock) -> None:
+    """After 48 hours the answer is 410 and a sentence, to GET and to POST."""
     path = path_of(links.make("claim", "case", open_case(core), "客服一号"))
     clock.move(timedelta(hours=48))
     for page in (desk.get(path), desk.post(path)):
@@ -128,8 +128,8 @@ def test_an_expired_link_is_gone(desk: httpx.Client, links: Links, core: Core, c
     assert rows(core, Inbound) == 0
 
 
-def test_a_forged_link_is_forbidden(desk: httpx.Client, links: Links, core: Core) -> None:
-    """Fault 27: a changed token is 403; so is a view token at the action door."""
+def test_fault_27_a_forged_link_is_forbidden(desk: httpx.Client, links: Links, core: Core) -> None:
+    """A changed token is 403; so is a view token at the action door."""
     case_id = open_case(core)
     path = path_of(links.make("claim", "case", case_id, "客服一号"))
     view = path_of(links.view("case", case_id)).replace("/v/", "/a/")

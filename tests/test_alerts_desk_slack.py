@@ -121,8 +121,8 @@ def test_a_click_is_done(desk: httpx.Client, core: Core) -> None:
         assert (event.actor, event.door) == ("客服一号", "slack")
 
 
-def test_the_same_click_delivered_twice(desk: httpx.Client, core: Core) -> None:
-    """Fault 20: Slack delivers again with a new signature and trigger; one event."""
+def test_fault_20_the_same_click_delivered_twice(desk: httpx.Client, core: Core) -> None:
+    """Slack delivers again with a new signature and trigger; one event."""
     payload = make_payload("notified_sms", f"crisis:{open_crisis(core)}")
     before = rows(core, Event)
     for trigger in ("1.2.a", "1.2.b"):
@@ -130,8 +130,8 @@ def test_the_same_click_delivered_twice(desk: httpx.Client, core: Core) -> None:
     assert (rows(core, Event), rows(core, Inbound)) == (before + 1, 1)
 
 
-def test_a_replayed_request(desk: httpx.Client, core: Core) -> None:
-    """Fault 21: the very same signed request within five minutes does nothing more."""
+def test_fault_21_a_replayed_request(desk: httpx.Client, core: Core) -> None:
+    """The very same signed request within five minutes does nothing more."""
     body = form(make_payload("claim", f"case:{open_case(core)}"))
     headers = signed(core, body)
     for _ in range(3):
@@ -148,8 +148,8 @@ def test_two_different_clicks_are_two(desk: httpx.Client, core: Core) -> None:
     assert rows(core, Inbound) == 3
 
 
-def test_only_fresh_requests_count(desk: httpx.Client, core: Core) -> None:
-    """Fault 22: older than five minutes, or from the future beyond a clock's ordinary error: 401."""
+def test_fault_22_only_fresh_requests_count(desk: httpx.Client, core: Core) -> None:
+    """Older than five minutes, or from the future beyond a clock's ordinary error: 401."""
     body = form(make_payload(value=f"case:{open_case(core)}"))
     for seconds in (-301, -3600, 61, 301, 3600):
         assert desk.post("/slack/actions", content=body, headers=signed(core, body, seconds)).status_code == 401
@@ -158,8 +158,8 @@ def test_only_fresh_requests_count(desk: httpx.Client, core: Core) -> None:
         assert desk.post("/slack/actions", content=body, headers=signed(core, body, seconds)).status_code == 200
 
 
-def test_bad_signatures(desk: httpx.Client, core: Core) -> None:
-    """Fault 23: a bad timestamp or signature, ASCII or not, is 401."""
+def test_fault_23_bad_signatures(desk: httpx.Client, core: Core) -> None:
+    """A bad timestamp or signature, ASCII or not, is 401."""
     body = form(make_payload(value=f"case:{open_case(core)}"))
     stamps = [{"x-slack-request-timestamp": bad} for bad in ("yesterday", "", "nan", "1e9", "9" * 5000, "٣")]
     signatures = [{"x-slack-signature": bad} for bad in ("v0=签名", "v0=" + "0" * 64, "", "v0", "\xff")]
@@ -186,14 +186,14 @@ def test_without_a_secret_the_door_is_closed(core: Core, monkeypatch: pytest.Mon
         assert desk.post("/slack/actions", content=body, headers=signed(core, body)).status_code == 401
 
 
-def test_bodies_that_are_no_text(desk: httpx.Client, core: Core) -> None:
-    """Fault 23: a body that is not UTF-8 is 401, however it is signed."""
+def test_fault_23_bodies_that_are_no_text(desk: httpx.Client, core: Core) -> None:
+    """A body that is not UTF-8 is 401, however it is signed."""
     body = b"payload=\xff\xfe"
     assert desk.post("/slack/actions", content=body, headers=signed(core, b"payload=")).status_code == 401
 
 
-def test_huge_bodies(desk: httpx.Client, core: Core) -> None:
-    """Fault 23: 10 MB are refused with 413, announced or chunked."""
+def test_fault_23_huge_bodies(desk: httpx.Client, core: Core) -> None:
+    """10 MB are refused with 413, announced or chunked."""
     body = b"payload=" + b"a" * 10_000_000
     headers = signed(core, b"x")
 

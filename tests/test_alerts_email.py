@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from delivering import make_house, rows, run, states, tell
+from delivering import make_house, rows, run, states, tell, trouble
 from factories import NOW, make_settings
 from smtp_double import SmtpDouble, smtp_double
 from sqlalchemy import Engine
@@ -29,7 +29,6 @@ from alerts.routing import enqueue_report
 from monitor import db
 from monitor.clock import HandClock
 from monitor.core import Core
-from monitor.notices import Notice
 from monitor.settings import Channel as ChannelSettings
 
 SENDER = "评哨 <monitor@example.com>"
@@ -247,19 +246,46 @@ def test_tls_from_the_start_is_verified(double: SmtpDouble) -> None:
     assert caught.value.down
 
 
-def test_only_the_refused_recipient_is_tried_again(house: Core, clock: HandClock, double: SmtpDouble) -> None:
-    """Each recipient has a row: one is greylisted, one has no mailbox, and neither costs the others anything."""
-    double.recipient_faults = {TO: deque(["451 later"]), "lead@example.com": deque(["550 gone"])}
-    tell(house, Notice("source.trouble", "s", "source", 1, None, {"name": "site", "error": "连不上", "since": ""}))
+def test_fault_16_greylisting(house: Core, clock: HandClock, double: SmtpDouble) -> None:
+    """451 for the recipient is a refusal for now; the mail goes later, once."""
+    double.recipient_faults = {TO: deque(["451 4.7.1 greylisted, come back", "451 4.7.1 too soon"])}
+    tell(house, trouble(1))
+    assert (run(house).failed, states(house)) == (1, ["pending", "sent"])
+    for failed in (1, 0):
+        clock.move(timedelta(minutes=1))
+        assert run(house).failed == failed
+    assert sorted(to for to, _ in double.mails) == [TO, "lead@example.com"]
+    assert not any(row.maybe_twice for row in rows(house))
+
+
+def test_fault_18_some_recipients_refused(house: Core, clock: HandClock, double: SmtpDouble) -> None:
+    """Each recipient has a row: only who was refused for now is tried again, and nobody gets a second copy."""
+    double.recipient_faults = {TO: deque(["452 mailbox full"])}
+    tell(house, trouble(1), trouble(2))
     run(house)
-    assert states(house, "source.trouble") == ["pending", "dead"]
-    clock.move(timedelta(minutes=1))
-    run(house)
-    assert [to for to, _ in double.mails if to == TO] == [TO, TO], "the news of the dead row, then the message"
+    for _ in range(3):
+        clock.move(timedelta(minutes=1))
+        run(house)
+    assert sorted((to, message["X-Pingshao-Key"]) for to, message in double.mails) == [
+        (to, f"source:{n}:trouble") for to in (TO, "lead@example.com") for n in (1, 2)
+    ]
+    assert [row.attempts for row in rows(house) if row.dedupe_key == "source:1:trouble"] == [2, 1]
+
+
+def test_fault_19_no_such_mailbox(house: Core, clock: HandClock, double: SmtpDouble) -> None:
+    """550 is final for that recipient alone, and told to the others."""
+    double.recipient_faults = {"lead@example.com": deque(["550 5.1.1 gone"])}
+    tell(house, trouble(1))
+    for _ in range(2):
+        run(house)
+        clock.move(timedelta(minutes=1))
     assert states(house, "source.trouble") == ["sent", "dead"]
+    assert "550" in rows(house, "source.trouble")[1].last_error
+    keys = [(to, message["X-Pingshao-Key"].split(":")[0]) for to, message in double.mails]
+    assert keys == [(TO, "source"), (TO, "outbox")], "the message, then the news of the dead one"
 
 
-def test_second_copy_has_the_same_name_and_a_mark(house: Core, clock: HandClock, double: SmtpDouble) -> None:
+def test_fault_17_lost_after_data(house: Core, clock: HandClock, double: SmtpDouble) -> None:
     """After a drop the mail goes again under the same Message-ID, marked, and the store knows."""
     crisis = open_crisis(house, ["没收到货"])
     double.data_faults.append("drop")

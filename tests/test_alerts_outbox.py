@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any
 
 import pytest
-from delivering import PlainLinks, make_house, rows, run, states, tell
+from delivering import Blind, PlainLinks, make_house, rows, run, states, tell, timer, trouble, updated
 from slack_double import SlackDouble, slack_double
 from sqlalchemy import Engine
 from subjects import open_case, open_crisis
@@ -16,7 +15,8 @@ from subjects import open_case, open_crisis
 from alerts import outbox, outcomes
 from alerts.channel import Channel, Letter, SendError, Uncertain, open_all
 from alerts.channels import slack
-from alerts.claims import LEASE, claim
+from alerts.claims import claim
+from alerts.pace import Bucket
 from monitor import db, lifecycle, timers
 from monitor.clock import HandClock
 from monitor.core import Core
@@ -30,23 +30,6 @@ TWO_CHANNELS = [
 
 class Killed(BaseException):
     """The process died here."""
-
-
-class Blind(Channel):
-    """A channel that cannot be asked and does as it is told."""
-
-    def __init__(self, *faults: BaseException) -> None:
-        self.letters: list[Letter] = []
-        self.faults = list(faults)
-
-    def send(self, letter: Letter) -> str:
-        self.letters.append(letter)
-        if self.faults:
-            raise self.faults.pop(0)
-        return f"ref{len(self.letters)}"
-
-    def check(self) -> str | None:
-        return None
 
 
 class Mortal(slack.Slack):
@@ -75,7 +58,7 @@ class Mortal(slack.Slack):
 @pytest.fixture
 def double(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlackDouble]:
     monkeypatch.setenv("TOKEN", "xoxb-test")
-    monkeypatch.setattr(slack, "TIMEOUT", 0.5)
+    monkeypatch.setattr(slack.Slack, "rate", "")  # tests of the pace have a file of their own
     with slack_double() as running:
         yield running
 
@@ -89,20 +72,6 @@ def house(engine: Engine, clock: HandClock, double: SlackDouble) -> Core:
 def small(sqlite: Engine, clock: HandClock, double: SlackDouble) -> Core:
     """A house on SQLite, where the database makes no difference."""
     return make_house(sqlite, clock, double.url)
-
-
-def trouble(n: int, name: str = "site") -> Notice:
-    facts = {"name": name, "error": "连不上", "since": ""}
-    return Notice("source.trouble", f"source:{n}:trouble", "source", n, None, facts)
-
-
-def updated(crisis: int, version: int) -> Notice:
-    return Notice("crisis.updated", f"crisis:{crisis}:card:{version}", "crisis", crisis, "demo")
-
-
-def timer(kind: Any, crisis: int, stage: str = "respond", step: str = "deadline", **facts: Any) -> Notice:
-    facts |= {"stage": stage, "due_at": "2026-11-20T07:00:00+00:00"}
-    return Notice(kind, f"crisis:{crisis}:{stage}:{step}:0", "crisis", crisis, "demo", facts)
 
 
 def die(core: Core, channel: Channel, owner: str) -> None:
@@ -125,50 +94,6 @@ def test_several_senders_share_the_work(house: Core, double: SlackDouble) -> Non
         done = list(pool.map(lambda n: run(house, owner=f"sender {n}").sent, range(4)))
     assert sum(done) == 40
     assert sorted(double.keys()) == sorted(f"source:{n}:trouble" for n in range(40))
-
-
-@pytest.mark.parametrize(("point", "posts"), [("before", 1), ("after", 1), ("lookup", 1)])
-def test_killed_sender(house: Core, clock: HandClock, double: SlackDouble, point: str, posts: int) -> None:
-    """Killed before the post, after the post or during the look-up: the provider has the message once."""
-    tell(house, trouble(1))
-    if point == "lookup":
-        die(house, Mortal(house, "after"), "first")
-        clock.move(LEASE)
-    die(house, Mortal(house, point), "second")
-    assert states(house) == ["sending"]
-    assert run(house).sent == 0, "the lease still runs"
-    clock.move(LEASE)
-    assert run(house).sent == 1
-    assert (len(double.posts()), len(double.messages)) == (posts, 1)
-    assert not rows(house)[0].maybe_twice
-
-
-def test_stopped_sender_does_not_post_after_its_lease(house: Core, clock: HandClock, double: SlackDouble) -> None:
-    """A sender stopped past its lease finds the row taken and posts nothing."""
-
-    class Slow(PlainLinks):
-        def view(self, subject: str, subject_id: int) -> str:
-            clock.move(LEASE)
-            assert run(house, owner="other").sent == 1
-            return super().view(subject, subject_id)
-
-    crisis = open_crisis(house)
-    done = outbox.deliver(house, open_all(house.settings), "stopped", links=Slow(), jitter=lambda: 1.0)
-    assert (done.sent, len(double.posts()), states(house)) == (0, 1, ["sent"])
-    assert crisis
-
-
-@pytest.mark.parametrize("fault", ["reset", "slow", "html", "cut", "fatal_error"])
-def test_unknown_outcome_is_looked_up(house: Core, clock: HandClock, double: SlackDouble, fault: str) -> None:
-    """Where the answer is lost, the row is uncertain, then found or sent, and never twice."""
-    tell(house, trouble(1))
-    double.fail("chat.postMessage", fault)
-    assert run(house).uncertain == 1
-    assert run(house).sent == 0, "it waits before asking"
-    clock.move(timedelta(seconds=2))
-    assert run(house).sent == 1
-    assert (len(double.messages), rows(house)[0].provider_ref) == (1, double.messages[0]["ts"])
-    assert not rows(house)[0].maybe_twice
 
 
 def test_lookup_that_fails_is_repeated(house: Core, clock: HandClock, double: SlackDouble) -> None:
@@ -212,18 +137,6 @@ def test_a_bug_in_a_channel_is_uncertain(small: Core) -> None:
     tell(small, trouble(1))
     run(small, {"ops": Blind(ZeroDivisionError("嗯"))})
     assert (rows(small)[0].state, rows(small)[0].last_error) == ("uncertain", "ZeroDivisionError: 嗯")
-
-
-def test_retry_after_is_kept_by_all(house: Core, clock: HandClock, double: SlackDouble) -> None:
-    """One 429 quiets the whole place for as long as it asks, without anybody sleeping."""
-    tell(house, *(trouble(n) for n in range(3)))
-    double.fail("chat.postMessage", "429:30")
-    assert run(house).failed == 1
-    clock.move(timedelta(seconds=30))
-    assert run(house).sent == 0
-    assert len(double.posts()) == 1
-    clock.move(timedelta(seconds=1))
-    assert run(house).sent == 3
 
 
 def test_pauses_grow_to_ten_minutes(small: Core, clock: HandClock) -> None:
@@ -274,20 +187,6 @@ def test_unreachable_channel_rests_as_a_whole(sqlite: Engine, clock: HandClock) 
     assert len(channel.letters) == 1
 
 
-@pytest.mark.parametrize("fault", ["token_revoked", "is_archived", "invalid_blocks"])
-def test_dead_is_told_elsewhere(engine: Engine, clock: HandClock, double: SlackDouble, fault: str) -> None:
-    """What cannot be delivered is told on another channel, once for all of an hour."""
-    channels = [channel | {"base_url": double.url} for channel in TWO_CHANNELS]
-    core = make_house(engine, clock, channels=channels)
-    tell(core, trouble(1), trouble(2))
-    double.fail("chat.postMessage", fault, fault)
-    assert run(core).dead == 2
-    (said,) = [message for message in double.messages if message["channel"] == "C2"]
-    assert "没送到的有 2 条" in str(said["blocks"])
-    assert fault in str(said["blocks"])
-    assert states(core, "outbox.dead") == ["sent"]
-
-
 def test_dead_news_of_the_dead_goes_to_the_log_only(small: Core, double: SlackDouble) -> None:
     """With nowhere else to go, nothing loops."""
     tell(small, trouble(1))
@@ -295,14 +194,6 @@ def test_dead_news_of_the_dead_goes_to_the_log_only(small: Core, double: SlackDo
     double.fail("chat.postMessage", "token_revoked", "token_revoked")
     assert run(small).dead == 2
     assert states(small) == ["dead", "dead"]
-
-
-def test_poison_does_not_stop_the_others(house: Core, double: SlackDouble) -> None:
-    """A row that cannot be written is dead with its error; the others go."""
-    tell(house, Notice("crisis.opened", "crisis:99:opened:0", "crisis", 99, "demo"), trouble(1))
-    done = run(house)
-    assert (done.dead, done.sent) == (1, 1)
-    assert "99" in rows(house, "crisis.opened")[0].last_error
 
 
 def test_channel_gone_from_the_config(engine: Engine, clock: HandClock, double: SlackDouble) -> None:
@@ -379,28 +270,6 @@ def test_edit_on_a_channel_without_edits_is_folded(small: Core) -> None:
     assert states(small) == ["sent", "folded"]
 
 
-@pytest.mark.slow
-def test_long_outage_is_drained_without_a_storm(house: Core, clock: HandClock, double: SlackDouble) -> None:
-    """Six hours of 503: clocks break on time, and what is left to say is said once."""
-    crisis = open_crisis(house, ["没收到货"])
-    double.fail("chat.postMessage", *["503"] * 10_000)
-    for _ in range(72):
-        timers.sweep(house)
-        run(house)
-        clock.move(timedelta(minutes=5))
-    tried = len(double.posts())
-    double.faults.clear()
-    clock.move(timedelta(minutes=15))
-    timers.sweep(house)
-    run(house)
-    assert set(states(house)) == {"sent", "folded"}
-    assert tried < 100
-    replies = [message for message in double.messages if "thread_ts" in message]
-    assert len(replies) == 2, "one for each breached stage"
-    assert all(f"<@U000{n}>" in reply["text"] for reply in replies for n in (1, 2, 3))
-    assert crisis
-
-
 def test_reminder_after_the_deed_is_not_sent(small: Core, clock: HandClock, double: SlackDouble) -> None:
     """Reminders and rungs of a stage that is done are folded with the reason; its breach is told all the same."""
     crisis = open_crisis(small)
@@ -473,7 +342,7 @@ def test_claims_keep_one_row_for_each_card(house: Core) -> None:
     tell(
         house, timer("timer.breached", first), timer("timer.breached", first, "notice"), timer("timer.breached", second)
     )
-    taken = [claim(house, {"ops"}, f"sender {n}", []) for n in range(4)]
+    taken = [claim(house, {"ops": Bucket()}, f"sender {n}") for n in range(4)]
     subjects = [one.row.subject_id for one in taken if one]
     assert subjects == [first, second]
 

@@ -17,7 +17,7 @@ from alerts.actions import Outcome
 from alerts.rehearsal.checks import checks
 from alerts.rehearsal.config import CHANNEL, PLACES, TOKEN_ENV
 from alerts.rehearsal.mail_sink import Mail
-from alerts.rehearsal.run import _crisis_day, _own_folder, run_demo
+from alerts.rehearsal.run import _crisis_day, own_folder, run_demo
 from alerts.rehearsal.script import on
 from alerts.rehearsal.slack_sink import Accepted, SlackMessage
 from alerts.rehearsal.stage import Stage
@@ -180,7 +180,7 @@ def test_crisis_falls_on_a_past_sunday(day: int) -> None:
 def test_each_rehearsal_has_its_own_folder(tmp_path: Path) -> None:
     """Nothing of an earlier rehearsal is touched, even within the same second."""
     now = datetime(2026, 11, 15, tzinfo=UTC)
-    assert _own_folder(tmp_path, now) != _own_folder(tmp_path, now)
+    assert own_folder(tmp_path, now, ZONE) != own_folder(tmp_path, now, ZONE)
 
 
 def make_stage(outcome: Outcome) -> tuple[Stage, io.StringIO]:

@@ -192,7 +192,7 @@ def test_crisis_card_is_edited_in_place(house: Core, clock: HandClock, double: S
     assert [method for method, _ in double.calls] == ["chat.postMessage", "chat.update", "chat.postMessage"]
 
 
-def test_deleted_card_is_posted_anew_once(house: Core, double: SlackDouble) -> None:
+def test_fault_15_deleted_card_is_posted_anew_once(house: Core, double: SlackDouble) -> None:
     """message_not_found on an update posts the card anew, and the next update edits that one."""
     crisis = open_crisis(house, ["没收到货"])
     run(house)

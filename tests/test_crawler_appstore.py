@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from crawler_factories import NOW, make_connector, make_page
 from pydantic import ValidationError
+from serving import Told
 from store_apps import Apple, Connect, apple_row, connect_row, with_reply
-from stores import ENV, Told, opened, read
+from stores import ENV, opened, read
 
 from crawler.bases.base import AttentionError, SourceError
 from crawler.secrets import Secrets

@@ -1,15 +1,18 @@
 """kind = "file": which files are read, and which are as they were."""
 
 import os
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from crawler_factories import make_connector
+from crawler_factories import make_connector, make_job
 from pydantic import ValidationError
 
-from crawler.bases.base import SourceError, Visited
+from crawler.bases.base import AttentionError, SourceError, Visited
 from crawler.items import BadRow, FeedbackItem
+from crawler.run import crawl
 from crawler.spiders.file import Options
 
 
@@ -128,12 +131,79 @@ def test_what_cannot_be_read_in_a_kept_row_is_logged(exports: Path, caplog: pyte
     assert "隐私" not in caplog.text
 
 
+def troubles(found: list[Any]) -> list[tuple[str, bool]]:
+    return [(str(one), one.known) for one in found if isinstance(one, AttentionError)]
+
+
 def test_one_bad_file_does_not_stop_the_others(exports: Path) -> None:
-    """Its fault is told, the rest is read."""
-    (exports / "exports[1]" / "aa.csv").write_bytes(b"")
-    found, _ = run(exports, {"path": "exports[[]1]/*.csv"})
+    """Its fault is told, the rest is read and not read again; so it stands until the file changes or goes away."""
+    options, broken = {"path": "exports[[]1]/*.csv"}, exports / "exports[1]" / "aa.csv"
+    broken.write_bytes(b"")
+    found, mark = run(exports, options)
     assert texts(found) == ["漏水", "好"]
-    assert ["空文件" in str(one) for one in found if isinstance(one, SourceError)] == [True]
+    assert troubles(found) == [("aa.csv 是空文件", False)]
+    os.utime(broken, (1, 1))
+    found, mark = run(exports, options, mark)
+    assert [one.unchanged for one in found if isinstance(one, Visited)] == [True] * 3
+    assert troubles(found) == [("aa.csv 是空文件", True)]
+    broken.write_bytes(b"\xd0\xcf\x11\xe0 old")
+    found, mark = run(exports, options, mark)
+    assert [(told[:6], known) for told, known in troubles(found)] == [("aa.csv", False)]
+    assert len([one for one in found if isinstance(one, Visited) and one.unchanged]) == 2
+    broken.write_text("评价内容\n修好了\n", encoding="utf-8")
+    found, mark = run(exports, options, mark)
+    assert (texts(found), troubles(found)) == (["修好了"], [])
+    broken.write_bytes(b"")
+    _, mark = run(exports, options, mark)
+    broken.unlink()
+    assert troubles(run(exports, options, mark)[0]) == []
+
+
+def test_a_file_that_may_not_be_read_is_tried_each_time_and_told_once(
+    exports: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rights may be mended without any change of the file; what was read of it before is not read again."""
+    options = {"path": "exports[[]1]/*.csv"}
+    _, mark = run(exports, options)
+    (exports / "exports[1]" / "a.csv").touch()
+    with monkeypatch.context() as refused:
+        refused.setattr("crawler.spiders.file._sha256", no_right)
+        for known in (False, True):
+            found, mark = run(exports, options, mark)
+            assert troubles(found) == [("读不了 a.csv：Permission denied", known)]
+    found, mark = run(exports, options, mark)
+    assert (texts(found), troubles(found), len(mark)) == ([], [], 2)
+    (exports / "exports[1]" / "a.csv").write_text("评价内容\n又漏\n", encoding="utf-8")
+    with monkeypatch.context() as refused:
+        refused.setattr("crawler.spiders.file.read_file", breaks_off)
+        found, mark = run(exports, options, mark)
+        assert troubles(found) == [("读不了 a.csv：Input/output error", False)]
+    assert texts(run(exports, options, mark)[0]) == ["又漏"]
+
+
+def no_right(path: Path) -> str:
+    raise PermissionError(13, "Permission denied", str(path))
+
+
+def breaks_off(path: Path, *_: object) -> Iterator[FeedbackItem]:
+    yield FeedbackItem("1", "读到一半")
+    raise SourceError(f"读不了 {path.name}") from OSError(5, "Input/output error")
+
+
+async def test_a_broken_file_among_good_ones_over_whole_crawls(exports: Path, tmp_path: Path) -> None:
+    """Attention each time, as a new fault only when it has changed; the mark moves on, so the good are read once."""
+    (exports / "exports[1]" / "bad.csv").write_bytes(b"")
+    options = {"path": "exports[[]1]/*.csv"}
+    job = make_job("file", options, base_dir=str(exports), pipelines=["crawler_pipelines.Keep"])
+    job = replace(job, context={"out": str(tmp_path / "items")})
+    first = await crawl(job, 60)
+    assert (first.status, first.new, first.moved, first.anew) == ("attention", 2, True, True)
+    assert first.error == "site: bad.csv 是空文件"
+    second = await crawl(replace(job, watermark=first.watermark), 60)
+    assert (second.status, second.seen, second.unchanged, second.anew) == ("attention", 0, 3, False)
+    broken = replace(job, watermark=first.watermark, pipelines=["crawler_pipelines.BreaksOnClose"])
+    failed = await crawl(broken, 60)
+    assert (failed.moved, failed.watermark) == (False, first.watermark)
 
 
 @pytest.mark.parametrize("path", ["none/*.csv", "none.csv"])

@@ -8,7 +8,7 @@ import json
 import re
 import textwrap
 import tomllib
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ def answers(case: Path) -> dict[int, str]:
 def told(output: Any) -> dict[str, Any]:
     """What is said of an output: an item without its empty fields, a bad element by its reason."""
     if isinstance(output, FeedbackItem):
+        output = replace(output, undated_id="")
         values = {name: value for name, value in asdict(output).items() if value not in ("", None, {}, False)}
         return values | ({"created_at": output.created_at.isoformat()} if output.created_at else {})
     if isinstance(output, BadRow):

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from crawler_factories import NOW, make_connector, make_job, make_page
 from pydantic import ValidationError
+from serving import Told
 from store_apps import Play, play_row
-from stores import ENV, Told, opened, read, stand_in
+from stores import ENV, opened, read, stand_in
 
 from crawler.bases.base import AttentionError, Fetch, SourceError
 from crawler.run import crawl as crawl_process

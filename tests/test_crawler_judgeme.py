@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 from crawler_factories import NOW, make_job
+from serving import Told
 from store_shops import Judge, judge_row
-from stores import ENV, Told, opened, read
+from stores import ENV, opened, read
 
 from crawler.bases.base import AttentionError, SourceError
 from crawler.items import FeedbackItem

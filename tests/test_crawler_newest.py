@@ -8,9 +8,10 @@ import pytest
 from crawler_factories import NOW, make_connector, make_page
 from hypothesis import given
 from hypothesis import strategies as st
+from serving import Told
 from store_apps import connect_row, play_row
 from store_shops import Judge, judge_row, weibo_row, woo_row
-from stores import ENV, Told, opened, read
+from stores import ENV, opened, read
 
 from crawler.bases.base import Fetch
 from crawler.items import BadRow, FeedbackItem

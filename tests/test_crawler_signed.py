@@ -3,7 +3,7 @@
 import pytest
 from crawler_factories import NOW
 
-from crawler.bases.base import AttentionError, SourceError, ThrottledError
+from crawler.bases.base import AttentionError, EndedError, SourceError, ThrottledError
 from crawler.bases.refusals import refusal
 from crawler.bases.signed import china_time, from_china, hmac_md5, joined_md5, listed, wrapped_md5
 
@@ -71,9 +71,9 @@ def test_one_entry_instead_of_a_list() -> None:
 @pytest.mark.parametrize(
     ("code", "said", "kind", "pause"),
     [
-        (27, "Invalid session invalid-sessionkey", AttentionError, None),
-        (99, "session-expired", AttentionError, None),
-        (19, "token已过期或不存在", AttentionError, None),
+        (27, "Invalid session invalid-sessionkey", EndedError, None),
+        (99, "session-expired", EndedError, None),
+        (19, "token已过期或不存在", EndedError, None),
         (11, "Insufficient isv permissions", AttentionError, None),
         (7, "App Call Limited This ban will last for 3 more seconds", ThrottledError, 3),
         (429, "请求过于频繁，请稍后再试", ThrottledError, 0),
@@ -88,5 +88,5 @@ def test_what_a_refusal_means(code: int, said: str, kind: type[SourceError], pau
     assert type(error) is kind
     assert f"some.method：平台回答 {code} {said}" in str(error)
     assert getattr(error, "pause", None) == pause
-    if kind is AttentionError and code != 11:
+    if kind is EndedError:
         assert "SHOP_TOKEN" in str(error)

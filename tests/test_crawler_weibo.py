@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 from crawler_factories import NOW
+from serving import Told
 from store_shops import Weibo, weibo_row
-from stores import Told, opened, read
+from stores import opened, read
 
-from crawler.bases.base import AttentionError, SourceError, ThrottledError
+from crawler.bases.base import AttentionError, EndedError, SourceError, ThrottledError
 
 FIRST = 5_000_000_000_000_000
 
@@ -144,8 +145,8 @@ def test_a_deleted_post_and_a_gone_author() -> None:
 @pytest.mark.parametrize(
     ("told", "kind", "says"),
     [
-        (Told({"error": "expired_token", "error_code": 21327}, 403), AttentionError, "WEIBO_TOKEN"),
-        (Told({"error": "auth by Null spi!", "error_code": 21301}), AttentionError, "21301"),
+        (Told({"error": "expired_token", "error_code": 21327}, 403), EndedError, "WEIBO_TOKEN"),
+        (Told({"error": "auth by Null spi!", "error_code": 21301}), EndedError, "21301"),
         (Told({"error": "Insufficient app permissions!", "error_code": 10014}, 403), AttentionError, "权限"),
         (Told({"error": "miss required parameter", "error_code": 10016}, 400), SourceError, "10016"),
         (Told({"message": "nothing here"}), SourceError, "没有 items 路径 'statuses'"),

@@ -10,8 +10,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from crawler_driving import Run, drive
 from crawler_factories import NOW, make_connector, make_page
-from gateways import GMT8, SECRETS, Jos, Kwai, Platform, Run, Top, drive, gateway
+from gateways import GMT8, SECRETS, Jos, Kwai, Platform, Top, gateway
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

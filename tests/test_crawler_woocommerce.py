@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 from crawler_factories import NOW
+from serving import Told
 from store_shops import Woo, woo_row
-from stores import Told, opened, read
+from stores import opened, read
 
 from crawler.bases.base import AttentionError, SourceError
 

@@ -8,9 +8,9 @@ from sqlalchemy import insert
 from sqlmodel import col, func, select
 
 from monitor import cases, db, detect, directory
-from monitor.cases import Fresh
 from monitor.core import Core
 from monitor.detect import _poisson_tail
+from monitor.fresh import Fresh
 from monitor.models import Case, Crisis, CrisisFeedback, Feedback, Score
 
 

@@ -48,7 +48,7 @@ def test_a_healthy_house(engine: Engine, tmp_path: Path, real_time: HandClock, h
         {"name": "exports", "kind": "file", "shop": "demo", "path": "*.csv"},
         {"name": "other", "kind": "feed", "shop": "demo"},
     )
-    assert [finding.todo for finding in found.values()] == [""] * 8
+    assert [finding.todo for finding in found.values()] == [""] * 9
     assert found["来源 exports"].says == "1 个文件"
     assert found["来源 rss"].says == "HTTP 200"
 

@@ -55,11 +55,25 @@ def test_a_renewed_one_begins_anew(core: Core) -> None:
     assert [notice.facts["error"][-11:] for notice in core.notify] == ["还有 2 天），请续期", "还有 6 天），请续期"]
 
 
+def test_what_is_renewed_by_itself_ends_no_more(core: Core) -> None:
+    """A good run that knows no last day forgets the old one; a run that failed knew nothing and forgets nothing."""
+    crawl(core, TODAY + timedelta(days=20))
+    started = runs.start(core, "site", "jd", "demo")
+    assert started is not None
+    runs.finish(core, started, CrawlResult("failed", error="超时"))
+    assert [one.what for one in expiry.expiries(source(core), TODAY)] == ["token"]
+    crawl(core)
+    assert expiry.expiries(source(core), TODAY) == []
+    core.clock.move(timedelta(days=19))
+    crawl(core)
+    assert core.notify.kinds() == ["source.trouble", "source.recovered"]
+
+
 def test_a_certificate_is_looked_at_once_a_day(core: Core) -> None:
     """The first run of a day looks; what it saw is kept and told beside the authorization."""
     end = NOW + timedelta(days=10)
     assert crawl(core, TODAY + timedelta(days=12), end).look
-    assert not crawl(core).look
+    assert not crawl(core, TODAY + timedelta(days=12)).look
     assert sorted(notice.facts["error"][:2] for notice in core.notify) == ["授权", "网站"]
     ends = expiry.expiries(source(core), TODAY)
     assert [(one.what, one.days) for one in ends] == [("certificate", 10), ("token", 12)]

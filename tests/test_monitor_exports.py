@@ -20,7 +20,7 @@ ZONE = ZoneInfo("Asia/Shanghai")
 FIELDS = {
     "feedback": "id shop source platform kind external_id url title text stars author author_hash product order_ref"
     " created_at first_seen_at version negative p_negative categories severity flags evidence model case_id crisis_id"
-    " duplicate_of",
+    " duplicate_of followup_at",
     "cases": "id state severity categories opened_at assignee feedback_ids deadlines",
     "crises": "id state severity categories opened_at assignee feedback_ids deadlines",
     "timers": "id crisis_id case_id stage step generation due_at state fired_at",

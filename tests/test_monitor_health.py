@@ -126,6 +126,24 @@ def test_a_young_source_is_not_judged(core: Core) -> None:
     assert crawl(core, seen=1, duplicates=1, fills={"items": 1})["status"] == "ok"
 
 
+def test_one_broken_file_is_told_each_time_it_changes(core: Core) -> None:
+    """It stays visible, moves the mark of the others, and is told anew only when it is; then that it is mended."""
+    broken = {"status": "attention", "error": "a.csv 是空文件", "moved": True}
+    for number, anew in enumerate((True, False, False, True, False)):
+        line = crawl(core, **broken, anew=anew, watermark={"n": number})
+        assert (line["status"], source(core).status, source(core).last_error) == ("attention",) * 2 + (broken["error"],)
+        with db.reading(core.engine) as session:
+            assert session.exec(select(Watermark.value)).one() == {"n": number}
+    assert core.notify.kinds() == ["source.trouble"] * 2
+    crawl(core)
+    assert core.notify.kinds()[2:] == ["source.recovered"]
+    crawl(core, status="attention", error="登录页", anew=True, watermark={"n": 9})
+    crawl(core, status="attention", error="登录页", anew=True, watermark={"n": 9})
+    assert core.notify.kinds()[3:] == ["source.trouble"]
+    with db.reading(core.engine) as session:
+        assert session.exec(select(Watermark.value)).one() == {"n": 1}
+
+
 def test_failures_are_told_as_what_they_are(core: Core) -> None:
     """A run that failed is not compared with anything."""
     for _ in range(4):

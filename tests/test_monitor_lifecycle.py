@@ -63,7 +63,7 @@ def make_case(core: Core) -> int:
         )
         session.add(case)
         session.flush()
-        timers.arm(session, timers.case_rows(case.id, NOW, DAY))
+        timers.arm(session, timers.case_rows(case.id, NOW, DAY, settings=core.settings))
         make_feedback(session, case_id=case.id)
         return case.id
 

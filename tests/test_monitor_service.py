@@ -26,7 +26,7 @@ class World:
         settings = make_settings(folder, sources=list(sources), service={"var_dir": folder, **service})
         self.core = make_core(engine, settings)
         self.crawled: list[str] = []
-        self.calls: dict[str, int] = {"sweep": 0, "deliver": 0, "summaries": 0}
+        self.calls: dict[str, int] = {"sweep": 0, "deliver": 0, "summaries": 0, "watch": 0}
         self.broken: set[str] = set()
 
     async def crawl(self, source: Source) -> dict[str, Any]:
@@ -53,6 +53,7 @@ class World:
             sweep=self.count("sweep"),
             deliver={"ops": self.count("deliver")},
             summaries=self.count("summaries"),
+            watch=self.count("watch"),
         )
 
 

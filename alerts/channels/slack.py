@@ -3,6 +3,7 @@
 import json
 import urllib.error
 from collections.abc import Iterator
+from http import HTTPStatus
 from http.client import HTTPException
 from typing import Any
 
@@ -12,6 +13,7 @@ from slack_sdk.web import SlackResponse
 
 from alerts.blocks import blocks, preview
 from alerts.channel import Channel, Gone, Letter, SendError, Uncertain, retry_after
+from alerts.http_channel import Answer, refusal
 from monitor import settings as config
 from monitor.config import secret
 from monitor.settings import Settings
@@ -41,6 +43,8 @@ class Slack(Channel):
     live = True
     clicks = True
     page = 20
+    rate = "30/30s"  # Slack: one a second for each channel, with short bursts
+    second_try = 2
 
     def __init__(self, channel: config.Channel, settings: Settings) -> None:
         del settings
@@ -155,19 +159,19 @@ def _is(message: dict[str, Any], letter: Letter) -> bool:
 
 def _meaning(response: Any) -> SendError | Uncertain:
     """What a failed call means, by status first: an error page is no answer of Slack's."""
-    status, headers = response.status_code, {name.lower(): value for name, value in response.headers.items()}
+    headers = {name.lower(): value for name, value in response.headers.items()}
     data = response.data if isinstance(response.data, dict) else {}
     code = str(data.get("error") or "（没有说明原因）")
-    wait = headers.get("retry-after")
-    if status == 429:  # noqa: PLR2004 — too many requests
-        return SendError("Slack 要求放慢", retry_after=retry_after(wait))
-    if status in (502, 504) or code in _UNSURE:
-        return Uncertain(f"HTTP {status} {code}"[:300])
-    if status >= 500:  # noqa: PLR2004 — server errors
-        return SendError(f"Slack 出错：HTTP {status}", retry_after=retry_after(wait))
+    status = response.status_code
+    if code in _UNSURE:
+        return Uncertain(f"HTTP {status} {code}")
+    if (status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR) and (
+        trouble := refusal("Slack ", Answer(status, headers, b""))
+    ):
+        return trouble
     if not code.replace("_", "").isascii() or not code.replace("_", "").isalnum():
         return Uncertain(f"HTTP {status}，看不懂的回答：{code[:200]}")
     told = f"Slack 拒绝：{_ADVICE[code]}（{code}）" if code in _ADVICE else f"Slack 拒绝：{code}"
     if code in _GONE:
         return Gone(told, permanent=True)
-    return SendError(told, permanent=code not in _PASSING, retry_after=retry_after(wait))
+    return SendError(told, permanent=code not in _PASSING, retry_after=retry_after(headers.get("retry-after")))

@@ -2,11 +2,12 @@
 
 from urllib.parse import urlsplit
 
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlmodel import select
 from starlette.exceptions import HTTPException
 
@@ -16,6 +17,8 @@ from alerts.links import Expired, Forged, Links
 from monitor import db
 from monitor.core import Core
 
+_AGAIN = ("数据库这会儿用不了，请稍后刷新。", "数据库这会儿用不了，这一步没有记下，请再点一次。")
+_log = structlog.get_logger()
 _SENTENCES = {"Not Found": "没有这个页面。", "Method Not Allowed": "这个地址不接受这种请求。"}
 
 
@@ -69,6 +72,11 @@ def _add_errors(app: FastAPI, pages: Pages) -> None:
     @app.exception_handler(RequestValidationError)
     def unreadable(_request: Request, _error: RequestValidationError) -> HTMLResponse:
         return pages.problem(400, "没有看懂这个请求。")
+
+    @app.exception_handler(OperationalError)
+    def refused_by_the_store(request: Request, error: OperationalError) -> HTMLResponse:
+        _log.error("store_refused", path=getattr(request.scope.get("route"), "path", ""), error=str(error.orig))
+        return pages.problem(503, _AGAIN[request.method == "POST"])
 
     @app.exception_handler(Exception)
     def broken(_request: Request, _error: Exception) -> HTMLResponse:

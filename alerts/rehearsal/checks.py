@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, time
 
 from alerts.rehearsal.config import PLACES
-from alerts.rehearsal.stage import Row, Stage
+from alerts.rehearsal.day import Row
+from alerts.rehearsal.stage import Stage
 from alerts.rehearsal.story import MISSING, ZONE
 
 _MOST = 0.8  # of the batch is in one crisis; the rest was read as something else than a lost parcel

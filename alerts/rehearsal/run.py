@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, time, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from rich.console import Console
 from rich.table import Table
@@ -12,12 +13,13 @@ from rich.text import Text
 
 from alerts.rehearsal.checks import checks
 from alerts.rehearsal.config import EXPORT, NAMES, TOKEN_ENV, write_config
+from alerts.rehearsal.day import Application, Row
 from alerts.rehearsal.mail_sink import MailSink
 from alerts.rehearsal.script import SCRIPT
 from alerts.rehearsal.server import HOST, WebServer
 from alerts.rehearsal.shop_site import ShopSite
 from alerts.rehearsal.slack_sink import SlackSink
-from alerts.rehearsal.stage import Application, Row, Stage
+from alerts.rehearsal.stage import Stage
 from alerts.rehearsal.story import ZONE, Story
 from alerts.rehearsal.view import render_pages
 from monitor.clock import Clock, HandClock
@@ -40,7 +42,8 @@ def run_demo(build: Callable[[Settings, Clock], Application], folder: Path, cloc
     Returns:
         0 if every check held, else 1.
     """
-    folder = _own_folder(folder, clock.now())
+    folder = own_folder(folder, clock.now(), ZONE)
+    (folder / EXPORT).parent.mkdir()
     story = Story(_crisis_day(clock.now()))
     clock.move(story.moment(SCRIPT[0].at) - clock.now())
     slack = SlackSink(clock)
@@ -48,7 +51,7 @@ def run_demo(build: Callable[[Settings, Clock], Application], folder: Path, cloc
         site = world.enter_context(WebServer(ShopSite(story, clock).app))
         desk = world.enter_context(WebServer(slack.app))
         mails = world.enter_context(MailSink(clock, folder / "mails"))
-        world.enter_context(_token())
+        world.enter_context(sink_token(TOKEN_ENV))
         app = build(load(write_config(folder, site.host, desk.host, HOST, mails.port)), clock)
         world.callback(app.close)
         stage = Stage(app, story, clock, slack, mails, folder / EXPORT, console)
@@ -60,11 +63,12 @@ def run_demo(build: Callable[[Settings, Clock], Application], folder: Path, cloc
     return int(failed)
 
 
-def _own_folder(folder: Path, now: datetime) -> Path:
-    stamp = f"{now.astimezone(ZONE):%Y%m%d-%H%M%S}"
+def own_folder(folder: Path, now: datetime, zone: ZoneInfo) -> Path:
+    """A new folder below this one, named for the moment."""
+    stamp = f"{now.astimezone(zone):%Y%m%d-%H%M%S}"
     names = (f"{stamp}{suffix}" for suffix in ("", *(f"-{n}" for n in range(2, 1000))))
     own = next(path for name in names if not (path := folder / name).exists())
-    (own / EXPORT).parent.mkdir(parents=True)
+    own.mkdir(parents=True)
     return own
 
 
@@ -75,16 +79,16 @@ def _crisis_day(now: datetime) -> datetime:
 
 
 @contextmanager
-def _token() -> Iterator[None]:
-    """The stand-in takes any token, but the channel wants one."""
-    before = os.environ.get(TOKEN_ENV)
-    os.environ[TOKEN_ENV] = "xoxb-rehearsal"
+def sink_token(name: str) -> Iterator[None]:
+    """The stand-in takes any token, but the channel wants one, in the environment variable of this name."""
+    before = os.environ.get(name)
+    os.environ[name] = "xoxb-rehearsal"
     try:
         yield
     finally:
-        os.environ.pop(TOKEN_ENV)
+        os.environ.pop(name)
         if before is not None:
-            os.environ[TOKEN_ENV] = before
+            os.environ[name] = before
 
 
 def _play(stage: Stage, console: Console) -> None:

@@ -31,7 +31,17 @@ class SourceError(Exception):
 
 
 class AttentionError(SourceError):
-    """Only a person can help: an expired token, a missing permission. The message says what to renew; the run stops."""
+    """Only a person can help: an expired token, a missing permission. The message says what to renew.
+
+    Raised, it stops the run; yielded, the run goes on.
+
+    Attributes:
+        known: People were told of it in an earlier run.
+    """
+
+    def __init__(self, message: str, *, known: bool = False) -> None:
+        super().__init__(message)
+        self.known = known
 
 
 class EndedError(AttentionError):
@@ -151,6 +161,7 @@ class Connector(ABC, Generic[O]):
         least_delay: Seconds between two requests, even where the source's ``delay`` is less.
         watermark: What the next run gets as ``source.watermark`` if this one ends well.
         pushed: Whether others push its items to the desk: there is nothing to crawl.
+        piecewise: Whether what was read is remembered piece by piece: where a person has to mend one, the others' are.
         resumes: Whether a run that is cut short leaves the rest to the next one; its watermark says where it stopped.
     """
 
@@ -159,6 +170,7 @@ class Connector(ABC, Generic[O]):
     least_delay: ClassVar[float] = 0.0
     resumes: ClassVar[bool] = False
     pushed: ClassVar[bool] = False
+    piecewise: ClassVar[bool] = False
 
     def __init__(self, options: O, source: Source) -> None:
         self.options = options

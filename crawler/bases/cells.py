@@ -24,7 +24,7 @@ def value(field: str, cell: object) -> object:
             return None
         if field in {"id", "order"} and cell.endswith((".0", ".00")):
             cell = cell.partition(".")[0]
-    if field == "time":
+    if field in {"time", "followup_time"}:
         return _moment(cell)
     return None if field == "stars" and cell in _UNRATED else cell
 

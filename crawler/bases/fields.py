@@ -12,15 +12,16 @@ from crawler.items import BadRow, FeedbackItem
 from crawler.parsing import is_relative, parse_count, parse_stars, parse_time, plain_text
 
 Field = Literal[
-    "id", "text", "title", "stars", "time", "author", "product", "order", "url", "followup", "reply", "deleted",
+    "id", "text", "title", "stars", "time", "author", "product", "order", "url", "followup", "followup_time", "reply",
+    "deleted",
     "sku", "batch", "warehouse", "courier", "service", "logistics",
     "likes", "reposts", "comments", "thread", "parent", "repost",
 ]  # fmt: skip
 FIELDS: tuple[str, ...] = get_args(Field)
 MARKUP = frozenset({"text", "title", "author", "product", "followup", "reply"})  # taken as HTML, the others as they are
-_COUNTS = frozenset({"likes", "reposts", "comments"})
-_SCORES = frozenset({"service", "logistics"})
-_EXTRA = _COUNTS | _SCORES | {"sku", "batch", "warehouse", "courier", "thread", "parent", "repost"}
+_COUNTS = ("likes", "reposts", "comments")
+_SCORES = ("service", "logistics")
+_EXTRA = ("sku", "batch", "warehouse", "courier", *_SCORES, *_COUNTS, "thread", "parent", "repost")
 _YES = frozenset({"1", "true", "yes", "y", "是", "已删除", "deleted"})
 _PAGING = re.compile(r"p|pn|pg|page(?:_?no|_?num|index)?|currentpage|paged|offset|start|cursor", re.IGNORECASE)
 _PAGING_PATH = re.compile(r"[/_-]page[-_/]?\d+(?=/|\.\w+$|$)", re.IGNORECASE)
@@ -54,8 +55,9 @@ def make_item(
         return BadRow(where, "没有文字、标题和评分，无可入库")
     time = parse_time(raw.get("time"), zone, now)
     author = _clean(said(raw, "author"))
+    own_id = said(raw, "id")
     return FeedbackItem(
-        external_id=said(raw, "id") or derived_id(page, author, _stable(raw.get("time"), time), text or title),
+        external_id=own_id or derived_id(page, author, _stable(raw.get("time"), time), text or title),
         text=text,
         created_at=time,
         stars=stars,
@@ -67,15 +69,24 @@ def make_item(
         followup=followup,
         reply=_clean(said(raw, "reply")),
         deleted=deleted,
-        extra=_extra(raw),
+        extra=_extra(raw) | _followup_at(raw, followup, zone, now),
+        undated_id="" if own_id or time is None else derived_id(page, author, "", text or title),
     )
 
 
 def unread(raw: Mapping[str, object], item: FeedbackItem) -> Iterator[tuple[str, str]]:
     """Field and value of a time or star that was said but not understood; the item goes without it."""
-    for name, value in (("time", item.created_at), ("stars", item.stars)):
+    times = (("time", item.created_at), ("followup_time", item.extra.get("followup_at") or not item.followup or None))
+    for name, value in (*times, ("stars", item.stars)):
         if value is None and (told := said(raw, name)):
             yield name, told
+
+
+def _followup_at(
+    raw: Mapping[str, object], followup: str, zone: ZoneInfo, now: datetime
+) -> dict[str, str | int | float]:
+    at = parse_time(raw.get("followup_time"), zone, now) if followup else None
+    return {"followup_at": at.isoformat()} if at else {}
 
 
 def _clean(text: str) -> str:
@@ -119,7 +130,7 @@ def page_identity(url: str) -> str:
 
 def _extra(raw: Mapping[str, object]) -> dict[str, str | int | float]:
     extra: dict[str, str | int | float] = {}
-    for name in _EXTRA & raw.keys():
+    for name in (name for name in _EXTRA if name in raw):
         value: str | float | None
         if name in _COUNTS:
             value = parse_count(raw[name])

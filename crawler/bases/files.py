@@ -35,6 +35,7 @@ _BELOW = re.compile(r"(?:合计|总计|小计|汇总|共计|总共|平均|导出
 _LATELY = 10_000  # rows; two lines of one order that look the same stand close together
 _EXPECTED = {
     "time": "应如 2026-11-01 08:03；照常入库，但没有时间，按旧评价处理",
+    "followup_time": "应如 2026-11-01 08:03；照常入库，但没有追评时间",
     "stars": "应为 1 到 5；照常入库，但没有评分",
 }
 _GUARDED = re.compile(r"'(?=['=+\-@\t\r]|\d+\Z)")  # what a reject file put before a cell
@@ -166,7 +167,11 @@ class _Reader:
             return
         for field, told in unread(raw, item):
             yield self._fault(row, f"看不懂“{told[:30]}”，{_EXPECTED[field]}", field, kept=True)
-        yield item if said(raw, "id") else dataclasses.replace(item, external_id=self._identity(item, raw))
+        if said(raw, "id"):
+            yield item
+        else:
+            undated = self._counted(item, item.undated_id) if item.undated_id else ""
+            yield dataclasses.replace(item, external_id=self._identity(item, raw), undated_id=undated)
 
     def _is_furniture(self, cells: list[object]) -> bool:
         """The header once more, or a line below the table such as "合计" or "共 300 条"."""
@@ -202,11 +207,14 @@ class _Reader:
             if len(self._lines) > _LATELY:
                 self._lines.clear()
             return key if self._lines.setdefault(key, item.text) == item.text else item.external_id
+        return self._counted(item, item.external_id)
+
+    def _counted(self, item: FeedbackItem, name: str) -> str:
+        """The id of a row that has neither order nor author: the second of its kind is another review."""
         if item.order_ref or item.author:
-            return item.external_id
-        mark = hash(item.external_id)
-        times = self._times[mark] = self._times.get(mark, 0) + 1
-        return item.external_id if times == 1 else f"{item.external_id}-{times}"
+            return name
+        times = self._times[hash(name)] = self._times.get(hash(name), 0) + 1
+        return name if times == 1 else f"{name}-{times}"
 
 
 def _restored(row: Row) -> Row:

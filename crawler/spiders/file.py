@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from crawler.bases import base
-from crawler.bases.base import Connector, Output, SourceError, Visited
+from crawler.bases.base import AttentionError, Connector, Output, SourceError, Visited
 from crawler.bases.columns import check_map
 from crawler.bases.files import Fault, Header, read_file
 
@@ -49,6 +49,7 @@ class FileConnector(Connector[Options]):
 
     Options = Options
     title = "导出的表格（CSV、XLSX）：商家后台"
+    piecewise = True
 
     def start(self) -> Iterator[Output]:
         """Items of every file that is new or has changed."""
@@ -59,8 +60,8 @@ class FileConnector(Connector[Options]):
         for path in paths:
             try:
                 yield from self._left(path) if path in growing else self._file(path)
-            except (SourceError, OSError) as error:
-                yield SourceError(str(error) if isinstance(error, SourceError) else f"读不了 {path.name}：{error}")
+            except OSError as error:
+                yield self._unread(path, f"读不了 {path.name}：{error.strerror or error}")
 
     def _paths(self) -> list[Path]:
         path = self.source.base_dir / self.options.path
@@ -87,16 +88,31 @@ class FileConnector(Connector[Options]):
             self.watermark[str(path)] = known
         yield Visited(str(path), unchanged=True)
 
+    def _unread(self, path: Path, said: str) -> AttentionError:
+        """A file that the system does not let us read may be as it was: each run tries again, people are told once."""
+        known = self.source.watermark.get(str(path), {})
+        self.watermark[str(path)] = {**known, "unread": said}
+        return AttentionError(said, known=known.get("unread") == said)
+
     def _file(self, path: Path) -> Iterator[Output]:
+        """Its rows if it is new or has changed; one that is broken is told of, and read again when it has changed."""
         name, before = str(path), path.stat()
         known: dict[str, Any] = self.source.watermark.get(name, {})
         same = _mark(before).items() <= known.items()
         digest = known["sha256"] if same else _sha256(path)
         unchanged = digest == known.get("sha256")
+        broken = known.get("broken", "") if unchanged else ""
         if not unchanged:
-            yield from self._rows(path)
+            try:
+                yield from self._rows(path)
+            except SourceError as error:
+                if isinstance(error.__cause__, OSError):
+                    raise error.__cause__ from None
+                broken = str(error)
+        if broken:
+            yield AttentionError(broken, known=unchanged)
         if _mark(path.stat()) == _mark(before):  # else it was written to meanwhile, and is new next time
-            self.watermark[name] = {**_mark(before), "sha256": digest}
+            self.watermark[name] = {**_mark(before), "sha256": digest} | ({"broken": broken} if broken else {})
         yield Visited(name, unchanged=unchanged)
 
     def _rows(self, path: Path) -> Iterator[Output]:

@@ -138,7 +138,8 @@ class TaobaoConnector(RenewingConnector[Options], WindowConnector[Options]):
             if type(error) is not SourceError or "isv." not in str(error):  # not of this order's making
                 raise
             info = {}
-        return self.raw(call.row) | {"followup": info.get("append_content")}
+        said, at = info.get("append_content"), from_china(info.get("append_time"), self.source.now)
+        return self.raw(call.row) | {"followup": said, "followup_time": at}
 
     def _opened(self, page: "TextResponse", method: str) -> dict[str, Any]:
         """What lies in the envelope ``…_response``; errors come with HTTP 200 too."""

@@ -24,6 +24,9 @@ class Options(base.Options):
         description='字段 → 条目里的路径，如 { text = "content" }；不写则条目的键就是字段名（text、stars、time…）',
     )
     stars: dict[str, Stars] = Field(default={}, description="评分字段里出现的词 → 星数")
+    silent_hours: float | None = Field(
+        default=None, gt=0, description="多少小时没有推送来就算异常；不写则和它自己平时的量比"
+    )
 
 
 class WebhookConnector(Connector[Options]):

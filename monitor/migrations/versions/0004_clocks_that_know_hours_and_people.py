@@ -13,7 +13,11 @@ down_revision = '0003'
 branch_labels = None
 depends_on = None
 
-_TEXTS = {'case': ('tier',), 'crisis': ('members', 'facts', 'review')}
+_TEXTS = {
+    'case': ('tier',),
+    'crisis': ('members', 'facts', 'review'),
+    'person': ('dingtalk', 'wecom', 'feishu'),
+}
 _LISTS = ('shops', 'categories', 'tiers')
 
 
