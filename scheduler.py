@@ -719,8 +719,6 @@ def rehearse(
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command; gives its exit status. A user's mistake is one line on standard error, never a traceback."""
-    from typer.exceptions import TyperException
-
     for stream in (sys.stdin, sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # whatever the locale says: Chinese in, Chinese out
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
@@ -728,31 +726,36 @@ def run(arguments: Sequence[str]) -> int:
         return int(cli(list(arguments), prog_name="pingshao", standalone_mode=False) or 0)
     except typer.Exit as ending:
         return ending.exit_code
-    except TyperException as error:
-        message = getattr(error, "format_message", error.__str__)()
-    except WrongCall as error:
-        message = str(error)
-    except ZoneInfoNotFoundError as error:
-        message = f"{error.args[0]}：本机没有时区数据，请安装系统的 tzdata 包，或 pip install tzdata"
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # the reader went away, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:
-        if error.filename is None:  # not a file of the user's
-            raise
-        message = f"{error.filename}: {error.strerror}"
     except Exception as error:
-        from sqlalchemy.exc import OperationalError
-
-        if not isinstance(error, OperationalError):
+        status, message = _told(error)
+        if not message:
             raise
-        said = " ".join(str(error.orig).split())
-        print(f"pingshao: 数据库用不了：{said}；做完的都已存好，稍后再跑一次", file=sys.stderr)
-        return 1
-    print(f"pingshao: {message}", file=sys.stderr)
-    return 2
+        print(f"pingshao: {message}", file=sys.stderr)
+        return status
+
+
+def _told(error: Exception) -> tuple[int, str]:
+    """Exit status and the one line for what is not our own fault; no line for what is."""
+    from typer.exceptions import TyperException
+
+    if isinstance(error, TyperException):
+        return 2, getattr(error, "format_message", error.__str__)()
+    if isinstance(error, WrongCall):
+        return 2, str(error)
+    if isinstance(error, ZoneInfoNotFoundError):
+        return 2, f"{error.args[0]}：本机没有时区数据，请安装系统的 tzdata 包，或 pip install tzdata"
+    if isinstance(error, OSError):
+        return 2, f"{error.filename}: {error.strerror}" if error.filename else ""  # else not a file of the user's
+    from sqlalchemy.exc import OperationalError
+
+    if isinstance(error, OperationalError):
+        return 1, f"数据库用不了：{' '.join(str(error.orig).split())}；做完的都已存好，稍后再跑一次"
+    return 1, ""
 
 
 def main() -> NoReturn:

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from alerts import drafts, words
 from alerts.content import Button, Card, Line, bold, line, link
+from alerts.suspicion import suspicion
 from monitor.models import Case, Crisis, Event, Person
 from monitor.queries import CaseView, CrisisView, Item
 from monitor.states import STATE_LABELS
@@ -18,6 +19,7 @@ _BUTTONS = {
     "case": ("claim", "contacted", "answered", "resolved", "escalate", "false_alarm"),
     "crisis": ("claim", "plan", *chain.from_iterable(NOTICE_WAYS.values()), "resolved", "false_alarm"),
 }
+_CASES = {"review": "差评", "mention": "负面帖子", "question": "买家提问"}
 _CONFIRM = {"false_alarm": "确定是误报吗？计时会停下来。"}
 _SPREAD = {
     "copied": "{authors} 个账号发了同一段文字：疑似搬运，先核实再回应",
@@ -100,22 +102,30 @@ def case_card(view: CaseView, reader: Reader) -> Card:
         words.clocks("case", view.clocks, reader.now, reader.zone) if view.clocks else line("很久以前的评价，不计时"),
         _holder(case, view.assignee, case.severity),
         *_author(view),
+        *suspicion(view),
         *([line(f"已并入危机 #{case.crisis_id}")] if case.crisis_id else []),
         *_events(view.events, reader),
-        _draft(case, next(iter(case.categories), "other"), newest.feedback.product if newest else "", reader),
+        *([] if case.kind == "question" else [_case_draft(view, reader)]),
     ]
     return Card(
-        title=f"【{'负面帖子' if case.kind == 'mention' else '差评'}】{case_name(view, reader)}",
+        title=f"【{_CASES[case.kind]}】{case_name(view, reader)}",
         lines=tuple(lines),
         buttons=_buttons(case, "看详情", reader),
         about=f"case:{case.id}",
     )
 
 
+def _case_draft(view: CaseView, reader: Reader) -> Line:
+    product = view.items[0].feedback.product if view.items else ""
+    return _draft(view.case, next(iter(view.case.categories), "other"), product, reader)
+
+
 def case_name(view: CaseView, reader: Reader) -> str:
     """``示例旗舰店 · 质量问题、售后退换 · 严重``."""
     case = view.case
-    what = "、".join(words.code(code) for code in case.categories[:3]) or "未说明原因"
+    what = "、".join(words.code(code) for code in case.categories[:3]) or (
+        "未答复" if case.kind == "question" else "未说明原因"
+    )
     return f"{reader.shop_name(case.shop_id)} · {what} · {words.SEVERITY[case.severity]}"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from alerts import cards, clock_card, digest, lists, remarks
+from alerts import cards, clock_card, digest, handover, lists, remarks
 from alerts.cards import Links, Reader
 from alerts.channel import Channel, Letter
 from alerts.content import Card, Ping
@@ -81,6 +81,8 @@ def _about_the_house(session: Session, row: Outbox, reader: Reader) -> Card:
         return remarks.dead_card(row, *_dead(session, row), reader)
     if row.kind == "clock.jumped":
         return clock_card.clock_card(row, reader)
+    if row.kind == "rota.handover":
+        return handover.handover_card(session, row, reader)
     if row.kind == "timers.digest":
         return digest.digest_card(session, row, reader)
     return remarks.summary_card(row.payload)

@@ -178,9 +178,18 @@ def _called_on(session: Session, notice: Notice) -> list[Person]:
         return _with_role(session, rung) if rung in ("lead", "manager") else _holder(session, notice, rung)
     if notice.kind in ("timer.reminder", "timer.breached", "timer.stalled"):
         return _holder(session, notice, "assignee")
+    if notice.kind in ("case.opened", "rota.handover"):
+        return _given(session, notice)
     if notice.kind in ("crisis.opened", "crisis.grew") or notice.facts.get("about") == "crisis":
         return _with_role(session, "lead")
     return _with_role(session, "agent") if notice.kind == "cases.overdue" else []
+
+
+def _given(session: Session, notice: Notice) -> list[Person]:
+    """Who was given something without asking for it; nobody where it is for whoever takes it."""
+    case = session.get(Case, notice.subject_id) if notice.subject == "case" else None
+    mine = col(Person.name).in_(notice.facts.get("to", ())) if case is None else Person.id == case.assignee_id
+    return list(session.exec(select(Person).where(mine, col(Person.active)).order_by(col(Person.id))))
 
 
 def _holder(session: Session, notice: Notice, rung: str) -> list[Person]:

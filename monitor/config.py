@@ -163,7 +163,8 @@ def _cross_checks(settings: Settings) -> Iterator[str]:
     try:
         _ = settings.zone
     except (ZoneInfoNotFoundError, ValueError, OSError):  # a zone that is named in the file was looked up already
-        yield f"service.timezone: 读不到时区 {settings.service.timezone} 的数据，请安装系统的 tzdata 包，或 pip install tzdata"
+        name = settings.service.timezone
+        yield f"service.timezone: 读不到时区 {name} 的数据，请安装系统的 tzdata 包，或 pip install tzdata"
     shops = {shop.id for shop in settings.shops}
     channels = {channel.name for channel in settings.channels} | {"mail"}
     for table, names in (
@@ -177,10 +178,25 @@ def _cross_checks(settings: Settings) -> Iterator[str]:
         if source.shop is not None and source.shop not in shops:
             yield f"sources[{n}].shop: 没有叫 {source.shop!r} 的店铺{nearest(source.shop, shops)}"
         yield from (f"sources[{n}].{problem}" for problem in connector_problems(source.kind, source.options))
+    yield from _duty_checks(settings, shops)
     for route, names in settings.routes.model_dump().items():
         for name in names:
             if name not in channels:
                 yield f"routes.{route}: 没有叫 {name!r} 的渠道{nearest(name, channels)}"
+
+
+def _duty_checks(settings: Settings, shops: set[str]) -> Iterator[str]:
+    """People, shops and categories that people, rotas and clocks name."""
+    from monitor.categories import complaints
+
+    people, codes = {person.name for person in settings.people}, set(complaints())
+    named = [(f"people[{n}].shops", person.shops, "店铺", shops) for n, person in enumerate(settings.people, 1)]
+    named += [(f"people[{n}].categories", one.categories, "类别", codes) for n, one in enumerate(settings.people, 1)]
+    named += [(f"rotas[{n}].people", rota.people, "人", people) for n, rota in enumerate(settings.rotas, 1)]
+    named += [(f"rotas[{n}].shops", rota.shops, "店铺", shops) for n, rota in enumerate(settings.rotas, 1)]
+    named.append(("policy.case.categories", [*settings.policy.case.categories], "类别", codes))
+    for place, names, what, known in named:
+        yield from (f"{place}: 没有叫 {name!r} 的{what}{nearest(name, known)}" for name in names if name not in known)
 
 
 def connector_problems(kind: str, options: dict[str, Any]) -> Iterator[str]:

@@ -91,7 +91,7 @@ def _ledger(figures: Summary) -> str:
 def _cleared(value: Share) -> str:
     if not value.whole:
         return ""
-    return f"当天解决 {value.part} 条" if value.few else f"日清率 {share(value)}"
+    return f"当天处理 {value.part} 条" if value.few else f"日清率 {share(value)}"
 
 
 def _late(figures: Summary) -> str:

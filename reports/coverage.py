@@ -7,6 +7,7 @@ from sqlalchemy import case, func, select
 from sqlmodel import Session, col
 
 from monitor.models import Source
+from monitor.pushes import is_pushed
 from monitor.settings import Settings
 from reports.period import Period
 from reports.shares import Share
@@ -84,21 +85,25 @@ def coverage(session: Session, period: Period, settings: Settings, now: datetime
 
 def _sources(session: Session, period: Period, settings: Settings, now: datetime) -> list[SourceLine]:
     hours = _lost_hours(session, period, now)
-    names = [source.name for source in settings.sources if source.enabled]
+    pushed = {source.name: is_pushed(source) for source in settings.sources if source.enabled}
+    names = list(pushed)
     rows = {row.name: row for row in session.execute(select(Source).where(col(Source.name).in_(names))).scalars()}
-    lines = [_line(name, rows.get(name), now, hours) for name in names]
+    lines = [_line(name, rows.get(name), now, hours, pushed=pushed[name]) for name in names]
     return sorted(lines, key=lambda line: (not line.trouble, -line.failed_hours - line.silent_hours, line.name))
 
 
-def _line(name: str, row: Source | None, now: datetime, hours: dict[int, tuple[float, float]]) -> SourceLine:
+def _line(
+    name: str, row: Source | None, now: datetime, hours: dict[int, tuple[float, float]], *, pushed: bool
+) -> SourceLine:
+    """A source that others push to is not crawled: its status says whether it has been silent for too long."""
     if row is None or row.id is None or row.last_run_at is None:
         return SourceLine(name, "new")
     lost = hours.get(row.id, (0.0, 0.0))
     if row.status in {"failed", "attention"}:
         return SourceLine(name, row.status, row.last_success_at, row.last_error, *lost)
-    if row.last_run_at < now - _SILENT:
+    if row.last_run_at < now - _SILENT and not pushed:
         return SourceLine(name, "stopped", row.last_run_at, "", *lost)
-    if row.last_item_at is None or row.last_item_at < now - _SILENT:
+    if (row.last_item_at is None or row.last_item_at < now - _SILENT) and not pushed:
         return SourceLine(name, "silent", row.last_item_at, "", *lost)
     return SourceLine(name, "", row.last_item_at, "", *lost)
 

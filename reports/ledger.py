@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import pairwise
 
 from sqlalchemy import case, func, select
 from sqlmodel import Session
 
+from monitor.clearance import cleared
 from reports.period import Period
 from reports.shares import Share
-from reports.store import C, F, false_alarm, judged, negative, settled, step, suspected, tally, within
+from reports.store import C, F, false_alarm, judged, settled, suspected, tally, within
 
 
 @dataclass(frozen=True)
@@ -74,11 +76,6 @@ def ledger(session: Session, period: Period, late_since: timedelta) -> Ledger:
 
 
 def clearance(session: Session, period: Period) -> Share:
-    """日清率: negatives whose case was resolved before the end of the local day on which they were written."""
-    day_end = step(F.happened_at, period.edges, period.edges[1:])
-    found = (
-        select(tally(settled & (C.resolved_at < day_end)), func.count())
-        .select_from(judged)
-        .where(within(F.happened_at, period.start, period.end), negative)
-    )
-    return Share(*session.execute(found).one())
+    """日清率: negatives that were dealt with before the end of the local day on which they were written."""
+    days = [cleared(session, start, end) for start, end in pairwise(period.edges)]
+    return Share(sum(day.done for day in days), sum(day.of for day in days))

@@ -22,7 +22,7 @@ from time import monotonic, sleep
 
 from chaos_audit import Fed, Report, audit
 from chaos_feed import SECRETS, Feeder
-from serving import Process, services
+from processes import Process, services
 from slack_double import SlackDouble, slack_double
 from smtp_double import SmtpDouble, smtp_double
 from sqlmodel import col, func, select

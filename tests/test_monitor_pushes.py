@@ -14,6 +14,8 @@ from monitor.models import Run, Source
 from monitor.pushes import is_pushed, listen
 from monitor.service import Service
 from monitor.settings import Source as Config
+from reports.coverage import coverage
+from reports.period import span
 
 CRM: dict[str, Any] = {"name": "crm", "kind": "webhook", "shop": "demo", "secret_env": "S"}
 
@@ -157,3 +159,18 @@ def test_a_push_is_judged(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
     for watch in (True, False):
         pushes.receive(core, Config(**CRM, watch=watch), b"[]", f"key-{watch}")
     assert asked == [True, False]
+
+
+def test_reports_do_not_call_it_stopped(core: Core) -> None:
+    """A day without a push is no day without a crawl; one that is in trouble is named."""
+    house = make_core(core.engine, make_settings(sources=[CRM]), core.clock)
+    push(core, 1)
+    core.clock.move(timedelta(days=5))
+    days = span(NOW.date(), 5, house.settings.zone)
+    with db.reading(core.engine) as session:
+        (line,) = coverage(session, days, house.settings, core.clock.now()).sources
+    assert (line.name, line.trouble) == ("crm", "")
+    look(core, silent_hours=24)
+    with db.reading(core.engine) as session:
+        (line,) = coverage(session, days, house.settings, core.clock.now()).sources
+    assert line.trouble == "attention"

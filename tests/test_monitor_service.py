@@ -11,6 +11,7 @@ import pytest
 from factories import NOW, make_core, make_settings
 from sqlalchemy import Engine
 
+from monitor import service
 from monitor.service import Service
 from monitor.settings import Source
 
@@ -149,3 +150,22 @@ async def test_a_promotion_leaves_other_sources_alone(sqlite: Engine, tmp_path: 
         await service._crawl_when_due(source)
         world.core.clock.move(timedelta(minutes=5))
     assert len(world.crawled) == {"5m": 13, "30m": 3}[every]
+
+
+async def test_what_a_sweep_fired_is_sent_at_once(
+    sqlite: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Senders do not wait for their own next look when there is something new; without it they do."""
+    monkeypatch.setattr(service, "_DELIVER_EVERY", 60)
+    monkeypatch.setattr(service, "_SWEEP_EVERY", 0.05)
+    world = World(sqlite, tmp_path)
+    waker = Service(
+        world.core,
+        crawl=world.crawl,
+        sweep=lambda: world.count("sweep")() or int(world.calls["sweep"] in (5, 10)),
+        deliver={"ops": world.count("deliver")},
+        summaries=world.count("summaries"),
+        watch=world.count("watch"),
+    )
+    await waker.run(until=seen(lambda: world.calls["sweep"] >= 15))
+    assert world.calls["deliver"] == 3

@@ -2,13 +2,9 @@
 
 import io
 import json
-import os
-import signal
 import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -335,37 +331,6 @@ def test_exports_do_not_execute(capsysbinary: pytest.CaptureFixture[bytes]) -> N
 
     cells = [cell for line in load_workbook(io.BytesIO(found["xlsx"])).active.iter_rows() for cell in line]
     assert all(cell.data_type != "f" for cell in cells)
-
-
-def test_serve_runs_and_stops_cleanly(tmp_path: Path, httpserver: HTTPServer, slack: SlackDouble) -> None:
-    """The service crawls by itself, shows its status page, alerts, and ends cleanly within ten seconds of SIGTERM."""
-    httpserver.expect_request("/robots.txt").respond_with_data("", status=404)
-    page = PAGE.format(review(1, "喝完上吐下泻，进医院了，已经打 12315 投诉", minutes=5))
-    httpserver.expect_request("/reviews").respond_with_data(page, content_type="text/html; charset=utf-8")
-    write_config(tmp_path, httpserver.url_for("").rstrip("/"), slack.url)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    child = subprocess.Popen(
-        [sys.executable, "-m", "scheduler", "serve", "--port", str(port)],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(Path(scheduler.__file__).parent)},
-        stderr=subprocess.PIPE,
-    )
-    try:
-        until = time.monotonic() + 60
-        while not slack.messages and time.monotonic() < until and child.poll() is None:
-            time.sleep(0.2)
-        assert slack.messages, child.poll()
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
-            status_page = answer.read().decode()
-        assert "site" in status_page
-        assert "危机" in status_page
-        child.send_signal(signal.SIGTERM)
-        assert child.wait(10) == 0
-    finally:
-        child.kill()
-        child.communicate()
 
 
 def test_help_is_light() -> None:

@@ -59,6 +59,7 @@ class Feishu(HttpChannel):
     def __init__(self, channel: config.Channel, settings: config.Settings) -> None:
         super().__init__(channel, settings)
         self.live = bool(channel.app_id)
+        self.clicks = self.live and bool(channel.signing_secret_env)
         self._token, self._until = "", 0.0
 
     @classmethod

@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlmodel import select
 from starlette.exceptions import HTTPException
 
-from alerts.desk import doors, hooks, slack, status
+from alerts.desk import doors, feishu, hooks, slack, status
 from alerts.desk.pages import HERE, Pages
 from alerts.links import Expired, Forged, Links
 from monitor import db
@@ -35,6 +35,7 @@ def create_app(core: Core, links: Links) -> FastAPI:
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     app.include_router(doors.router(core, links, pages))
     app.include_router(slack.router(core, links))
+    app.include_router(feishu.router(core))
     app.include_router(hooks.router(core))
 
     @app.get("/", summary="状态页", response_class=HTMLResponse)

@@ -26,6 +26,7 @@ _EVENTS: Mapping[str, str] = {
     "merged.in": "并入另一个危机",
     "rescored": "重新打分",
     "timer.breached": "超时",
+    "rota.handover": "交班",
     "refused": "想操作，没有办成",
     "dead": "有消息没送到",
 }
