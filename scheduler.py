@@ -113,9 +113,10 @@ class App:
         return ledger.ledger(self.core, since, lines, fired, sent)
 
     def sweep_and_deliver(self) -> tuple[int, int]:
-        """Fire due timers and send what is due; gives how many of each."""
-        from monitor import timers
+        """Hand over what is to be, fire due timers, send what is due; gives how many of the last two."""
+        from monitor import handover, timers
 
+        handover.hand_over(self.core)
         return timers.sweep(self.core), self.deliver_patiently()
 
     def deliver(self, *names: str, ending: Callable[[], bool] = lambda: False) -> int:
@@ -210,7 +211,7 @@ class App:
 
         import uvicorn
 
-        from monitor import timers
+        from monitor import handover, timers
         from monitor.service import Service
         from monitor.skew import Watch
 
@@ -227,6 +228,7 @@ class App:
             deliver={name: partial(self.deliver, name, ending=lambda: server.should_exit) for name in self.channels},
             summaries=self.send_due_summaries,
             watch=Watch(self.core, self.core.clock, time.monotonic, os.uname().nodename).look,
+            hand_over=lambda: handover.hand_over(self.core),
         )
         if not await service.run(until=server.serve()):
             os._exit(0)  # what is left waits for a provider, and asyncio.run would wait with it
@@ -332,8 +334,13 @@ cli = typer.Typer(
 )
 outbox_cli = typer.Typer(help="等着发、不确定、发不出去的消息。", no_args_is_help=True, rich_markup_mode=None)
 cli.add_typer(outbox_cli, name="outbox")
+rota_cli = typer.Typer(help="谁在值班，换班。", invoke_without_command=True, rich_markup_mode=None)
+cli.add_typer(rota_cli, name="rota")
 new_cli = typer.Typer(help="给开发的人：生成新文件的骨架。", no_args_is_help=True, rich_markup_mode=None)
 cli.add_typer(new_cli, name="new")
+
+user_cli = typer.Typer(help="谁能进工作台：账号和密码。", no_args_is_help=True, rich_markup_mode=None)
+cli.add_typer(user_cli, name="user")
 
 _Json = Annotated[bool, typer.Option("--json", help="标准输出只有一个 JSON 对象。")]
 _config: list[Path | None] = [None]  # what --config said; typer offers no lighter way to hand it to a sub-command
@@ -651,6 +658,39 @@ def outbox_retry(ids: Annotated[list[int] | None, typer.Argument(help="消息编
     return 0
 
 
+@rota_cli.callback()
+def rota_shown(context: typer.Context, as_json: _Json = False) -> int:
+    """现在谁在值班，往后七天轮到谁。"""
+    from monitor import db, printing, rota
+
+    if context.invoked_subcommand is not None:
+        return 0
+    app = _app()
+    settings, now = app.core.settings, app.core.clock.now()
+    with db.reading(app.core.engine) as session:
+        duties = rota.duties(settings, session, now, now + timedelta(days=7))
+    printing.duties(duties, settings, as_json)
+    return 0
+
+
+@rota_cli.command("swap")
+def rota_swap(
+    who: Annotated[str, typer.Argument(help="谁来值班")],
+    absent: Annotated[str, typer.Argument(metavar="FOR", help="替谁")],
+    start: Annotated[str, typer.Argument(metavar="FROM", help="从哪天或何时起（ISO）")],
+    end: Annotated[str, typer.Argument(metavar="TO", help="到哪天（含当天）或何时（ISO）")],
+) -> int:
+    """换班：一个人替另一个人值班，从何时到何时。"""
+    from monitor import rota
+
+    app = _app()
+    told = rota.swap(app.core, who, absent, start, end, _user())
+    zone = app.core.settings.zone
+    spans = [at.astimezone(zone).strftime("%Y-%m-%d %H:%M") for at in (told.starts_at, told.ends_at)]
+    typer.echo(f"{spans[0]} 到 {spans[1]}，{who} 替 {absent} 值班")
+    return 0
+
+
 @cli.command()
 def train(
     out: Annotated[Path, typer.Option(help="权重写到哪个文件")],
@@ -670,6 +710,84 @@ def train(
     except (ValueError, OSError) as error:
         raise WrongCall(str(error)) from None
     printing.as_json(figures)
+    return 0
+
+
+def _password() -> str:
+    """Asked for twice at a terminal, else the first line of standard input: never an argument that others can see."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\n")
+    return str(typer.prompt("密码", hide_input=True, confirmation_prompt="再输一遍", err=True))
+
+
+@user_cli.command("add")
+def user_add(
+    name: Annotated[str, typer.Argument(help="名字；配置的 people 里有的，就是那个人")],
+    role: Annotated[str, typer.Option(help="agent、lead、manager、brand 或 admin")] = "admin",
+) -> int:
+    """新建工作台的账号；密码从终端输入，或从标准输入的第一行读。"""
+    from typing import get_args
+
+    from alerts.desk import accounts
+    from monitor import db
+    from monitor.settings import Role
+
+    app = _app()
+    known = next((person.role for person in app.core.settings.people if person.name == name), None)
+    role = known or _known("--role", role, get_args(Role))
+    with db.writing(app.core.engine) as session:
+        accounts.add(session, name, role, _password(), app.core.clock.now())
+    typer.echo(f"{name}（{role}）可以登录了")
+    return 0
+
+
+@user_cli.command("password")
+def user_password(name: str) -> int:
+    """换密码；用旧密码登录着的会被请出去。"""
+    from alerts.desk import accounts
+    from monitor import db
+
+    app = _app()
+    with db.writing(app.core.engine) as session:
+        accounts.set_password(session, name, _password())
+    typer.echo(f"{name} 的密码换好了")
+    return 0
+
+
+@user_cli.command("remove")
+def user_remove(name: str) -> int:
+    """关掉一个账号；这个人做过的事都留着。"""
+    from alerts.desk import accounts
+    from monitor import db
+
+    app = _app()
+    with db.writing(app.core.engine) as session:
+        accounts.remove(session, name)
+    typer.echo(f"{name} 进不来了")
+    return 0
+
+
+@user_cli.command("list")
+def user_list(as_json: _Json = False) -> int:
+    """列出账号。"""
+    from sqlmodel import col, select
+
+    from monitor import db, printing
+    from monitor.models import Account, Person
+
+    app = _app()
+    with db.reading(app.core.engine) as session:
+        found = session.exec(
+            select(Account, Person.role)
+            .join(Person, col(Person.name) == Account.name, isouter=True)
+            .order_by(Account.name)
+        ).all()
+    rows = [{"name": one.name, "role": role, "seen_at": one.seen_at} for one, role in found]
+    if as_json:
+        printing.as_json({"users": rows})
+        return 0
+    for row in rows:
+        typer.echo(f"{row['name']}\t{row['role']}")
     return 0
 
 

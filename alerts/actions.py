@@ -15,7 +15,7 @@ from monitor.privacy import mask
 from monitor.text import clean
 from monitor.transitions import ACTIONS
 
-Door = Literal["slack", "feishu", "link"]
+Door = Literal["slack", "feishu", "link", "desk"]
 _MOST_TO = 100  # characters of a name or number
 
 
@@ -26,7 +26,7 @@ class Click:
     Attributes:
         door: Where it came in.
         key: The same click delivered again has the same key.
-        person: The person's id at that provider, or the name at the door ``link``.
+        person: The person's id at that provider, or the name at the doors ``link`` and ``desk``.
         action: What is to be done.
     """
 
@@ -130,6 +130,6 @@ def _may(action: Action, person: Person) -> bool:
 
 
 def _person(session: Session, click: Click) -> Person | None:
-    known_by = Person.name if click.door == "link" else getattr(Person, click.door)
+    known_by = Person.name if click.door in ("link", "desk") else getattr(Person, click.door)
     wanted = select(Person).where(col(Person.active), col(known_by) == click.person, col(known_by) != "")
     return session.exec(wanted).first()

@@ -123,9 +123,8 @@ def _case_draft(view: CaseView, reader: Reader) -> Line:
 def case_name(view: CaseView, reader: Reader) -> str:
     """``示例旗舰店 · 质量问题、售后退换 · 严重``."""
     case = view.case
-    what = "、".join(words.code(code) for code in case.categories[:3]) or (
-        "未答复" if case.kind == "question" else "未说明原因"
-    )
+    named = "、".join(words.code(code) for code in case.categories[:3])
+    what = named or ("问答" if case.kind == "question" else "未说明原因")
     return f"{reader.shop_name(case.shop_id)} · {what} · {words.SEVERITY[case.severity]}"
 
 

@@ -13,6 +13,7 @@ import pkgutil
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 
 from alerts import channels
@@ -153,6 +154,7 @@ def kinds() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(channels.__path__))
 
 
+@cache
 def load(kind: str) -> type[Channel]:
     """The class of a kind of channel.
 

@@ -1,26 +1,36 @@
-"""Claims on outbox rows: who may send what next, for how long, and what else goes with it."""
+"""Claims on outbox rows: who may send what next, for how long, and what else goes with it.
 
-from collections.abc import Collection, Mapping
+Statements are built once: building them anew for every message cost more than running them.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import CursorResult, and_, exists, text, update
-from sqlalchemy.orm import aliased
-from sqlmodel import Session, col, select
-from sqlmodel.sql.expression import SelectOfScalar
+from sqlalchemy import and_, bindparam, literal, select, text, union_all, update
+from sqlmodel import Session
 
 from alerts import pace
 from alerts.channel import MAIL
 from alerts.pace import Bucket, Place
 from alerts.render import EDITS, OPENINGS
 from monitor import db
+from monitor.bulk import table
 from monitor.core import Core
 from monitor.models import Outbox
 
 LEASE = timedelta(seconds=60)
 """Longer than any provider's time-out; counted anew just before a post."""
 WAITING = ("pending", "uncertain")
+OUTBOX = table(Outbox)
+MINE = and_(
+    OUTBOX.c.id == bindparam("row"),
+    OUTBOX.c.state == "sending",
+    OUTBOX.c.lease_owner == bindparam("owner"),
+    OUTBOX.c.attempts == bindparam("attempt"),
+)
+"""Holds only while nobody else has claimed a row since; takes `Claim.mine`."""
 _LOCK = 0x70_73_6F_62  # any number, the same in every process
 # What a row can carry: edits show the newest state, a breach makes a reminder pointless.
 _CARRIES = {
@@ -29,6 +39,7 @@ _CARRIES = {
     "crisis.grew": ("crisis.grew",),
     "timer.breached": ("timer.reminder", "timer.rung"),
     "timer.rung": ("timer.reminder", "timer.rung"),
+    "timer.stalled": ("timer.stalled",),
 }
 
 
@@ -52,33 +63,88 @@ class Claim:
         return self.row.channel, self.row.target
 
     @property
-    def mine(self) -> tuple[Any, ...]:
-        """Holds only while nobody else has claimed the row since."""
-        row = self.row
-        still = (Outbox.state == "sending", Outbox.lease_owner == row.lease_owner, Outbox.attempts == row.attempts)
-        return (Outbox.id == row.id, *still)
+    def mine(self) -> dict[str, Any]:
+        """What `MINE` asks for."""
+        return {"row": self.row.id, "owner": self.row.lease_owner, "attempt": self.row.attempts}
 
 
-def anything_due(core: Core, channels: Collection[str]) -> bool:
-    """Whether a claim on these channels could find something; costs no writer anything."""
-    now = core.clock.now()
-    due = [_due(now, state, name) for state in WAITING for name in channels]
-    expired = select(Outbox).where(Outbox.state == "sending", col(Outbox.lease_until) <= now)
+def _waiting(state: str) -> Any:
+    """The first due row of a channel in a state; a card goes before what is said about it, one row a card at a time."""
+    other, mine = OUTBOX.alias(), OUTBOX.c
+
+    def nothing(*what: Any) -> Any:
+        same = (other.c[name] == mine[name] for name in ("subject", "subject_id", "channel", "target"))
+        # a subquery with a limit is asked row by row: PostgreSQL would else join all that waits before it takes one
+        return select(literal(1)).where(*same, other.c.id != mine.id, *what).limit(1).scalar_subquery().is_(None)
+
+    first = select(mine.id, mine.not_before, mine.state).where(
+        mine.state == state,
+        mine.channel == bindparam("channel"),
+        mine.not_before <= bindparam("now"),
+        mine.target.not_in(bindparam("full", expanding=True)),
+        nothing(other.c.state == "sending"),
+        nothing(other.c.kind.in_(OPENINGS), other.c.state.in_(WAITING), other.c.id < mine.id),
+    )
+    found = first.order_by(mine.not_before, mine.id).limit(1).subquery()  # what was refused comes after the untried
+    return select(found)
+
+
+# one channel and state at a time, so that the index gives the order and the first row ends the search
+_FIRST = union_all(*map(_waiting, WAITING))
+_TAKE = (
+    update(OUTBOX)
+    .where(OUTBOX.c.id == bindparam("row"), OUTBOX.c.state == bindparam("was"))
+    .values(
+        state="sending",
+        lease_owner=bindparam("owner"),
+        lease_until=bindparam("until"),
+        attempts=OUTBOX.c.attempts + 1,
+    )
+    .returning(*OUTBOX.c)
+)
+_EXPIRED = and_(OUTBOX.c.state == "sending", OUTBOX.c.lease_until <= bindparam("now"))
+_EXPIRE = (
+    update(OUTBOX)
+    .where(_EXPIRED)
+    .values(state="uncertain", not_before=bindparam("now"), last_error="发送者中断，租约到期")
+)
+_RENEW = update(OUTBOX).where(MINE, OUTBOX.c.lease_until > bindparam("now")).values(lease_until=bindparam("until"))
+_DUE = (
+    select(literal(1))
+    .where(
+        OUTBOX.c.state.in_(WAITING),
+        OUTBOX.c.channel == bindparam("channel"),
+        OUTBOX.c.not_before <= bindparam("now"),
+    )
+    .limit(1)
+)
+_DUE_THERE = _DUE.where(OUTBOX.c.target == bindparam("target"))
+_ANY_EXPIRED = select(literal(1)).where(_EXPIRED).limit(1)
+
+
+def expire(core: Core) -> None:
+    """Make rows uncertain whose senders let their lease run out; costs no writer anything where there are none."""
+    now = {"now": core.clock.now()}
     with db.reading(core.engine) as session:
-        return any(session.exec(rows.limit(1)).first() is not None for rows in (*due, expired))
+        if session.connection().execute(_ANY_EXPIRED, now).first() is None:
+            return
+    with db.writing(core.engine) as session:
+        session.connection().execute(_EXPIRE, now)
+
+
+def anything_due(core: Core, channels: Iterable[str]) -> bool:
+    """Whether a claim on these channels could find something; costs no writer anything."""
+    with db.reading(core.engine) as session:
+        return any(_is_due(session, core.clock.now(), name) for name in channels)
 
 
 def next_slot(core: Core, sizes: Mapping[str, Bucket]) -> datetime | None:
     """When the first of the rows goes that are due and wait only for their place to take more; None without such."""
     now = core.clock.now()
     with db.reading(core.engine) as session:
-        full = pace.full(session, sizes, now)
-        slots = []
-        for (name, target), at in full.items():
-            due = [_due(now, state, name) for state in WAITING]
-            due = [rows.where(Outbox.target == target) for rows in due] if target else due
-            slots += [at for rows in due if session.exec(rows.limit(1)).first() is not None]
-    return min(slots, default=None)
+        full = pace.full(pace.moments(session, sizes, now), sizes, now)
+        slots = (at for (name, target), at in full.items() if _is_due(session, now, name, target))
+        return min(slots, default=None)
 
 
 def claim(core: Core, sizes: Mapping[str, Bucket], owner: str) -> Claim | None:
@@ -86,62 +152,45 @@ def claim(core: Core, sizes: Mapping[str, Bucket], owner: str) -> Claim | None:
     with db.writing(core.engine) as session:
         _alone(session)
         now = core.clock.now()
-        _expire(session, now)
-        full = pace.full(session, sizes, now)
-        row = _next(session, now, sizes.keys() - pace.closed(full, (MAIL,)), full)
-        if row is None:
+        moments = pace.moments(session, sizes, now)
+        full = pace.full(moments, sizes, now)
+        found = _first(session, now, sizes.keys() - pace.closed(full, (MAIL,)), full)
+        if found is None:
             return None
-        uncertain = row.state == "uncertain"
-        taken = Claim(row, uncertain, sizes[row.channel])
-        pace.take(session, taken.place, taken.size, now, again=uncertain)
-        _carry(session, row, uncertain)
-        row.state, row.lease_owner, row.lease_until = "sending", owner, now + LEASE
-        row.attempts += 1
-        session.add(row)
-        session.flush()
-        return taken
+        taken = {"row": found.id, "was": found.state, "owner": owner, "until": now + LEASE}
+        row = Outbox(**session.connection().execute(_TAKE, taken).mappings().one())
+        mine = Claim(row, found.state == "uncertain", sizes[row.channel])
+        pace.take(session, mine.place, mine.size, max(now, moments.get(mine.place, now)), again=mine.uncertain)
+        _carry(session, row, mine.uncertain)
+        return mine
+
+
+def renew(core: Core, claim: Claim) -> bool:
+    """Start the lease anew just before a post; False when it ran out and the row is no longer ours."""
+    now = core.clock.now()
+    with db.writing(core.engine) as session:
+        result = session.connection().execute(_RENEW, claim.mine | {"now": now, "until": now + LEASE})
+        return result.rowcount == 1
 
 
 def _alone(session: Session) -> None:
     # Claims are made one at a time, so that two rows about one card never go out side by side.
     if session.get_bind().dialect.name == "postgresql":
-        session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        session.connection().execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
 
 
-def _expire(session: Session, now: datetime) -> None:
-    session.execute(
-        update(Outbox)
-        .where(col(Outbox.state) == "sending", col(Outbox.lease_until) <= now)
-        .values(state="uncertain", not_before=now, last_error="发送者中断，租约到期")
-    )
+def _is_due(session: Session, now: datetime, channel: str, target: str = "") -> bool:
+    asked = {"channel": channel, "now": now} | ({"target": target} if target else {})
+    return session.connection().execute(_DUE_THERE if target else _DUE, asked).first() is not None
 
 
-def _next(session: Session, now: datetime, channels: Collection[str], full: Collection[Place]) -> Outbox | None:
-    """The next due row; a card goes before what is said about it, and one row at a time for each card."""
-    other = aliased(Outbox)
-    same = and_(
-        *(getattr(other, name) == getattr(Outbox, name) for name in ("subject", "subject_id", "channel", "target")),
-        col(other.id) != Outbox.id,
-    )
-    opening = and_(col(other.kind).in_(OPENINGS), col(other.state).in_(WAITING))
-    free = (
-        ~exists().where(same, col(other.state) == "sending"),
-        ~exists().where(same, opening, col(other.id) < Outbox.id),
-    )
-    found = []
-    for name in channels:  # one channel and state at a time, so that the index gives the order and ends the search
-        for state in WAITING:
-            rows = _due(now, state, name).where(*free)
-            if targets := [target for channel, target in full if channel == name]:
-                rows = rows.where(col(Outbox.target).not_in(targets))
-            rows = rows.order_by(col(Outbox.not_before), col(Outbox.id))  # what was refused comes after the untried
-            row = session.exec(rows.limit(1).with_for_update(skip_locked=True, of=Outbox)).first()
-            found += [row] if row is not None else []
-    return min(found, key=lambda row: (row.not_before, row.id or 0), default=None)
-
-
-def _due(now: datetime, state: str, channel: str) -> SelectOfScalar[Outbox]:
-    return select(Outbox).where(Outbox.state == state, Outbox.channel == channel, Outbox.not_before <= now)
+def _first(session: Session, now: datetime, channels: Iterable[str], full: Collection[Place]) -> Any:
+    """The next due row of all these channels: its id, moment and state; None without such."""
+    found: list[Any] = []
+    for name in channels:
+        asked = {"channel": name, "now": now, "full": [target for channel, target in full if channel == name]}
+        found += session.connection().execute(_FIRST, asked)
+    return min(found, key=lambda row: (row.not_before, row.id), default=None)
 
 
 def _carry(session: Session, row: Outbox, uncertain: bool) -> None:
@@ -151,37 +200,26 @@ def _carry(session: Session, row: Outbox, uncertain: bool) -> None:
         return
     if row.kind not in _CARRIES or uncertain:
         return
-    waiting = select(Outbox).where(*_siblings(row), Outbox.state == "pending").order_by(col(Outbox.id))
+    waiting = select(OUTBOX.c.id, OUTBOX.c.dedupe_key, OUTBOX.c.payload).where(*_siblings(row))
+    waiting = waiting.where(OUTBOX.c.state == "pending").order_by(OUTBOX.c.id).with_for_update(skip_locked=True)
     stage = row.payload.get("stage")
-    carried = [
-        other
-        for other in session.exec(waiting.with_for_update(skip_locked=True))
-        if other.payload.get("stage") == stage
-    ]
+    carried = [other for other in session.connection().execute(waiting) if other.payload.get("stage") == stage]
     if carried:
-        names = [name for one in (row, *carried) for name in one.payload.get("ping", ())]
-        keys = [*row.payload.get("carries", ()), *(other.dedupe_key for other in carried)]
+        names = [
+            name for payload in (row.payload, *(one.payload for one in carried)) for name in payload.get("ping", ())
+        ]
+        keys = [*row.payload.get("carries", ()), *(one.dedupe_key for one in carried)]
         row.payload = {**row.payload, "carries": keys, "ping": list(dict.fromkeys(names))}
-        _fold(session, row, (col(Outbox.id).in_([other.id for other in carried]),))
+        session.connection().execute(update(OUTBOX).where(OUTBOX.c.id == row.id).values(payload=row.payload))
+        _fold(session, row, (OUTBOX.c.id.in_([other.id for other in carried]),))
 
 
 def _siblings(row: Outbox) -> tuple[Any, ...]:
     """What waits about the same card, at the same place, and could be said by the row."""
-    same = (getattr(Outbox, name) == getattr(row, name) for name in ("subject", "subject_id", "channel", "target"))
-    return (*same, Outbox.id != row.id, col(Outbox.state).in_(WAITING), col(Outbox.kind).in_(_CARRIES[row.kind]))
+    same = (OUTBOX.c[name] == getattr(row, name) for name in ("subject", "subject_id", "channel", "target"))
+    return (*same, OUTBOX.c.id != row.id, OUTBOX.c.state.in_(WAITING), OUTBOX.c.kind.in_(_CARRIES[row.kind]))
 
 
 def _fold(session: Session, row: Outbox, which: tuple[Any, ...]) -> None:
-    gone = update(Outbox).where(*which).values(state="folded", last_error=f"并入 {row.dedupe_key}")
-    session.execute(gone, execution_options={"synchronize_session": False})
-
-
-def renew(core: Core, claim: Claim) -> bool:
-    """Start the lease anew just before a post; False when it ran out and the row is no longer ours."""
-    now = core.clock.now()
-    with db.writing(core.engine) as session:
-        result = session.execute(
-            update(Outbox).where(*claim.mine, col(Outbox.lease_until) > now).values(lease_until=now + LEASE)
-        )
-        assert isinstance(result, CursorResult)
-        return result.rowcount == 1
+    gone = update(OUTBOX).where(*which).values(state="folded", last_error=f"并入 {row.dedupe_key}")
+    session.connection().execute(gone)

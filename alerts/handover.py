@@ -29,11 +29,7 @@ def handover_card(session: Session, row: Outbox, reader: Reader) -> Card:
 
 def _line(session: Session, one: Mapping[str, Any], reader: Reader) -> list[str | Span]:
     """A case or crisis in one line, with the way to its page."""
-    due = (
-        f"，{words.moment(datetime.fromisoformat(one['due_at']), reader.now, reader.zone)} 前"
-        if "due_at" in one
-        else ""
-    )
+    due = f"，{reader.moment(datetime.fromisoformat(one['due_at']))} 前" if "due_at" in one else ""
     page = link("看详情", reader.links.view(one["subject"], one["id"]))
     return [f"{_name(session, one, reader)}{due} · {one['to']} ", page]
 

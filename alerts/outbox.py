@@ -17,7 +17,7 @@ from sqlmodel import Session, col, select
 from alerts import claims, outcomes, pace
 from alerts.cards import Links
 from alerts.channel import MAIL, Channel, Gone, Letter, SendError, Uncertain
-from alerts.claims import WAITING, Claim, anything_due, claim, renew
+from alerts.claims import WAITING, Claim
 from alerts.render import EDITS, Stale, card_ref, render, was_posted
 from monitor import db
 from monitor.core import Core
@@ -77,8 +77,9 @@ def deliver(
     sender = _Sender(core, channels, links or _signed(core), jitter)
     sizes = pace.buckets(core.settings, channels)
     counts = {"sent": 0, "pending": 0, "uncertain": 0, "dead": _bury_homeless(core), "folded": 0, "lost": 0}
-    for _ in range(limit if anything_due(core, channels) else 0):
-        taken = None if ending() else claim(core, sizes, owner)
+    claims.expire(core)
+    for _ in range(limit if claims.anything_due(core, channels) else 0):
+        taken = None if ending() else claims.claim(core, sizes, owner)
         if taken is None:
             break
         counts[sender.attempt(taken)] += 1
@@ -126,6 +127,13 @@ def _waiting_channels(session: Session) -> Iterator[str]:
                 yield name
 
 
+def _card(session: Session, row: Outbox) -> str | None:
+    """The live card that the row edits: empty where its name was lost, None where there is none."""
+    if row.kind not in EDITS:
+        return None
+    return card_ref(session, row) or ("" if was_posted(session, row) else None)
+
+
 @dataclass
 class _Sender:
     """One round's way of sending."""
@@ -141,7 +149,7 @@ class _Sender:
         try:
             with db.reading(self.core.engine) as session:
                 letter = render(self.core, session, taken.row, channel, self.links)
-                card = card_ref(session, taken.row) or ("" if was_posted(session, taken.row) else None)
+                card = _card(session, taken.row)
         except OperationalError:  # the store's trouble, not the row's: it comes again when its lease is over
             raise
         except Exception as error:  # noqa: BLE001 — one poisonous row must not stop the others
@@ -214,7 +222,7 @@ class _Sender:
             raise Uncertain(f"查不了是否已送达：{error}") from error
 
     def _renew(self, taken: Claim) -> None:
-        if not renew(self.core, taken):
+        if not claims.renew(self.core, taken):
             _log.warning("outbox_lease_lost", id=taken.row.id, key=taken.row.dedupe_key)
             raise _Lost
 

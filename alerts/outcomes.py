@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import CursorResult, update
-from sqlmodel import Session, col, select
+from sqlalchemy import bindparam, update
+from sqlmodel import Session, select
 
 from alerts import pace
 from alerts.channel import SendError
-from alerts.claims import Claim
+from alerts.claims import MINE, OUTBOX, Claim
 from alerts.render import CARDS, EDITS
 from monitor import audit, db
 from monitor.core import Core
@@ -24,6 +24,11 @@ MAX_ATTEMPTS = 150
 """About a day of trying."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 600.0  # seconds
 _QUIET = timedelta(seconds=15)  # for the others, when a place failed: time enough to recover, little lost if one row's
+_SENT = (
+    update(OUTBOX)
+    .where(OUTBOX.c.id == bindparam("row"), OUTBOX.c.state.in_(("sending", "uncertain")))
+    .values(state="sent", sent_at=bindparam("now"), provider_ref=bindparam("ref"), last_error="", lease_until=None)
+)
 _log = structlog.get_logger()
 
 
@@ -31,10 +36,7 @@ def sent(core: Core, claim: Claim, ref: str) -> None:
     """The provider has it; a live card is remembered, to be edited later."""
     row, now = claim.row, core.clock.now()
     with db.writing(core.engine) as session:
-        here = (Outbox.id == row.id, col(Outbox.state).in_(("sending", "uncertain")))
-        values = {"state": "sent", "sent_at": now, "provider_ref": ref, "last_error": "", "lease_until": None}
-        if _set(session, here, **values):
-            audit.sent(session, now, claim.row.id or 0)
+        session.connection().execute(_SENT, {"row": row.id, "now": now, "ref": ref})
         if ref and row.kind in (*CARDS, *EDITS):
             _remember(session, row, ref, now)
 
@@ -62,7 +64,7 @@ def refused(core: Core, claim: Claim, error: SendError, jitter: Callable[[], flo
         return dead(core, claim, str(error))
     now, pause = core.clock.now(), _pause(claim.row.attempts, error.retry_after, jitter)
     with db.writing(core.engine) as session:
-        _set(session, claim.mine, state="pending", not_before=now + pause, last_error=str(error), lease_until=None)
+        _set(session, claim, state="pending", not_before=now + pause, last_error=str(error), lease_until=None)
         place = (claim.row.channel, "") if error.down else claim.place
         pace.rest(session, place, claim.size, now + (min(pause, _QUIET) if error.retry_after is None else pause))
     return "pending"
@@ -80,7 +82,7 @@ def uncertain(core: Core, claim: Claim, error: Exception, jitter: Callable[[], f
         return dead(core, claim, said)
     now, pause = core.clock.now(), _pause(claim.row.attempts, None, jitter)
     with db.writing(core.engine) as session:
-        _set(session, claim.mine, state="uncertain", not_before=now + pause, last_error=said, lease_until=None)
+        _set(session, claim, state="uncertain", not_before=now + pause, last_error=said, lease_until=None)
         pace.rest(session, claim.place, claim.size, now + min(pause, _QUIET))
     return "uncertain"
 
@@ -88,7 +90,7 @@ def uncertain(core: Core, claim: Claim, error: Exception, jitter: Callable[[], f
 def dead(core: Core, claim: Claim, error: str) -> str:
     """Given up; another channel says so, once an hour for each place and for each crisis."""
     with db.writing(core.engine) as session:
-        if _set(session, claim.mine, state="dead", last_error=error, lease_until=None):
+        if _set(session, claim, state="dead", last_error=error, lease_until=None):
             tell_dead(core, session, claim.row, error)
     return "dead"
 
@@ -110,22 +112,19 @@ def tell_dead(core: Core, session: Session, row: Outbox, error: str) -> None:
 def folded(core: Core, claim: Claim, reason: str) -> str:
     """There was nothing left to say, and why."""
     with db.writing(core.engine) as session:
-        _set(session, claim.mine, state="folded", last_error=reason, lease_until=None)
+        _set(session, claim, state="folded", last_error=reason, lease_until=None)
     return "folded"
 
 
 def mark_twice(core: Core, claim: Claim) -> None:
     """The next post may be the second; written down before it is made."""
     with db.writing(core.engine) as session:
-        _set(session, claim.mine, maybe_twice=True)
+        _set(session, claim, maybe_twice=True)
 
 
-def _set(session: Session, where: tuple[Any, ...], **values: Any) -> bool:
-    result = session.execute(
-        update(Outbox).where(*where).values(**values), execution_options={"synchronize_session": False}
-    )
-    assert isinstance(result, CursorResult)
-    return result.rowcount > 0
+def _set(session: Session, claim: Claim, **values: Any) -> bool:
+    """Write to the row while it is ours; whether it was."""
+    return session.connection().execute(update(OUTBOX).where(MINE).values(**values), claim.mine).rowcount > 0
 
 
 def _pause(attempts: int, retry_after: float | None, jitter: Callable[[], float]) -> timedelta:

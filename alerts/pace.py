@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import case
+from sqlalchemy import bindparam, case, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlmodel import Session, col, select
+from sqlmodel import Session
 
 from alerts.channel import Channel
+from monitor.bulk import table
 from monitor.durations import pace
 from monitor.models import Pace
 from monitor.settings import Settings
@@ -54,18 +55,22 @@ def buckets(settings: Settings, channels: Mapping[str, Channel]) -> dict[str, Bu
     return {name: bucket(rates.get(name) or channel.rate, channel.second_try) for name, channel in channels.items()}
 
 
-def full(session: Session, known: Mapping[str, Bucket], now: datetime) -> dict[Place, datetime]:
-    """Places of these channels that take nothing now, and when they will."""
-    ahead = select(Pace).where(col(Pace.channel).in_(known), Pace.next_at > now)
-    moments = {(row.channel, row.target): row.next_at - known[row.channel].ahead for row in session.exec(ahead)}
-    return {place: at for place, at in moments.items() if at > now}
+def moments(session: Session, known: Iterable[str], now: datetime) -> dict[Place, datetime]:
+    """The moments that lie ahead of now, of these channels' places."""
+    rows = session.connection().execute(_AHEAD, {"known": list(known), "now": now})
+    return {(row.channel, row.target): row.next_at for row in rows}
 
 
-def take(session: Session, place: Place, size: Bucket, now: datetime, *, again: bool) -> None:
-    """Count the calls that are about to be made, for the first time or again."""
+def full(ahead: Mapping[Place, datetime], sizes: Mapping[str, Bucket], now: datetime) -> dict[Place, datetime]:
+    """Places that take nothing now, of those whose moments lie ahead, and when they will."""
+    free_at = {place: at - sizes[place[0]].ahead for place, at in ahead.items()}
+    return {place: at for place, at in free_at.items() if at > now}
+
+
+def take(session: Session, place: Place, size: Bucket, moment: datetime, *, again: bool) -> None:
+    """Move a place's moment on by the calls that are about to be made, for the first time or again."""
     if size.every:
-        row = session.get(Pace, place)
-        _move(session, place, max(row.next_at if row else now, now) + size.every * (size.second_try if again else 1))
+        _move(session, place, moment + size.every * (size.second_try if again else 1))
 
 
 def rest(session: Session, place: Place, size: Bucket, until: datetime) -> None:
@@ -79,7 +84,20 @@ def closed(places: Iterable[Place], several: Collection[str]) -> set[str]:
 
 
 def _move(session: Session, place: Place, to: datetime) -> None:
-    dialect: Any = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql
-    new = dialect.insert(Pace).values(channel=place[0], target=place[1], next_at=to)
-    later = case((new.excluded.next_at > col(Pace.next_at), new.excluded.next_at), else_=col(Pace.next_at))
-    session.execute(new.on_conflict_do_update(index_elements=["channel", "target"], set_={"next_at": later}))
+    session.connection().execute(
+        _MOVE[session.get_bind().dialect.name], {"channel": place[0], "target": place[1], "next_at": to}
+    )
+
+
+def _later(dialect: Any) -> Any:
+    """Write a moment, unless a later one is there."""
+    new = dialect.insert(_PACE)
+    later = case((new.excluded.next_at > _PACE.c.next_at, new.excluded.next_at), else_=_PACE.c.next_at)
+    return new.on_conflict_do_update(index_elements=["channel", "target"], set_={"next_at": later})
+
+
+_PACE = table(Pace)
+_AHEAD = select(_PACE).where(
+    _PACE.c.channel.in_(bindparam("known", expanding=True)), _PACE.c.next_at > bindparam("now")
+)
+_MOVE = {"sqlite": _later(sqlite), "postgresql": _later(postgresql)}

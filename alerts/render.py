@@ -141,13 +141,15 @@ def _dead(session: Session, row: Outbox) -> tuple[list[Outbox], int]:
 def _pings(session: Session, row: Outbox, kind: str) -> tuple[Ping, ...]:
     """Those called on, by the id the channel's kind knows them by."""
     names: list[Any] = row.payload.get("ping", [])
+    if not names:
+        return ()
     people = {person.name: person for person in session.exec(select(Person).where(col(Person.name).in_(names)))}
     return tuple(Ping(name, getattr(people.get(name), kind, "")) for name in names)
 
 
 def _thread(session: Session, row: Outbox) -> str:
     """The card that this row answers, as the provider calls it."""
-    if row.kind in (*CARDS, *EDITS):
+    if row.kind in (*CARDS, *EDITS) or row.subject not in ("case", "crisis"):
         return ""
     if first := row.payload.get("page_of"):
         page = select(Outbox.provider_ref).where(

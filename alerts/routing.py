@@ -5,12 +5,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlmodel import Session, col, select
+from sqlmodel import Session
 
 from alerts.channel import MAIL, load
 from alerts.render import LISTS
+from alerts.staff import Staff
 from monitor.clock import Clock
-from monitor.models import Case, Crisis, Outbox, Person
+from monitor.models import Outbox
 from monitor.notices import Notice, Notify
 from monitor.settings import Settings
 
@@ -24,8 +25,8 @@ def make_notify(settings: Settings, clock: Clock) -> Notify:
 
     def notify(session: Session, notices: Sequence[Notice]) -> None:
         session.flush()
-        now = clock.now()
-        _enqueue(session, [row for notice in notices for row in _rows(settings, session, notice, now)])
+        now, staff = clock.now(), Staff(session, notices)
+        _enqueue(session, [row for notice in notices for row in _rows(settings, staff, notice, now)])
 
     return notify
 
@@ -87,8 +88,8 @@ def _row(
     }
 
 
-def _rows(settings: Settings, session: Session, notice: Notice, now: datetime) -> Iterator[dict[str, Any]]:
-    people = _called_on(session, notice)
+def _rows(settings: Settings, staff: Staff, notice: Notice, now: datetime) -> Iterator[dict[str, Any]]:
+    people = staff.called_on(notice)
     places = _places(settings, _route(settings, notice))
     if notice.kind == "outbox.dead":
         places = _elsewhere(settings, places, notice)
@@ -167,46 +168,3 @@ def _pages(
             yield f"{notice.key}:{start + 1}", page | {"page_of": notice.key, "ping": []}
         else:
             yield notice.key, page
-
-
-def _called_on(session: Session, notice: Notice) -> list[Person]:
-    """Whom the message names: the holder and the rung's people; those on the floor while nobody holds it."""
-    if notice.kind == "timers.digest":
-        return _missed_by(session, notice)
-    if "rung" in notice.facts:
-        rung = notice.facts["rung"]
-        return _with_role(session, rung) if rung in ("lead", "manager") else _holder(session, notice, rung)
-    if notice.kind in ("timer.reminder", "timer.breached", "timer.stalled"):
-        return _holder(session, notice, "assignee")
-    if notice.kind in ("case.opened", "rota.handover"):
-        return _given(session, notice)
-    if notice.kind in ("crisis.opened", "crisis.grew") or notice.facts.get("about") == "crisis":
-        return _with_role(session, "lead")
-    return _with_role(session, "agent") if notice.kind == "cases.overdue" else []
-
-
-def _given(session: Session, notice: Notice) -> list[Person]:
-    """Who was given something without asking for it; nobody where it is for whoever takes it."""
-    case = session.get(Case, notice.subject_id) if notice.subject == "case" else None
-    mine = col(Person.name).in_(notice.facts.get("to", ())) if case is None else Person.id == case.assignee_id
-    return list(session.exec(select(Person).where(mine, col(Person.active)).order_by(col(Person.id))))
-
-
-def _holder(session: Session, notice: Notice, rung: str) -> list[Person]:
-    row: Crisis | Case | None = (
-        session.get(Crisis, notice.subject_id) if notice.subject == "crisis" else session.get(Case, notice.subject_id)
-    )
-    holder = session.get(Person, row.assignee_id) if row and row.assignee_id and rung == "assignee" else None
-    return [holder] if holder else _with_role(session, "agent")
-
-
-def _missed_by(session: Session, notice: Notice) -> list[Person]:
-    """Whom a digest names: the holders and whom the ladder would have reached; the lead in any case."""
-    roles = {"lead", *notice.facts["rungs"]}
-    named = col(Person.id).in_(notice.facts["holders"]) | col(Person.role).in_(roles)
-    return list(session.exec(select(Person).where(named, col(Person.active)).order_by(col(Person.id))))
-
-
-def _with_role(session: Session, role: str) -> list[Person]:
-    wanted = select(Person).where(Person.role == role, col(Person.active)).order_by(col(Person.id))
-    return list(session.exec(wanted))

@@ -71,7 +71,8 @@ class Shop:
             end = start // steps * steps
             begin = max(0, end - WARM)
             first = span_of(START) + begin // steps
-            past = (_counted(values[begin:end], first) for values in (self.complaints[group], self.feedbacks))
+            complaints, feedbacks = self.complaints[group, begin:end], self.feedbacks[begin:end]
+            past = _counted(complaints, first), _counted(feedbacks, first)
             self.norms[key] = norm(*past, moment, ZONE, self.crises)
         return self.norms[key]
 
@@ -86,12 +87,12 @@ def make_shop(rng: np.random.Generator, a_day: float, days: int, *, promotions: 
     steps = np.arange(days * 24 * HOUR)
     local = (steps // HOUR + 8) % 24
     day = steps // (24 * HOUR)
-    weekend = ((steps // HOUR + 8) // 24) % 7 >= 5  # noqa: PLR2004 — the epoch of the run is a Monday
+    weekend = ((steps // HOUR + 8) // 24) % 7 >= 5  # START is a Monday
     volume = a_day / (24 * HOUR) * (RHYTHM / RHYTHM.mean())[local] * np.where(weekend, 1.3, 1.0)
     volume = volume * rng.lognormal(-0.02, 0.2, days)[day]
     if promotions:
         volume = volume * np.where(np.isin((day - 28) % 365, PROMOTIONS), TIMES, 1)
-    share = 0.1 * np.where(local < 8, 1.4, 1.0) * np.where(weekend, 1.2, 1.0)  # noqa: PLR2004 — before eight
+    share = 0.1 * np.where(local < 8, 1.4, 1.0) * np.where(weekend, 1.2, 1.0)
     share = share * rng.lognormal(-0.02, 0.2, days)[day]
     feedbacks = rng.poisson(volume)
     shop = rng.binomial(feedbacks, np.clip(share, 0, 1))

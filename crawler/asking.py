@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from scrapy.http import Request, Response
 from w3lib.url import canonicalize_url
@@ -24,6 +25,13 @@ def identity(fetch: Fetch, url: str = "") -> str:
     """What tells a fetch from others: its address (``url``, where redirects led elsewhere), and what is sent along."""
     address: str = canonicalize_url(url or fetch.url)
     return f"{address} {hashlib.sha256(fetch.body).hexdigest()}" if fetch.body else address
+
+
+def site(url: str) -> str:
+    """What "the same site" means: host without ``www.``, and port if it is not the usual one."""
+    parts = urlsplit(url)
+    host = (parts.hostname or "").removeprefix("www.")
+    return host if parts.port in {None, 80, 443} else f"{host}:{parts.port}"
 
 
 def place(fetch: Fetch, url: str) -> str:

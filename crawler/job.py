@@ -21,7 +21,7 @@ class CrawlJob:
         allow_private_hosts: ``host`` or ``host:port`` that may have an inner address.
         brand: Words one of which a mention must contain; empty for reviews.
         brand_not: Words that make it none, see ``crawler.brands``.
-        revisit: Addresses of known mentions whose likes and answers are to be counted again.
+        recount: Known mentions whose likes and answers are to be counted again: ``id``, ``url``, ``thread``.
         watermark: What the last run that ended well returned; empty at first.
         pipelines: Dotted names of Scrapy item pipelines, in order.
         context: Handed to the pipelines untouched, as the setting ``PINGSHAO_CONTEXT``.
@@ -42,7 +42,7 @@ class CrawlJob:
     allow_private_hosts: list[str] = field(default_factory=list)
     brand: list[str] = field(default_factory=list)
     brand_not: list[str] = field(default_factory=list)
-    revisit: list[str] = field(default_factory=list)
+    recount: list[dict[str, str]] = field(default_factory=list)
     watermark: dict[str, Any] = field(default_factory=dict)
     pipelines: list[str] = field(default_factory=list)
     context: dict[str, Any] = field(default_factory=dict)

@@ -191,18 +191,14 @@ def _account(job: CrawlJob, connector: Any, ledger: Any, stats: dict[str, Any]) 
         ledger.note(job.name, said)
     status: Status = "attention" if ledger.attention else "failed" if ledger.faults else "ok"
     moves = status == "ok" or (connector.piecewise and not ledger.faults)
-    moved = {
-        "options": fingerprint(job.options),
-        "pages": ledger.validators,
-        "connector": connector.watermark,
-    }
+    mark = {"options": fingerprint(job.options), "pages": ledger.validators, "connector": connector.watermark}
     return CrawlResult(
         status,
         pages=ledger.pages,
         unchanged=ledger.unchanged,
         **{name: stats.get(stats_key(name), 0) for name in COUNTS},
         error=ledger.error(),
-        watermark=moved if moves else job.watermark,
+        watermark=mark if moves else job.watermark,
         log=ledger.log,
         expires=expires.isoformat() if expires else "",
         fills=dict(ledger.fills),

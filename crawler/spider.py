@@ -6,7 +6,6 @@ import logging
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
 import scrapy
 from scrapy.exceptions import CloseSpider
@@ -15,8 +14,9 @@ from twisted.python.failure import Failure
 
 from crawler import walls
 from crawler.answers import UnreadableError, as_page, is_robots, why_lost
-from crawler.asking import STUCK, identity, make_request, no_room, pause_before, place, told_to_wait
+from crawler.asking import STUCK, identity, make_request, no_room, pause_before, place, site, told_to_wait
 from crawler.bases.base import AttentionError, Connector, Fetch, Output, SourceError, ThrottledError, Visited
+from crawler.bases.recounting import Post
 from crawler.brands import Brand
 from crawler.fills import filled
 from crawler.items import BadRow, FeedbackItem
@@ -28,13 +28,6 @@ from crawler.secrets import MissingSecretError
 logger = logging.getLogger(__name__)
 
 _OK, _NOT_MODIFIED, _GONE = range(200, 300), 304, frozenset({404, 410})
-
-
-def site(url: str) -> str:
-    """What "the same site" means: host without ``www.``, and port if it is not the usual one."""
-    parts = urlsplit(url)
-    host = (parts.hostname or "").removeprefix("www.")
-    return host if parts.port in {None, 80, 443} else f"{host}:{parts.port}"
 
 
 def fingerprint(options: dict[str, Any]) -> str:
@@ -70,8 +63,9 @@ class SourceSpider(scrapy.Spider):
             for output in self.connector.start():
                 if (taken := self._take(output)) is not None:
                     yield taken
-            for url in self.job.revisit if self.connector.revisits() else ():
-                if (request := self._request(Fetch(url, link=True, conditional=True))) is not None:
+            due = [Post(**known) for known in self.job.recount]
+            for fetch in self.connector.recount(due[: self.connector.options.recounts]):
+                if (request := self._request(fetch)) is not None:
                     yield request
         except AttentionError as error:
             self.ledger.stop(self.job.name, str(error))
@@ -211,6 +205,8 @@ class SourceSpider(scrapy.Spider):
         return None
 
     def _take_item(self, item: FeedbackItem) -> FeedbackItem | None:
+        if item.counts_only:  # it tells nothing of the page's shape, and was counted when it was new
+            return item
         self.ledger.fills.update(filled(item))
         if not self._brand.mentioned(item):
             self._skip(item.url or item.external_id, "没有提到品牌词")

@@ -29,7 +29,7 @@ _PRIOR_RATE = (0.5, 24.0)  # complaints, hours
 _PULL_SHARE = 50.0  # feedbacks
 _PULL_RATE = 48.0  # hours
 # Days differ by more than chance: no past, however long, counts for more than this.
-_MOST_FEEDBACKS = 300.0
+_MOST_FEEDBACKS = 150.0
 _MOST_COMPLAINTS = 40.0
 
 
@@ -51,7 +51,10 @@ class Norm:
 
     def broken(self, count: int, total: int, hours: float) -> bool:
         """Whether ``count`` complaints among ``total`` feedbacks in so many hours are unusual."""
-        if count <= self.rate * hours or _rate_tail(count, self.complaints, self.complaints / self.rate, hours) > _RARE_COUNT:
+        if (
+            count <= self.rate * hours
+            or _rate_tail(count, self.complaints, self.complaints / self.rate, hours) > _RARE_COUNT
+        ):
             return False
         if self.share > _MOSTLY_COMPLAINTS:
             return True

@@ -49,9 +49,7 @@ def cleared(session: Session, start: datetime, end: datetime, shop: str | None =
     dealt = or_(C.answered_at < end, C.resolved_at < end, and_(false_alarm, _judged_false(end)))
     found = (
         columns(func.coalesce(func.sum(case((dealt, 1), else_=0)), 0), func.count())
-        .select_from(
-            table(Feedback).join(table(Score), S.feedback_id == F.id).outerjoin(table(Case), C.id == F.case_id)
-        )
+        .select_from(_JUDGED)
         .where(F.happened_at >= start, F.happened_at < end, or_(S.negative, false_alarm))
     )
     if shop is not None:

@@ -42,8 +42,8 @@ class Core:
         return self.scorer(self.settings.scoring)
 
     @cached_property
-    def pasts(self) -> dict[Any, tuple[int, int]]:
-        """What `monitor.detect` counted already."""
+    def pasts(self) -> dict[Any, tuple[int, dict[int, int]]]:
+        """What `monitor.groups` counted already."""
         return {}
 
     def scorer(self, scoring: Scoring) -> "Scorer":

@@ -10,7 +10,6 @@ from typing import Any
 
 import structlog
 
-from crawler.bases.base import Connector
 from crawler.connectors import load
 from crawler.job import CrawlJob, CrawlResult
 from crawler.run import crawl
@@ -66,7 +65,7 @@ def _job(core: Core, source: Source, opener: str, started: runs.Started) -> Craw
         allow_private_hosts=service.allow_private_hosts,
         brand=source.brand,
         brand_not=source.brand_not,
-        revisit=_revisit(core, source, started),
+        recount=_recount(core, source, started),
         watermark=started.watermark,
         pipelines=["monitor.pipeline.StorePipeline"],
         context=_context(core, opener, now, started),
@@ -90,12 +89,13 @@ def _vault(core: Core, source: Source) -> dict[str, str]:
     return {"file": str(file), "key": urlsafe_b64encode(key).decode()}
 
 
-def _revisit(core: Core, source: Source, started: runs.Started) -> list[str]:
-    """Addresses of mentions that are to be looked at again, where the connector can do so."""
-    if not source.brand or load(source.kind).revisits is Connector.revisits:
+def _recount(core: Core, source: Source, started: runs.Started) -> list[dict[str, str]]:
+    """Mentions whose counts are due, where the connector can ask for them again."""
+    most = load(source.kind).Options.model_validate(source.options).recounts if source.brand else 0
+    if not most:
         return []
     with db.writing(core.engine) as session:
-        return spread.book(session, started.origin.source_id, core.clock.now())
+        return spread.book(session, started.origin.source_id, core.clock.now(), most)
 
 
 async def _certificate(source: Source, started: runs.Started) -> datetime | None:

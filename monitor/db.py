@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine, event, text
+from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, create_engine
 
 if TYPE_CHECKING:
@@ -58,8 +59,15 @@ def _begin_sqlite(connection: Any) -> None:
 @contextmanager
 def writing(engine: Engine) -> Iterator[Session]:
     """One transaction that writes: committed at the end, rolled back on an exception."""
-    with Session(engine.execution_options(writing=True), expire_on_commit=False) as session, session.begin():
-        yield session
+    try:
+        with Session(engine.execution_options(writing=True), expire_on_commit=False) as session, session.begin():
+            yield session
+    except OperationalError as error:
+        # a full disk ends SQLite's transaction with all its savepoints; what it said first is what there is to tell
+        first = error.__context__
+        if "no such savepoint" in str(error.orig) and isinstance(first, OperationalError):
+            raise first from None
+        raise
 
 
 @contextmanager

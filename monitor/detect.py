@@ -1,131 +1,196 @@
-"""What makes feedback a crisis: one critical text, or more complaints at once than the shop's history explains.
+"""What makes feedback a crisis, and which crisis it belongs to.
 
-A promotion brings more of everything; so a burst is judged by the *share* of complaints among all feedback in the
-window, against that shop's share over four weeks, and only then by the count.
+One critical text, a post that spreads, one text under many accounts, or more complaints at once than the shop's past
+explains. What belongs to a running crisis joins it; the same trouble soon after a crisis was resolved reopens that one.
 """
 
-import math
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import String, cast
-from sqlmodel import Session, col, func, select
+from sqlmodel import Session, col, select
 
-from monitor import crises
+from monitor import copies, crises, groups, posts
 from monitor.core import Core
 from monitor.fresh import Fresh
-from monitor.models import Crisis, CrisisFeedback, Feedback, Score
+from monitor.groups import Group
+from monitor.models import Crisis, CrisisFeedback
 from monitor.states import CRISIS_OPEN, worst
 
-_HISTORY = timedelta(days=28)
+REACH = (1, 2, 4)
+"""Complaints of so many windows are taken together: what one alone leaves open, several may show."""
+
 _RECENT = timedelta(hours=24)  # a burst that ended longer ago is history, not a crisis
-_CHANCE = 1e-3  # a burst this unlikely under the shop's own norm is one
-_PRIOR = (0.5, 20.0)  # half a complaint in twenty feedbacks, for a shop without history
-_LARGE = 500.0
-_GROWN = 1.25  # times as many feedbacks before a past is counted again
-_PASTS = 10_000  # counted pasts that are kept
-_MOSTLY_COMPLAINTS = 0.5  # a source that carries little else is judged by volume instead of share
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Feedbacks that may have one cause: of one shop, and one category or product."""
-
-    shop_id: str | None
-    category: str = ""
-    product: str = ""
+_SETTLED = ("resolved", "closed")
 
 
 def detect(core: Core, session: Session, batch: Sequence[Fresh]) -> list[int]:
-    """Add a batch's negatives to running crises, or open new ones.
+    """Add a batch's negatives to running crises, reopen settled ones, or open new ones.
 
     Returns:
         Ids of the crises opened.
     """
-    policy = core.settings.policy.detect
     left = [item for item in batch if item.negative and not item.stale]
     if not left:
         return []
     left = _join_running(core, session, left)
     opened: list[int] = []
-    if policy.critical_opens_crisis:
+    if core.settings.policy.detect.critical_opens_crisis:
         opened += _open_critical(core, session, left)
-    taken = _taken(session, left)
-    return opened + _open_bursts(core, session, [item for item in left if item.feedback_id not in taken])
+    opened += spreading(core, session, [item.feedback_id for item in left if item.kind == "mention"])
+    recent = [item for item in left if item.timely and item.happened_at >= _oldest(core)]
+    opened += _open_bursts(core, session, _free(session, recent))
+    return opened + _open_copies(core, session, _free(session, recent))
+
+
+def spreading(core: Core, session: Session, feedback_ids: Sequence[int]) -> list[int]:
+    """Open crises for those of the posts that reach many people, or ever more; one for each category.
+
+    Returns:
+        Ids of the crises opened.
+    """
+    found: dict[Group, list[tuple[int, str | None]]] = defaultdict(list)
+    for row, score in posts.spreading(core, session, feedback_ids) if feedback_ids else ():
+        found[Group(row.shop_id, next(iter(score.categories), ""))].append((row.id or 0, score.severity))
+    opened = []
+    for group, members in found.items():
+        severity = worst("high", *(severity for _, severity in members))
+        ids = [feedback_id for feedback_id, _ in members]
+        running = _homes(session, {group.shop_id}, CRISIS_OPEN)
+        if home := next((home for like, home in running if _alike(like, group, "spread")), None):
+            crises.attach(core, session, home, ids, severity)
+        else:
+            opened += _open(core, session, "spread", severity, group, ids)
+    return opened
+
+
+def _oldest(core: Core) -> datetime:
+    return core.clock.now() - max(_RECENT, core.settings.policy.detect.burst_window)
+
+
+def _homes(
+    session: Session, shops: Collection[str | None], states: Collection[str], since: datetime | None = None
+) -> list[tuple[Crisis, Crisis]]:
+    """Crises of shops in such states, oldest first, each with itself; then each merged into one of them, with it."""
+    wanted = select(Crisis).where(col(Crisis.state).in_(states)).order_by(col(Crisis.id))
+    if since is not None:
+        wanted = wanted.where(col(Crisis.resolved_at) >= since)
+    homes = [(crisis, crisis) for crisis in session.exec(wanted) if crisis.shop_id in shops]
+    newest = homes
+    while newest:
+        survivors = {like.id: home for like, home in newest}
+        merged = select(Crisis).where(Crisis.state == "merged", col(Crisis.merged_into).in_(survivors))
+        newest = [(crisis, survivors[crisis.merged_into]) for crisis in session.exec(merged.order_by(col(Crisis.id)))]
+        homes = homes + newest
+    return homes
 
 
 def _join_running(core: Core, session: Session, items: Sequence[Fresh]) -> list[Fresh]:
-    shops = {item.shop_id for item in items}
-    running = session.exec(select(Crisis).where(col(Crisis.state).in_(CRISIS_OPEN)).order_by(col(Crisis.id))).all()
+    homes = _homes(session, {item.shop_id for item in items}, CRISIS_OPEN)
+    ids = [item.feedback_id for item in items]
+    copied = {like.id: copies.same_text(session, like, ids) for like, _ in homes if like.cause == "copies"}
     joining: dict[int, list[Fresh]] = defaultdict(list)
     left = []
     for item in items:
-        home = next((crisis for crisis in running if crisis.shop_id in shops and _belongs(item, crisis)), None)
+        home = next((home for like, home in homes if _belongs(item, like, copied)), None)
         if home is not None and home.id is not None:
             joining[home.id].append(item)
         else:
             left.append(item)
-    for crisis in running:
-        if crisis.id in joining:
-            new = joining[crisis.id]
-            severity = worst(*(item.severity for item in new))
-            crises.attach(core, session, crisis, [item.feedback_id for item in new], severity)
+    for crisis_id, new in joining.items():
+        severity = worst(*(item.severity for item in new))
+        crises.attach(core, session, session.get_one(Crisis, crisis_id), [item.feedback_id for item in new], severity)
     return left
 
 
-def _belongs(item: Fresh, crisis: Crisis) -> bool:
+def _belongs(item: Fresh, crisis: Crisis, copied: dict[int | None, set[int]]) -> bool:
     return (
         item.shop_id == crisis.shop_id
         and (not crisis.category or crisis.category in item.categories)
         and (not crisis.product or crisis.product == item.product)
+        and (crisis.cause != "copies" or item.feedback_id in copied[crisis.id])
         # a critical text of its own kind deserves its own alarm unless the crisis is about just that
         and (item.severity != "critical" or crisis.category in item.categories[:1])
     )
 
 
-def _open_critical(core: Core, session: Session, items: Sequence[Fresh]) -> list[int]:
-    groups: dict[Group, list[int]] = defaultdict(list)
+def _alike(crisis: Crisis, group: Group, cause: str) -> bool:
+    same = (crisis.shop_id, crisis.category, crisis.product) == (group.shop_id, group.category, group.product)
+    return same and (crisis.cause == "copies") == (cause == "copies")
+
+
+def _open_critical(core: Core, session: Session, items: Iterable[Fresh]) -> list[int]:
+    found: dict[Group, list[int]] = defaultdict(list)
     for item in items:
         if item.severity == "critical":
-            groups[Group(item.shop_id, item.categories[0])].append(item.feedback_id)
-    return [_open(core, session, "critical", "critical", group, ids) for group, ids in groups.items()]
+            found[Group(item.shop_id, next(iter(item.categories), ""))].append(item.feedback_id)
+    opened = (_open(core, session, "critical", "critical", group, ids) for group, ids in found.items())
+    return [crisis for one in opened for crisis in one]
 
 
-def _taken(session: Session, items: Sequence[Fresh]) -> set[int]:
-    ids = [item.feedback_id for item in items]
-    return set(session.exec(select(CrisisFeedback.feedback_id).where(col(CrisisFeedback.feedback_id).in_(ids))))
-
-
-def _open_bursts(core: Core, session: Session, items: Sequence[Fresh]) -> list[int]:
-    policy = core.settings.policy.detect
-    groups: dict[Group, datetime] = {}
+def _open_copies(core: Core, session: Session, items: Iterable[Fresh]) -> list[int]:
+    by_shop: dict[str | None, list[int]] = defaultdict(list)
     for item in items:
-        if not item.timely or item.happened_at < core.clock.now() - max(_RECENT, policy.burst_window):
-            continue
-        products = [Group(item.shop_id, product=item.product)] if item.product else []
-        for group in (
-            *(Group(item.shop_id, code) for code in item.categories),
-            *products,
-            Group(item.shop_id),
-        ):
-            groups[group] = max(item.happened_at, groups.get(group, item.happened_at))
+        by_shop[item.shop_id].append(item.feedback_id)
     opened = []
-    # the narrower the group, the better it names the cause: categories, then products, then the whole shop
-    for group in sorted(groups, key=lambda g: (not g.category, not g.product, g.category, g.product)):
-        end = groups[group]
-        members = _free_members(session, group, end - policy.burst_window, end)
-        if len(members) >= policy.burst_count and _unusual(
-            core, session, group, end - policy.burst_window, end, len(members)
-        ):
-            severity = worst("high", *(severity for _, severity in members))
-            opened.append(_open(core, session, "burst", severity, group, [n for n, _ in members]))
+    for shop_id, ids in by_shop.items():
+        for found in copies.copied(core, session, shop_id, ids):
+            severity = worst("high", found.severity)
+            opened += _open(core, session, "copies", severity, found.group, found.feedback_ids)
     return opened
 
 
-def _open(core: Core, session: Session, cause: str, severity: str, group: Group, ids: Sequence[int]) -> int:
+def _free(session: Session, items: Sequence[Fresh]) -> list[Fresh]:
+    ids = [item.feedback_id for item in items]
+    taken = set(session.exec(select(CrisisFeedback.feedback_id).where(col(CrisisFeedback.feedback_id).in_(ids))))
+    return [item for item in items if item.feedback_id not in taken]
+
+
+def _open_bursts(core: Core, session: Session, items: Sequence[Fresh]) -> list[int]:
+    ends: dict[Group, datetime] = {}
+    for item in items:
+        found = [Group(item.shop_id, code) for code in item.categories]
+        found += [Group(item.shop_id, product=item.product)] if item.product else []
+        for group in (*found, Group(item.shop_id)):
+            ends[group] = max(item.happened_at, ends.get(group, item.happened_at))
+    opened = []
+    # the narrower the group, the better it names the cause: categories, then products, then the whole shop
+    for group in sorted(ends, key=lambda g: (not g.category, not g.product, g.category, g.product)):
+        if members := _burst(core, session, group, ends[group]):
+            severity = worst("high", *(member.severity for member in members))
+            ids = [member.feedback_id for member in members]
+            if one := copies.mostly(core, session, group.shop_id, ids):
+                opened += _open(core, session, "copies", worst("high", one.severity), one.group, one.feedback_ids)
+            else:
+                opened += _open(core, session, "burst", severity, group, ids)
+    return opened
+
+
+def _burst(core: Core, session: Session, group: Group, end: datetime) -> list[groups.Member]:
+    """The group's complaints in the shortest time in which they are unusual; none where they are usual."""
+    policy = core.settings.policy.detect
+    starts = [end - policy.burst_window * times for times in REACH]
+    members = groups.free(session, group, starts[-1], end)
+    if sum(member.happened_at > starts[0] for member in members) < policy.burst_count:
+        return []
+    totals = groups.totals(session, group, starts, end)
+    for start, total in zip(starts, totals, strict=True):
+        here = [member for member in members if member.happened_at > start]
+        hours = (end - start) / timedelta(hours=1)
+        if groups.usual(core, session, group, start).broken(len(here), total, hours):
+            return here
+    return []
+
+
+def _open(
+    core: Core, session: Session, cause: str, severity: str, group: Group, feedback_ids: Sequence[int]
+) -> list[int]:
+    """Open a crisis, or reopen the one about the same that was settled not long ago; gives what was opened."""
+    since = core.clock.now() - core.settings.policy.detect.reopen_within
+    settled = _homes(session, {group.shop_id}, _SETTLED, since)
+    if home := next((home for like, home in reversed(settled) if _alike(like, group, cause)), None):
+        crises.reopen(core, session, home, feedback_ids, severity)
+        return []
     crisis = crises.open_crisis(
         core,
         session,
@@ -134,75 +199,6 @@ def _open(core: Core, session: Session, cause: str, severity: str, group: Group,
         category=group.category,
         product=group.product,
         severity=severity,
-        feedback_ids=ids,
+        feedback_ids=feedback_ids,
     )
-    assert crisis.id is not None
-    return crisis.id
-
-
-def _here(group: Group, start: datetime, end: datetime) -> tuple[Any, ...]:
-    shop = Feedback.shop_id == group.shop_id if group.shop_id is not None else col(Feedback.shop_id).is_(None)
-    return (shop, col(Feedback.timely), Feedback.happened_at > start, Feedback.happened_at <= end)
-
-
-def _complaint(group: Group) -> tuple[Any, ...]:
-    parts: list[Any] = [col(Score.negative)]
-    if group.category:  # codes are fixed words, so the JSON list can be searched as text on every database
-        parts.append(cast(col(Score.categories), String).contains(f'"{group.category}"'))
-    if group.product:
-        parts.append(Feedback.product == group.product)
-    return tuple(parts)
-
-
-def _free_members(session: Session, group: Group, start: datetime, end: datetime) -> list[tuple[int, str | None]]:
-    """The group's negatives in the window that no crisis has yet."""
-    busy = select(CrisisFeedback.feedback_id).where(CrisisFeedback.feedback_id == Feedback.id).exists()
-    statement = (
-        select(Feedback.id, Score.severity)
-        .join(Score)
-        .where(*_here(group, start, end), *_complaint(group), ~busy)
-        .order_by(col(Feedback.id))
-    )
-    return [(n, severity) for n, severity in session.exec(statement) if n is not None]
-
-
-def _unusual(core: Core, session: Session, group: Group, start: datetime, end: datetime, count: int) -> bool:
-    """Whether so many complaints are more than the shop's own four weeks explain."""
-    until = start.replace(hour=start.hour // 6 * 6, minute=0, second=0, microsecond=0)
-    before = _here(group, until - _HISTORY, until)
-    complaints = _past(core, session, (group, until), *before, *_complaint(group))
-    feedbacks = _past(core, session, (group.shop_id, until), *before)
-    share = (complaints + _PRIOR[0]) / (feedbacks + _PRIOR[1])
-    expected = share * _count(session, *_here(group, start, end))
-    if share > _MOSTLY_COMPLAINTS:
-        expected = complaints * ((end - start) / _HISTORY)
-    return _poisson_tail(count, expected) < _CHANCE
-
-
-def _past(core: Core, session: Session, key: Any, *where: Any) -> int:
-    """A count over the four weeks before, made anew only when the store has grown by a quarter.
-
-    Else a large import would count its own past for every batch.
-    """
-    newest = session.exec(select(func.max(Feedback.id))).one() or 0
-    known = core.pasts.get(key)
-    if known is None or newest > known[0] * _GROWN:
-        if len(core.pasts) >= _PASTS:
-            core.pasts.clear()
-        known = core.pasts[key] = newest, _count(session, *where)
-    return known[1]
-
-
-def _count(session: Session, *where: Any) -> int:
-    return session.exec(select(func.count()).select_from(Feedback).join(Score).where(*where)).one()
-
-
-def _poisson_tail(count: int, expected: float) -> float:
-    """The chance of ``count`` or more events where ``expected`` are usual."""
-    if expected > _LARGE:  # the sum below would underflow; here the normal curve is close enough
-        return 0.5 * math.erfc((count - 0.5 - expected) / math.sqrt(2 * expected))
-    term = total = math.exp(-expected)
-    for n in range(1, count):
-        term *= expected / n
-        total += term
-    return max(0.0, 1.0 - total)
+    return [crisis.id] if crisis.id is not None else []

@@ -24,9 +24,9 @@ def sync(session: Session, settings: Settings) -> list[tuple[Person, Move]]:
     for person in settings.people:
         row = people.pop(person.name, None) or Person(name=person.name, role=person.role, active=False)
         moves += [] if row.active else [(row, "joined")]
-        row.sqlmodel_update(person.model_dump(), update={"active": True})
+        row.sqlmodel_update(person.model_dump(), update={"active": True, "origin": "config"})
         session.add(row)
-    for row in people.values():
+    for row in (row for row in people.values() if row.origin == "config"):
         moves += [(row, "left")] if row.active else []
         row.active = False
         session.add(row)

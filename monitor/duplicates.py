@@ -37,6 +37,11 @@ def _letters(text: str) -> str:
     return _repeated.sub(r"\1", _not_letter.sub("", folded))
 
 
+def letters(text: str) -> int:
+    """How many letters of a text count."""
+    return len(_letters(text))
+
+
 def text_key(text: str) -> str:
     """The key that copies share, 32 hex digits; "" for a text of fewer than `MIN_LETTERS` letters."""
     kept = _letters(text)

@@ -346,7 +346,28 @@ class Person(SQLModel, table=True):
     categories: list[str] = _json_list()
     tiers: list[str] = _json_list()
     most_open: int = 0
+    origin: str = "config"  # config | desk: who may take the person away again
     active: bool = True
+
+
+class Account(SQLModel, table=True):
+    """A way into the desk; the person of that name is who acts."""
+
+    name: str = Field(primary_key=True)
+    password: str = ""  # argon2; empty where only the company's own login lets in
+    epoch: int = 0  # raised to end all sessions
+    created_at: datetime
+    seen_at: datetime | None = None
+
+
+class LoginTry(SQLModel, table=True):
+    """Failed logins in a row under one name or from one address, and until when no other is looked at."""
+
+    __tablename__ = "login_try"
+    key: str = Field(primary_key=True)  # name:… | from:…
+    failures: int = 0
+    rest_until: datetime
+    at: datetime
 
 
 class Swap(SQLModel, table=True):

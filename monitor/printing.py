@@ -15,8 +15,11 @@ from rich.table import Table
 from monitor.doctor import Finding
 from monitor.models import Outbox
 from monitor.rescoring import Rescored
+from monitor.rota import Duty
+from monitor.settings import Settings
 from monitor.states import DELIVERY_LABELS, SOURCE_LABELS
 
+_SPAN = ("start", "end")
 _COLOURS = {"ok": "green", "failed": "red", "attention": "yellow"}
 _COUNTS = {"pages": "页", "seen": "读到", "new": "新增", "changed": "变更", "duplicates": "重复", "skipped": "跳过"}
 
@@ -100,6 +103,28 @@ def findings(found: Iterable[Finding], as_json_too: bool) -> int:
     else:
         console.print("一切正常" if not faults else f"{faults} 处要处理")
     return 1 if faults else 0
+
+
+def duties(found: Sequence[Duty], settings: Settings, as_json_too: bool) -> None:
+    """Who is on duty: one object, or a table of now and of every later span in which somebody is."""
+    if as_json_too:
+        spans = [{name: getattr(one, name).astimezone(settings.zone).isoformat() for name in _SPAN} for one in found]
+        as_json({"duties": [asdict(one) | span for one, span in zip(found, spans, strict=True)]})
+        return
+    if not found:
+        Console().print("没有排班；在配置里写 [[rotas]]", style="yellow")
+        return
+    table = Table("店铺", "从", "到", "值班", box=None, header_style="bold")
+    begun: set[Any] = set()
+    for one in found:
+        shops = "、".join(settings.shop_name(shop) for shop in one.shops)
+        start, end = (f"{at.astimezone(settings.zone):%m-%d %H:%M}" for at in (one.start, one.end))
+        if one.shops not in begun:
+            table.add_row(shops, "现在", end, "、".join(one.people) or "—")
+        elif one.people:
+            table.add_row("", start, end, "、".join(one.people))
+        begun.add(one.shops)
+    Console().print(table)
 
 
 def outbox(rows: Sequence[Outbox], zone: ZoneInfo, as_json_too: bool) -> None:

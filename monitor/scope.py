@@ -21,7 +21,7 @@ _SMALL = 200  # … or whenever something is new, while there are no more than s
 _COURIER = re.compile(
     r"(顺丰|中通|圆通|申通|韵达|极兔|德邦|百世|跨越|丰网|邮政|京东(?=快递|物流|小哥))|(?i:(?<![a-z])ems(?![a-z]))"
 )
-_WAREHOUSE = re.compile(r"(?:从|由|自|是)([一-鿿]{2,3})仓(?:库)?(?:发|出|寄|配)")
+_WAREHOUSE = re.compile(r"(?:从|由|自|是)(?![从由自])([一-鿿]{2,3})仓(?:库)?(?:发|出|寄|配)")
 _NO_PLACE = re.compile(r"[你我他她它]们?|这|那|哪|同|别|某|一|两|几|各|其|本地|外地|当地|自己|不同")
 
 
@@ -35,9 +35,9 @@ def grow(session: Session, crisis_id: int, scope: dict[str, Any], feedback_ids: 
         feedback_ids: What was added, each once, some thousands at most.
 
     Returns:
-        ``count``, ``buyers`` (different writers), ``first_at``/``last_at`` (ISO), the most frequent values of
-        ``product``, ``platform``, ``sku``, ``batch``, ``warehouse``, ``courier``, ``region`` as ``[[value, count], …]``,
-        and ``spread``: of the ``of`` newest texts, how many are near-copies of one another, from how many authors, and
+        ``count``, ``buyers`` (different writers), ``first_at``/``last_at`` (ISO), as ``[[value, count], …]`` the most
+        frequent values of ``product``, ``platform``, ``sku``, ``batch``, ``warehouse``, ``courier`` and ``region``, and
+        ``spread``: of the ``of`` newest texts, how many are near-copies of one another, from how many authors, and
         what that looks like.
     """
     rows = session.execute(select(*_COLUMNS).where(col(Feedback.id).in_(feedback_ids))).all()

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from sqlalchemy.exc import OperationalError
 
 from monitor import skew
 from monitor.core import Core
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _SWEEP_EVERY = 1.0  # seconds between two looks for due timers
 _DELIVER_EVERY = 0.5  # seconds between two looks at the outbox
+_HAND_OVER_EVERY = 60.0  # seconds between two looks at who is on duty
 _SUMMARIES_EVERY = 30  # seconds between two looks for summaries that are due
 _EVERY = timedelta(minutes=10)  # between two crawls of a source that does not say
 _LOOK = timedelta(seconds=30)  # between two looks at whether a source with two rhythms is due
@@ -47,6 +49,7 @@ class Service:
             its own messages.
         summaries: Builds and queues the summaries that are due; runs in a thread.
         watch: Looks whether the clock is right; runs in a thread.
+        hand_over: Hands over what somebody whose duty ended holds; runs in a thread.
     """
 
     def __init__(
@@ -58,9 +61,11 @@ class Service:
         deliver: Mapping[str, Callable[[], Any]],
         summaries: Callable[[], Any],
         watch: Callable[[], Any],
+        hand_over: Callable[[], Any],
     ) -> None:
         self._core, self._crawl = core, crawl
         self._loops = [("sweep", sweep, _SWEEP_EVERY), ("watch", watch, skew.LOOK_EVERY)]
+        self._loops += [("hand over", hand_over, _HAND_OVER_EVERY)]
         self._loops += [(f"deliver {name}", send, _DELIVER_EVERY) for name, send in deliver.items()]
         self._bells = {name: asyncio.Event() for name, *_ in self._loops}
         self._summaries = summaries
@@ -102,6 +107,8 @@ class Service:
             bell.clear()
             try:
                 done = await asyncio.to_thread(work)
+            except OperationalError as error:  # locked, full or gone: a traceback each second would say nothing more
+                log.error("the store refused a round", loop=name, error=str(error.orig))  # noqa: TRY400 — same
             except Exception:
                 log.exception("round broke", loop=name)
             else:

@@ -15,7 +15,7 @@ from monitor.durations import ClockTime, Duration, Monthly, Promotion, Rate, Wee
 from monitor.policies import Calendar, Policy, Rota
 from monitor.section import Section
 
-Role = Literal["agent", "lead", "manager", "brand"]
+Role = Literal["agent", "lead", "manager", "brand", "admin"]
 
 
 def _zone(name: str) -> str:
@@ -170,7 +170,7 @@ class Person(Section):
     name: str
     """Name that people see."""
     role: Role = "agent"
-    """agent, lead, manager or brand."""
+    """agent, lead, manager, brand (looks, does nothing) or admin."""
     slack: str = ""
     """Slack user id."""
     dingtalk: str = ""
@@ -275,6 +275,17 @@ class Scoring(Section):
         return self
 
 
+class Desk(Section):
+    """The pages of the service: who gets in."""
+
+    session: Duration = Field(default="12h", validate_default=True)
+    """A login lasts so long."""
+    user_header: str = ""
+    """Header in which a proxy names the person it has let in, such as ``X-Forwarded-User``; empty for none."""
+    header_from: list[str] = ["127.0.0.1", "::1"]
+    """Addresses of proxies whose ``user_header`` counts."""
+
+
 class Settings(BaseSettings):
     """The whole config."""
 
@@ -298,6 +309,8 @@ class Settings(BaseSettings):
     """Working hours."""
     rotas: list[Rota] = []
     """Rotas."""
+    desk: Desk = Desk()
+    """The desk."""
     routes: Routes = Routes()
     """Routes."""
     summaries: Summaries = Summaries()

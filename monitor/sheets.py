@@ -3,12 +3,16 @@
 import csv
 import io
 import json
+import re
 import sys
 from collections.abc import Iterable
 from typing import IO, Any
 
 FORMATS = ("jsonl", "csv", "xlsx")
-_RISKY = ("=", "+", "-", "@", "\t", "\r")
+_RISKY = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n")
+_LONGEST = 32_000  # characters; a cell of Excel's holds 32,767
+_CUT = "……（太长，这里放不下；用 jsonl 导出可得全文）"
+_LONE = re.compile("[\ud800-\udfff]")
 
 
 def write(rows: Iterable[dict[str, Any]], kind: str, out: IO[bytes]) -> None:
@@ -18,11 +22,12 @@ def write(rows: Iterable[dict[str, Any]], kind: str, out: IO[bytes]) -> None:
 
 def _jsonl(rows: Iterable[dict[str, Any]], out: IO[bytes]) -> None:
     for row in rows:
-        out.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+        # half a surrogate pair is no UTF-8; escaped, it is JSON all the same
+        out.write(json.dumps(row, ensure_ascii=False).encode(errors="backslashreplace") + b"\n")
 
 
 def _csv(rows: Iterable[dict[str, Any]], out: IO[bytes]) -> None:
-    text = io.TextIOWrapper(out, encoding="utf-8-sig", newline="", write_through=True)
+    text = io.TextIOWrapper(out, encoding="utf-8-sig", errors="replace", newline="", write_through=True)
     writer = csv.writer(text)
     for number, row in enumerate(rows):
         if number == 0:
@@ -42,9 +47,15 @@ def _xlsx(rows: Iterable[dict[str, Any]], out: IO[bytes]) -> None:
         if number == 0:
             sheet.append(list(row))
         values = (_cell(value) for value in row.values())
-        shown = (ILLEGAL_CHARACTERS_RE.sub("", value) if isinstance(value, str) else value for value in values)
+        shown = (_storable(ILLEGAL_CHARACTERS_RE, value) if isinstance(value, str) else value for value in values)
         sheet.append([WriteOnlyCell(sheet, value=value) for value in shown])
     book.save(out)
+
+
+def _storable(illegal: re.Pattern[str], text: str) -> str:
+    """What a workbook can hold of a text."""
+    text = _LONE.sub("", illegal.sub("", text))
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + _CUT
 
 
 def _cell(value: Any) -> Any:

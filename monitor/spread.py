@@ -18,7 +18,6 @@ STEPS = tuple(timedelta(minutes=minutes) for minutes in (10, 60, 6 * 60, 24 * 60
 
 _LAST = STEPS[-1] + timedelta(days=1)  # an older one is not asked for any more
 _MOST = 2**31 - 1  # what a column holds
-_AT_ONCE = 50  # addresses of one crawl
 
 
 @dataclass(slots=True)
@@ -76,20 +75,28 @@ def write(session: Session, seen: Sequence[Seen]) -> None:
     session.execute(insert.on_conflict_do_update(index_elements=["feedback_id", "step"], set_=values), rows)
 
 
-def book(session: Session, source_id: int, now: datetime) -> list[str]:
-    """Addresses of mentions whose counts are due, newest first; each is given once a step, whatever it answers."""
+def book(session: Session, source_id: int, now: datetime, most: int) -> list[dict[str, str]]:
+    """Mentions whose counts are due, newest first; each is given once a step, whatever it answers.
+
+    Args:
+        most: So many at most; the others are due in the next run, at the step they have reached by then.
+
+    Returns:
+        ``id``, ``url`` and ``thread`` of each, as its source gave them.
+    """
     young = select(Feedback).where(
         Feedback.source_id == source_id,
         Feedback.kind == "mention",
-        Feedback.url != "",
         col(Feedback.deleted).is_(False),
         Feedback.first_seen_at > now - _LAST,
     )
     rows = [row for row in session.exec(young.order_by(col(Feedback.id).desc())) if _counts(row.extra)]
     steps = _steps(session, [row.id for row in rows if row.id is not None])
     due = [(row, step) for row in rows if (step := _step(row, now)) and step not in steps.get(row.id or 0, {})]
-    insert_rows(session, Spread, [_point(row.id or 0, step, now, {}) for row, step in due[:_AT_ONCE]])
-    return list(dict.fromkeys(row.url for row, _ in due[:_AT_ONCE]))
+    insert_rows(session, Spread, [_point(row.id or 0, step, now, {}) for row, step in due[:most]])
+    return [
+        {"id": row.external_id, "url": row.url, "thread": str(row.extra.get("thread", ""))} for row, _ in due[:most]
+    ]
 
 
 def _step(known: Feedback, now: datetime) -> int:

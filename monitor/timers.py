@@ -121,7 +121,9 @@ def sweep(core: Core) -> int:
 
 def _any_due(core: Core) -> bool:
     with db.reading(core.engine) as session:
-        due = select(Timer.id).where(clocks.ARMED, Timer.due_at <= core.clock.now()).limit(1)
+        due = (
+            select(Timer.id).where(clocks.ARMED, Timer.due_at <= core.clock.now()).order_by(col(Timer.due_at)).limit(1)
+        )
         return session.exec(due).first() is not None
 
 

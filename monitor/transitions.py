@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from monitor.states import CASE_OPEN, CRISIS_OPEN
 
-_STAFF = ("agent", "lead", "manager")
-_LEADS = ("lead", "manager")
+_STAFF = ("agent", "lead", "manager", "admin")
+_LEADS = ("lead", "manager", "admin")
 
 NOTICE_WAYS: Mapping[str, Mapping[str, str]] = {
     "review": {"notified_sms": "sms", "notified_push": "push", "notified_call": "call"},

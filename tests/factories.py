@@ -1,7 +1,7 @@
 """Plain makers of what tests need; every argument has a harmless default."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,19 @@ def make_settings(var_dir: Path | str = "/nonexistent", **overrides: Any) -> Set
         ],
     }
     return Settings(**(values | overrides))
+
+
+class Ahead:
+    """The real time and some seconds; they can be made more."""
+
+    def __init__(self, seconds: float) -> None:
+        self._by = timedelta(seconds=seconds)
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self._by
+
+    def move(self, by: timedelta) -> None:
+        self._by += by
 
 
 class Notices(list[Notice]):

@@ -39,8 +39,8 @@ def process(work: Callable[..., None], core: Core, *args: Any) -> Iterator[tuple
     try:
         yield child, here
     finally:
-        if child.is_alive():
-            kill(child)
+        child.kill()
+        child.join(10)
         here.close()
 
 

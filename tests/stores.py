@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -58,6 +58,24 @@ def read(kind: str, store: Store, mark: dict[str, Any] | None = None, **options:
     secrets = Secrets(ENV | {"WRONG": "a-wrong-secret"})
     connector = make_connector(kind, options, now=store.clock, watermark=mark or {}, secrets=secrets)
     return drive(connector)
+
+
+def while_200_come_in(store: Store, crawl: Callable[..., Run], add: Callable[[range], None]) -> None:
+    """Twenty more with each of the first ten requests: none of 1 to 1000 twice in a run, and none missed over two."""
+
+    def push(number: int) -> None:
+        if number <= 10:
+            add(range(1000 + number * 20, 1020 + number * 20))
+
+    with opened(store):
+        store.before = push
+        first = crawl(store)
+        assert len(first.ids) == len(set(first.ids))
+        assert {str(n) for n in range(1, 1001)} <= set(first.ids)
+        store.before = lambda _: None
+        store.clock += timedelta(minutes=10)
+        second = crawl(store, first.watermark)
+    assert {str(n) for n in range(1020, 1220)} <= {*first.ids, *second.ids}
 
 
 class _Env(dict[str, str]):

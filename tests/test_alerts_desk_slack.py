@@ -13,6 +13,7 @@ from urllib.parse import quote_from_bytes, urlencode
 import httpx
 import pytest
 from factories import make_core, make_settings
+from faulty_stores import impatient, locked
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
@@ -342,6 +343,21 @@ def test_a_failure_is_told_and_the_click_can_come_again(
     assert press(desk, core, payload).status_code == 200
     assert "再点一次" in wait_for(heard)["text"]
     assert rows(core, Inbound) == 0
+
+
+def test_fault_34_a_click_on_a_locked_store_is_told_to_come_again(core: Core, httpserver: HTTPServer) -> None:
+    """Slack has its 200; the person hears that nothing was kept, and the same button works a moment later."""
+    heard, engine = listen(httpserver), impatient(core.engine)
+    hasty = make_core(engine, core.settings, core.clock)
+    payload = make_payload(value=f"case:{open_case(core)}", response_url=httpserver.url_for("/reply"))
+    with browse(create_app(hasty, Links(core.secret, "https://desk.example.com", core.clock))) as desk:
+        with locked(core.engine):
+            assert press(desk, core, payload).status_code == 200
+            assert "再点一次" in wait_for(heard)["text"]
+        assert rows(core, Inbound) == 0
+        assert press(desk, core, payload).status_code == 200
+    assert (rows(core, Inbound), rows(core, Event)) == (1, 1)
+    engine.dispose()
 
 
 def test_slack_is_answered_in_time_even_when_the_store_is_busy(

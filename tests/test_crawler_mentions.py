@@ -15,8 +15,8 @@ FIELDS = {"text": "p", "id": "@id", "author": "b", "parent": "a.up@href", "repos
 OPTIONS: dict[str, Any] = {"start": [URL], "item": "li", "fields": FIELDS, "page_fields": {"thread": "h1 a@href"}}
 
 
-async def asked(options: dict[str, Any], *revisit: str, kind: str = "html") -> list[str]:
-    spider = make_spider(kind, options, revisit=list(revisit))
+async def asked(options: dict[str, Any], *known: str, kind: str = "html") -> list[str]:
+    spider = make_spider(kind, options, recount=[{"id": "7", "url": url, "thread": "3"} for url in known])
     return [request.url async for request in spider.start()]
 
 

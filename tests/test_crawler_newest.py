@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from serving import Told
 from store_apps import connect_row, play_row
 from store_shops import Judge, judge_row, weibo_row, woo_row
-from stores import ENV, opened, read
+from stores import ENV, opened, read, while_200_come_in
 
 from crawler.bases.base import Fetch
 from crawler.items import BadRow, FeedbackItem
@@ -51,20 +51,7 @@ def test_five_new_ones_among_10000_cost_at_most_three_requests() -> None:
 def test_the_same_review_on_two_pages_while_new_ones_push_the_list_down() -> None:
     """200 come in during a crawl, each page turned: none twice in a run, none missed over two."""
     store = Judge(shelf(1000))
-
-    def push(number: int) -> None:
-        if number <= 10:
-            add(store, *range(1000 + number * 20, 1000 + number * 20 + 20))
-
-    with opened(store):
-        store.before = push
-        first = crawl(store)
-        assert len(first.ids) == len(set(first.ids))
-        assert {str(n) for n in range(1, 1001)} <= set(first.ids)
-        store.before = lambda _: None
-        store.clock += timedelta(minutes=10)
-        second = crawl(store, first.watermark)
-    assert {str(n) for n in range(1020, 1220)} <= {*first.ids, *second.ids}
+    while_200_come_in(store, crawl, lambda numbers: add(store, *numbers))
 
 
 def test_a_page_that_repeats_for_ever_ends() -> None:

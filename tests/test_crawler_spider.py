@@ -11,13 +11,13 @@ from scrapy.exceptions import CloseSpider, IgnoreRequest
 from scrapy.http import HtmlResponse, Request, Response
 from twisted.python.failure import Failure
 
-from crawler.asking import pause_before, told_to_wait
+from crawler.asking import pause_before, site, told_to_wait
 from crawler.bases.base import AttentionError, Fetch, ThrottledError
 from crawler.items import FeedbackItem
 from crawler.ledger import Ledger
 from crawler.run import _account
 from crawler.secrets import MissingSecretError, Secrets
-from crawler.spider import SourceSpider, fingerprint, site
+from crawler.spider import SourceSpider, fingerprint
 from crawler.walls import WallError
 
 URL = "http://shop.example/list"

@@ -7,7 +7,7 @@ import pytest
 from crawler_factories import NOW
 from serving import Told
 from store_shops import Woo, woo_row
-from stores import opened, read
+from stores import opened, read, while_200_come_in
 
 from crawler.bases.base import AttentionError, SourceError
 
@@ -39,20 +39,10 @@ def test_200_reviews_come_in_during_a_crawl_and_none_is_missed_over_two_runs() -
     """They push the list down while it is paged; no review is given twice."""
     store = shop(1000, timedelta(minutes=5))
 
-    def push(number: int) -> None:
-        if number <= 10:
-            new = range(1000 + number * 20, 1020 + number * 20)
-            store.rows += [woo_row(n, NOW + timedelta(seconds=n - 1000)) for n in new]
+    def add(numbers: range) -> None:
+        store.rows += [woo_row(number, NOW + timedelta(seconds=number - 1000)) for number in numbers]
 
-    with opened(store):
-        store.before = push
-        first = crawl(store)
-        assert len(first.ids) == len(set(first.ids))
-        assert {str(n) for n in range(1, 1001)} <= set(first.ids)
-        store.before = lambda _: None
-        store.clock += timedelta(minutes=10)
-        second = crawl(store, first.watermark)
-    assert {str(n) for n in range(1020, 1220)} <= {*first.ids, *second.ids}
+    while_200_come_in(store, crawl, add)
 
 
 @pytest.mark.parametrize("auth", ["header", "query"])

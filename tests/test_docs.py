@@ -82,6 +82,8 @@ def commands_page() -> Iterator[str]:
 def _leaves(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
     for name, child in getattr(command, "commands", {}).items():
         if hasattr(child, "commands"):
+            if child.invoke_without_command:
+                yield (*path, name), child
             yield from _leaves(child, (*path, name))
         else:
             yield (*path, name), child

@@ -1,18 +1,20 @@
 """The audit trail: only added to, by whoever tries; sends, refusals, people and the config leave their events."""
 
 import threading
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from factories import NOW, make_settings
+from factories import NOW, make_core, make_settings
 from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
+from subjects import open_case, open_crisis
 
-from monitor import audit, changes, db, known
+from monitor import audit, changes, db, known, timers
+from monitor.clock import HandClock
 from monitor.core import Core
-from monitor.models import Event, Known, Outbox
+from monitor.models import Event, Known, Outbox, Timer
 
 
 def add(engine: Engine, *days: int) -> None:
@@ -188,3 +190,38 @@ def test_a_send_is_told_with_its_place(core: Core) -> None:
     assert (sent.subject, sent.subject_id, sent.what) == ("crisis", 1, "sent")
     assert sent.after == place | {"ref": "1.2", "maybe_twice": True}
     assert (dead.what, dead.after) == ("dead", place | {"error": "channel_not_found"})
+
+
+def test_fault_38_a_changed_config_moves_no_running_clock(core: Core, clock: HandClock) -> None:
+    """The crisis and the case keep what they were opened with, ladder and all; what opens later has the new clocks."""
+    crisis_id, case_id = open_crisis(core), open_case(core)
+    before = clocks(core)
+    strict = {
+        "crisis": {"respond": "5m", "notify": "10m", "follow_up": "15m", "ladder": ["manager"], "step": "1m"},
+        "case": {name: {"respond": "5m", "solve": "10m"} for name in ("critical", "high", "medium", "low")},
+    }
+    changed = make_settings(policy=strict, people=[{"name": "新来的", "role": "lead"}])
+    with db.writing(core.engine) as session:
+        changes.start(session, changed, clock.now(), "root")
+    after = make_core(core.engine, changed, clock)
+    clock.move(timedelta(minutes=44))
+    timers.sweep(after)
+    assert clocks(after) == before
+    clock.move(timedelta(minutes=16))
+    timers.sweep(after)
+    fired = {key for key, (_, state) in clocks(after).items() if state in ("fired", "breached")}
+    assert {(crisis_id, None, "respond", "deadline"), (None, case_id, "respond", "deadline")} <= fired
+    clock.move(timedelta(minutes=10))
+    timers.sweep(after)
+    rungs = [notice.facts["rung"] for notice in after.notify if notice.kind == "timer.rung"]  # type: ignore[attr-defined]
+    assert rungs == ["assignee", "channel"]
+    later = open_crisis(after)
+    due = clocks(after)[later, None, "respond", "deadline"][0]
+    assert due == clock.now() + timedelta(minutes=5)
+
+
+def clocks(core: Core) -> dict[tuple[int | None, int | None, str, str], tuple[datetime, str]]:
+    """When each clock is due, and how it stands."""
+    with db.reading(core.engine) as session:
+        rows = session.exec(select(Timer)).all()
+    return {(row.crisis_id, row.case_id, row.stage, row.step): (row.due_at, row.state) for row in rows}

@@ -12,6 +12,7 @@ from monitor.config import ConfigError, load
 from monitor.settings import Settings
 
 SHOP = '[[shops]]\nid = "demo"\nname = "示例旗舰店"\n'
+PEOPLE = '[[people]]\nname = "客服一号"\n'
 SOURCE = """[[sources]]
 name = "site"
 kind = "html"
@@ -69,6 +70,15 @@ def test_relative_paths_start_at_the_files_folder(tmp_path: Path) -> None:
         (SHOP + SOURCE.replace('"demo"', '"dmo"'), "sources[1].shop: 没有叫 'dmo' 的店铺"),
         (SHOP + SOURCE.replace('shop = "demo"\n', ""), "sources[1]: 应有 shop（店铺评价）或 brand（品牌提及）"),
         (SHOP + SOURCE + 'cron = "每天"\n', "sources[1].cron: 应为五段 cron"),
+        (SHOP + PEOPLE + 'shops = ["dmo"]', "people[1].shops: 没有叫 'dmo' 的店铺，是不是 \"demo\"？"),
+        (
+            PEOPLE + 'categories = ["logistic"]',
+            "people[1].categories: 没有叫 'logistic' 的类别，是不是 \"logistics\"？",
+        ),
+        (PEOPLE + '[[rotas]]\npeople = ["客服一"]', "rotas[1].people: 没有叫 '客服一' 的人，是不是 \"客服一号\"？"),
+        (SHOP + PEOPLE + '[[rotas]]\npeople = ["客服一号"]\nshops = ["jd"]', "rotas[1].shops: 没有叫 'jd' 的店铺"),
+        ("[policy.case.categories]\nlogistik = { solve = '1h' }", "policy.case.categories: 没有叫 'logistik' 的类别"),
+        (PEOPLE + '[[rotas]]\npeople = ["客服一号"]\nturn = "day"', "rotas[1]: turn 和 since 要一起写"),
         ("[service]\nallow_private_hosts = 3", "service.allow_private_hosts: 应为列表，实为 3"),
     ],
 )

@@ -9,7 +9,6 @@ from sqlmodel import col, func, select
 
 from monitor import cases, db, detect, directory
 from monitor.core import Core
-from monitor.detect import _poisson_tail
 from monitor.fresh import Fresh
 from monitor.models import Case, Crisis, CrisisFeedback, Feedback, Score
 
@@ -201,12 +200,3 @@ def test_a_product_wide_burst_of_mixed_complaints_is_found(core: Core) -> None:
     for category in ("quality", "damage", "service"):
         put(core, 2, category=category, product="保温杯")
     assert [(c.category, c.product, c.scope["count"]) for c in crises(core)] == [("", "保温杯", 6)]
-
-
-def test_the_tail_of_poisson() -> None:
-    """Against known values; large expectations neither underflow nor jump."""
-    assert _poisson_tail(1, 1.0) == pytest.approx(0.6321, abs=1e-4)
-    assert _poisson_tail(5, 1.0) == pytest.approx(0.00366, abs=1e-5)
-    assert _poisson_tail(600, 600.0) == pytest.approx(0.5, abs=0.02)
-    assert _poisson_tail(499, 499.0) == pytest.approx(_poisson_tail(501, 501.0), abs=0.01)
-    assert _poisson_tail(900, 600.0) < 1e-9

@@ -7,12 +7,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from factories import make_core, make_settings
+from factories import NOW, Ahead, make_core, make_settings
 from pytest_httpserver import HTTPServer
 from sqlalchemy import Engine
 
 from crawler.job import CrawlResult
-from monitor import db, directory, doctor, printing, runs
+from monitor import changes, db, directory, doctor, printing, runs
 from monitor.clock import HandClock
 from monitor.doctor import Finding, checks, examine
 
@@ -143,3 +143,39 @@ def test_how_the_last_crawls_went(sqlite: Engine, tmp_path: Path, real_time: Han
     found = doctor._standing(core)
     assert found.says == "1 个来源，1 个有问题，一天内新增 0 条"
     assert found.todo == f"rss：连不上；rss：授权 {ends} 到期（还有 3 天），请续期"
+
+
+@pytest.mark.parametrize(("seconds", "says"), [(0, "与数据库一致"), (30, "比数据库快"), (-30, "比数据库慢")])
+def test_the_clock_against_the_databases(engine: Engine, tmp_path: Path, seconds: float, says: str) -> None:
+    """Which way it is off; more than five seconds are to be mended."""
+    found = doctor._clock(make_core(engine, make_settings(tmp_path), Ahead(seconds)))  # type: ignore[arg-type]
+    assert says in found.says
+    assert found.ok == (seconds == 0)
+
+
+def test_the_last_change_of_the_config(sqlite: Engine, tmp_path: Path, real_time: HandClock) -> None:
+    """When, by whom and which keys, the first few by name."""
+    more = {"summaries": {"daily": "11:00", "evening": "19:00"}}
+    core = make_core(sqlite, make_settings(tmp_path), real_time)
+    assert doctor._changed(core).says == "第一次启动以来没有改过"
+    for config in ({}, more, more | {"routes": {"summary": []}, "policy": {"crisis": {"respond": "30m"}}}):
+        with db.writing(sqlite) as session:
+            changes.start(session, make_settings(tmp_path, **config), NOW, "li")
+    assert doctor._changed(core).says == "2026-11-20 14:00 由 li 改过：policy.crisis.respond、routes.summary"
+    with db.writing(sqlite) as session:
+        changes.start(session, make_settings(tmp_path), NOW, "wang")
+    said = "由 wang 改过：policy.crisis.respond、routes.summary、summaries.daily等 4 处"
+    assert doctor._changed(core).says == f"2026-11-20 14:00 {said}"
+    assert doctor._changed(core).ok
+
+
+def test_a_year_whose_holidays_are_not_known(sqlite: Engine, tmp_path: Path, real_time: HandClock) -> None:
+    """Only where public holidays count, and with what to do about it."""
+    wanted = make_settings(tmp_path, calendar={"public_holidays": True})
+    for year, ok in ((2026, True), (2199, False)):
+        core = make_core(sqlite, wanted, HandClock(NOW.replace(year=year, month=3)))
+        found = {finding.name: finding for finding in examine(checks(core))}["节假日"]
+        assert found.ok == ok, found
+        assert ok or "2199" in found.todo
+    indifferent = make_core(sqlite, make_settings(tmp_path), real_time)
+    assert "节假日" not in {name for name, _ in checks(indifferent)}

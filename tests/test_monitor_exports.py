@@ -1,5 +1,7 @@
 """Exports: the promised fields, the configured zone's offset, and flat memory, on both databases."""
 
+import csv
+import io
 import json
 import tracemalloc
 from datetime import timedelta
@@ -8,10 +10,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from factories import NOW
+from openpyxl import load_workbook
 from sqlalchemy import insert
 from subjects import add_feedbacks, open_case, open_crisis
 
-from monitor import crises, db, exports, lifecycle, timers
+from monitor import audit, crises, db, exports, lifecycle, sheets, timers
 from monitor.clock import HandClock
 from monitor.core import Core
 from monitor.models import Crisis, Event, Feedback, Outbox
@@ -131,6 +134,34 @@ def test_memory_stays_flat(core: Core) -> None:
         tracemalloc.stop()
     assert count == 6_000
     assert peak < 6_000_000
+
+
+HOSTILE = '=cmd|" /C calc"!A0\r\n"引号",；<script>alert(1)</script>{{7*7}}\u202e反\u202c\x0b'
+
+
+@pytest.mark.parametrize("kind", sheets.FORMATS)
+def test_events_with_hostile_text_are_whole_and_harmless(core: Core, kind: str) -> None:
+    """Who, what and why may hold anything; each event is one row, in order, and none is a formula."""
+    with db.writing(core.engine) as session:
+        for n in range(3):
+            audit.note(session, NOW, "case", n, "refused", HOSTILE, "link", after={"reason": HOSTILE})
+    out = io.BytesIO()
+    with db.reading(core.engine) as session:
+        sheets.write(exports.export(session, "events", NOW, ZONE), kind, out)
+    data = out.getvalue()
+    if kind == "jsonl":
+        rows = [json.loads(line) for line in data.splitlines()]
+        assert [row["actor"] for row in rows] == [HOSTILE] * 3
+        return
+    if kind == "csv":
+        told = list(csv.reader(io.StringIO(data.decode("utf-8-sig"), newline="")))
+    else:
+        sheet = load_workbook(io.BytesIO(data)).active
+        assert all(cell.data_type != "f" for row in sheet.iter_rows() for cell in row)
+        told = [[cell.value for cell in row] for row in sheet.iter_rows()]
+    assert told[0] == FIELDS["events"].split()
+    assert [str(row[5]) for row in told[1:]] == ["0", "1", "2"]
+    assert all(row[2].startswith("'=cmd") for row in told[1:])
 
 
 def test_many_feedbacks_of_one_crisis(core: Core) -> None:

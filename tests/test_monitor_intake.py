@@ -92,7 +92,7 @@ def test_a_followup_reopens_a_settled_case_with_new_clocks(core: Core) -> None:
     case = rows(core, Case)[0]
     assert (case.state, case.resolved_at) == ("received", None)
     assert "【追评】换来的还是漏水" in rows(core, Feedback)[0].text
-    armed = [t for t in rows(core, Timer) if t.state == "armed"]
+    armed = [t for t in rows(core, Timer) if t.state == "armed" and t.stage != "progress"]
     assert {t.generation for t in armed} == {1}
     assert min(t.due_at for t in armed) > core.clock.now()
 
@@ -212,8 +212,10 @@ def test_a_case_that_turns_out_worse_has_less_time(core: Core) -> None:
     assert case.severity == "high"
     due = {t.stage: t.due_at - core.clock.now() for t in rows(core, Timer) if t.step == "deadline"}
     assert due["respond"] == timedelta(hours=2)
-    assert due["solve"] == timedelta(hours=47)
+    assert due["solve"] == timedelta(hours=24)
     assert case.policy["respond"] == 7200.0
+    said = next(event.after for event in rows(core, Event) if event.what == "feedback.changed")
+    assert said["rule"] == "首次回复 2 小时（严重），解决 24 小时（售后退换）"
 
 
 def test_undated_rows_of_an_export_start_no_clock(core: Core) -> None:

@@ -190,7 +190,7 @@ def test_false_alarm_silences_the_clocks_and_becomes_a_label(core: Core) -> None
     assert deadlines(core, case_id=case) == {"respond": "cancelled", "solve": "cancelled"}
     with db.reading(core.engine) as session:
         label = session.exec(select(Correction)).one()
-    assert label.before == {"negative": True, "categories": ["logistics"]}
+    assert label.before.items() >= {"negative": True, "categories": ["logistics"], "severity": "medium"}.items()
     assert label.after == {"negative": False, "categories": []}
 
 

@@ -65,7 +65,7 @@ def test_the_service_looks_at_them(core: Core) -> None:
     async def crawl(_: object) -> None:
         """Nothing."""
 
-    service = Service(house, crawl=crawl, sweep=dict, deliver={}, summaries=dict, watch=dict)
+    service = Service(house, crawl=crawl, sweep=dict, deliver={}, summaries=dict, watch=dict, hand_over=dict)
     names = {job.name for job in service._alarm_clock().get_jobs()}
     assert {"exports", "crm"} <= names
     assert "off" not in names

@@ -55,6 +55,7 @@ class World:
             deliver={"ops": self.count("deliver")},
             summaries=self.count("summaries"),
             watch=self.count("watch"),
+            hand_over=self.count("hand_over"),
         )
 
 
@@ -166,6 +167,7 @@ async def test_what_a_sweep_fired_is_sent_at_once(
         deliver={"ops": world.count("deliver")},
         summaries=world.count("summaries"),
         watch=world.count("watch"),
+        hand_over=world.count("hand_over"),
     )
     await waker.run(until=seen(lambda: world.calls["sweep"] >= 15))
     assert world.calls["deliver"] == 3

@@ -59,6 +59,38 @@ def test_no_rows_are_a_valid_file(kind: str) -> None:
         assert data.decode("utf-8-sig") == ""
 
 
+@pytest.mark.parametrize("text", ["=1", "+1", "-1", "@x", "＝1", "＋1", "－1", "＠x", "\t=1", "\r=1", "\n=1"])
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+def test_whatever_a_spreadsheet_may_take_for_a_formula_is_text(kind: str, text: str) -> None:
+    """Full-width signs and leading blanks too, in texts as in the JSON of a table's column."""
+    data = written(kind, [{"text": text}])
+    if kind == "csv":
+        [_, [cell]] = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""))
+    else:
+        cell = load_workbook(io.BytesIO(data)).active.cell(2, 1).value
+    assert cell.startswith("'")
+
+
+@pytest.mark.parametrize("kind", sheets.FORMATS)
+def test_half_a_surrogate_pair_does_not_stop_it(kind: str) -> None:
+    """The rows after it are there."""
+    data = written(kind, [{"text": "坏\ud800的"}, {"text": "好的"}])
+    if kind == "xlsx":
+        assert [row[0].value for row in load_workbook(io.BytesIO(data)).active.iter_rows()] == ["text", "坏的", "好的"]
+    else:
+        assert "好的" in data.decode("utf-8-sig")
+    if kind == "jsonl":
+        assert json.loads(data.splitlines()[0]) == {"text": "坏\ud800的"}
+
+
+def test_a_text_too_long_for_a_cell_says_so() -> None:
+    """Excel would call the workbook damaged; what is left out is told."""
+    sheet = load_workbook(io.BytesIO(written("xlsx", [{"text": "长" * 1_000_000}]))).active
+    text = sheet.cell(2, 1).value
+    assert len(text) <= 32_767
+    assert text.endswith("jsonl 导出可得全文）")
+
+
 def test_characters_that_xlsx_cannot_hold_do_not_stop_it() -> None:
     """A control character in a stored text is left out of the sheet, and the row is there."""
     sheet = load_workbook(io.BytesIO(written("xlsx", [{"text": "a\x0bb"}]))).active

@@ -1,16 +1,14 @@
 """The watch over the clock: jumps and skew are told once, with their size; nothing fires because of them alone."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from delivering import make_house, rows, run
-from factories import NOW, make_core
+from delivering import Blind, make_house, rows, run
+from factories import NOW, Ahead, make_core
 from sqlalchemy import Engine
 from sqlmodel import col, select
 
-from alerts.channel import Channel, Letter
-from alerts.content import Card
 from monitor import db, skew
 from monitor.clock import HandClock
 from monitor.core import Core
@@ -140,7 +138,10 @@ def test_a_report_that_could_not_be_stored_is_made_at_the_next_look(
 
 
 def at(offset: float) -> Time:
-    return Time(datetime.now(UTC) + timedelta(seconds=offset))
+    """Real time and some seconds, beside one that passes only when told."""
+    time = Time()
+    time.wall = Ahead(offset)  # type: ignore[assignment]
+    return time
 
 
 def test_skew_is_measured_with_its_sign(engine: Engine) -> None:
@@ -193,25 +194,6 @@ def test_a_right_clock_is_silent(engine: Engine) -> None:
     assert told(core) == []
 
 
-class Reads(Channel):
-    """A channel that keeps what it is given."""
-
-    live = clicks = False
-
-    def __init__(self) -> None:
-        self.cards: list[Card] = []
-
-    def send(self, letter: Letter) -> str:
-        self.cards.append(letter.card)
-        return "1"
-
-    def lookup(self, _letter: Letter) -> None:
-        return None
-
-    def check(self) -> None:
-        return None
-
-
 @pytest.mark.parametrize(
     ("how", "seconds", "title", "said"),
     [
@@ -226,11 +208,11 @@ def test_what_people_read(sqlite: Engine, how: str, seconds: float, title: str, 
     time = Time()
     core = house(sqlite, time)
     time.watch(core)._report(how, timedelta(seconds=seconds))
-    channel = Reads()
+    channel = Blind()
     run(core, {"ops": channel})
-    [card] = channel.cards
-    assert card.title == title
-    assert said in "".join(line.text for line in card.lines)
+    [letter] = channel.letters
+    assert letter.card.title == title
+    assert said in "".join(line.text for line in letter.card.lines)
 
 
 def test_without_channels_the_event_is_kept_all_the_same(sqlite: Engine) -> None:

@@ -95,31 +95,45 @@ def test_an_edit_keeps_what_was_known_and_takes_the_counts(core: Core, started: 
 def test_mentions_are_asked_for_again_once_a_step(core: Core, started: runs.Started) -> None:
     """An address is due after each step until its last; what the page then says fills the point that was booked."""
 
-    def due(after: timedelta) -> list[str]:
+    def due(after: timedelta) -> list[dict[str, str]]:
         core.clock.move(NOW + after - core.clock.now())
         with db.writing(core.engine) as session:
-            return spread.book(session, started.origin.source_id, core.clock.now())
+            return spread.book(session, started.origin.source_id, core.clock.now(), 20)
 
     store(core, started.origin, [post(1), make_item("2", "没有数的帖子", url=URL + "2"), post(1, "3", deleted=True)])
     assert due(timedelta(minutes=9)) == []
-    assert due(timedelta(minutes=11)) == [URL]
+    one = {"id": "1", "url": URL, "thread": ""}
+    assert due(timedelta(minutes=11)) == [one]
     assert due(timedelta(minutes=12)) == []
     see(core, started.origin, timedelta(minutes=13), post(5))
     with db.reading(core.engine) as session:
         grown = queries.spreads(session, session.exec(select(Feedback).where(Feedback.external_id == "1")).all())
     assert [(point.step, point.likes) for point in grown[1]] == [(0, 1), (1, 5)]
-    assert [due(timedelta(hours=n)) for n in (1, 2, 6, 24, 72, 80)] == [[URL], [], [URL], [URL], [URL], []]
+    assert [due(timedelta(hours=n)) for n in (1, 2, 6, 24, 72, 80)] == [[one], [], [one], [one], [one], []]
     assert due(timedelta(days=30)) == []
 
 
 def test_only_connectors_that_can_are_asked(core: Core, started: runs.Started) -> None:
-    """``html`` may read an address again; a feed may not, and reviews are not asked for."""
+    """Those with ``recount``, up to so many; a feed shows no post by itself, and reviews are not asked for."""
     store(core, started.origin, [post(1)])
     core.clock.move(timedelta(hours=1))
-    forum: dict[str, Any] = {"name": "forum", "brand": ["示例"]}
-    assert crawling._revisit(core, Config(kind="feed", **forum), started) == []
-    assert crawling._revisit(core, Config(name="forum", kind="html", shop="demo"), started) == []
-    assert crawling._revisit(core, Config(kind="html", **forum), started) == [URL]
+    page = {"start": [URL], "item": "li", "fields": {"text": "p", "id": "@id"}}
+    forum: dict[str, Any] = {"name": "forum", "brand": ["示例"], **page}
+    bare = forum | {"fields": {"text": "p", "url": "a@href"}}
+    feed = {"name": "forum", "brand": ["示例"], "urls": [URL]}
+    none = [
+        Config(kind="feed", **feed),
+        Config(name="forum", kind="html", shop="demo", **page),
+        Config(kind="html", recount=0, **forum),
+        Config(kind="html", **bare),
+        Config(kind="json", recount_url="/p/{id}", fields={"text": "t"}, **feed),
+        Config(kind="json", fields={"text": "t", "id": "i"}, **feed),
+    ]
+    assert [crawling._recount(core, source, started) for source in none] == [[]] * 6
+    store(core, started.origin, [post(1, str(number)) for number in range(2, 30)])
+    core.clock.move(timedelta(hours=1))
+    asked = [crawling._recount(core, Config(kind="html", **forum), started) for _ in range(3)]
+    assert [[int(one["id"]) for one in some] for some in asked] == [[*range(29, 9, -1)], [*range(9, 0, -1)], []]
 
 
 def test_absurd_counts_break_nothing(core: Core, started: runs.Started) -> None:

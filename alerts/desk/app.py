@@ -11,8 +11,9 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlmodel import select
 from starlette.exceptions import HTTPException
 
-from alerts.desk import doors, feishu, hooks, slack, status
+from alerts.desk import doors, entrance, feishu, hooks, rooms, slack, status
 from alerts.desk.pages import HERE, Pages
+from alerts.desk.sessions import Doorkeeper
 from alerts.links import Expired, Forged, Links
 from monitor import db
 from monitor.core import Core
@@ -37,13 +38,18 @@ def create_app(core: Core, links: Links) -> FastAPI:
     app.include_router(slack.router(core, links))
     app.include_router(feishu.router(core))
     app.include_router(hooks.router(core))
+    door = Doorkeeper(core)
+    entrance.send_to_login(app, pages)
+    app.include_router(entrance.router(core, pages, door))
+    app.include_router(rooms.router(core, pages, door))
 
     @app.get("/", summary="状态页", response_class=HTMLResponse)
-    def home() -> HTMLResponse:
+    def home(request: Request) -> HTMLResponse:
         with db.reading(core.engine) as session:
+            viewer = door.viewer(request) if door.needed(session) else None
             house = status.read(session, core.settings, core.clock.now())
         views = {n: urlsplit(links.view("crisis", n)).path for line in house.crises if (n := line.crisis.id)}
-        return pages.render("status", house=house, views=views)
+        return pages.render("status", viewer=viewer, house=house, views=views)
 
     @app.get("/healthz", summary="服务和数据库是否可用")
     def healthz() -> JSONResponse:

@@ -27,7 +27,6 @@ _EVENTS: Mapping[str, str] = {
     "rescored": "重新打分",
     "timer.breached": "超时",
     "rota.handover": "交班",
-    "refused": "想操作，没有办成",
     "dead": "有消息没送到",
 }
 
@@ -74,4 +73,6 @@ def event(one: Event) -> str:
     stage = STAGES.get(one.subject, {}).get(one.after.get("stage", ""), "")
     if one.what == "timer.fired":
         return f"{stage}{'升级提醒' if one.after.get('step', '').startswith('rung') else '到点提醒'}"
+    if one.what == "refused":
+        return f"想“{_EVENTS.get(one.after['action'], one.after['action'])}”，没有办成：{one.after['reason']}"
     return f"{stage}{_EVENTS.get(one.what, one.what)}"

@@ -43,8 +43,9 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self.root = urlsplit(core.settings.service.public_url).path.rstrip("/")
         self._env.globals |= {
-            "root": urlsplit(core.settings.service.public_url).path.rstrip("/"),
+            "root": self.root,
             "zone": core.settings.service.timezone,
             "labels": labels,
             "words": words,
@@ -62,7 +63,8 @@ class Pages:
 
     def render(self, name: str, status: int = 200, **values: Any) -> HTMLResponse:
         """A page as a response that no browser runs, frames, stores or leaks the address of."""
-        text = self._env.get_template(f"{name}.html").render(now=self._core.clock.now(), **values)
+        shown = {"viewer": None, "now": self._core.clock.now(), **values}
+        text = self._env.get_template(f"{name}.html").render(shown)
         return HTMLResponse(text, status, _HEADERS)
 
     def problem(self, status: int, message: str) -> HTMLResponse:

@@ -12,6 +12,7 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from slack_sdk.signature import Clock as SlackClock
 from slack_sdk.signature import SignatureVerifier
 from slack_sdk.webhook import WebhookClient
+from sqlalchemy.exc import OperationalError
 from starlette.background import BackgroundTask
 
 from alerts.actions import Click, Outcome, handle
@@ -25,6 +26,7 @@ from monitor.text import clean
 from monitor.transitions import ACTIONS
 
 _ANSWER_WITHIN = 2.0  # seconds; Slack gives three
+_AGAIN = "没能记下这一步，请再点一次；还不行就请管理员看日志。"
 _AHEAD = 60  # seconds by which Slack's clock may run before ours
 _SUBJECT = re.compile(r"(case|crisis):([0-9]{1,9})")
 _log = structlog.get_logger()
@@ -112,9 +114,12 @@ async def _tell(
     """Tell the one who clicked why nothing was done; what was done shows on the card itself."""
     try:
         outcome = await doing
+    except OperationalError as error:
+        _log.error("store_refused", action=action.what, error=str(error.orig))
+        outcome = Outcome(done=False, text=_AGAIN)
     except Exception:  # noqa: BLE001 — Slack has its answer; the person must hear of any failure
         _log.exception("slack_click_failed", action=action.what, subject=action.subject, id=action.subject_id)
-        outcome = Outcome(done=False, text="没能记下这一步，请再点一次；还不行就请管理员看日志。")
+        outcome = Outcome(done=False, text=_AGAIN)
     address = str(payload.get("response_url", ""))
     if outcome.done or not _ours(core, address):
         return

@@ -8,6 +8,7 @@ from sqlmodel import Session, col, func, select
 
 from alerts.words import code
 from monitor import queries
+from monitor.categories import complaints
 from monitor.models import Case, Crisis, CrisisFeedback, Event, Feedback, Person, Score, Spread, Timer
 from monitor.states import CRISIS_OPEN
 from monitor.transitions import ACTIONS
@@ -93,13 +94,15 @@ def feedbacks(session: Session, subject: Subject, page: int) -> list[Shown]:
 
 
 def choices(session: Session, subject: Subject, action: str) -> list[tuple[str, str]]:
-    """What ``to`` may be for an action: people to assign to, or crises to merge into; value and words."""
+    """What ``to`` may be for an action: people to assign to, crises to merge into, categories; value and words."""
     if ACTIONS[action].needs != "to":
         return []
     if action == "merge":
         others = select(Crisis).where(col(Crisis.state).in_(CRISIS_OPEN), Crisis.id != subject.row.id)
         rows = session.exec(others.order_by(col(Crisis.id).desc())).all()
         return [(str(row.id), f"危机 #{row.id} {code(row.category) or '集中差评'}") for row in rows]
+    if action == "refile":
+        return list(complaints().items())
     people = session.exec(select(Person.name).where(Person.active).order_by(Person.name)).all()
     return [(name, name) for name in people]
 

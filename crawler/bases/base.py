@@ -7,15 +7,15 @@ connector is a few lines, imports nothing heavy and is tested with a saved page.
 import json
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from crawler.bases.fields import make_item
 from crawler.items import BadRow, FeedbackItem
@@ -24,6 +24,8 @@ from crawler.vault import Vault
 
 if TYPE_CHECKING:
     from scrapy.http import TextResponse
+
+    from crawler.bases.recounting import Post
 
 
 class SourceError(Exception):
@@ -64,6 +66,11 @@ class Options(BaseModel):
     """A connector's own keys in the config; an unknown one is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @property
+    def recounts(self) -> int:
+        """How many known posts a run may be given to ask for again, see ``Connector.recount``."""
+        return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,9 +207,10 @@ class Connector(ABC, Generic[O]):
         """What to ask for when a call is repeated: with a new timestamp and signature, say."""
         return fetch
 
-    def revisits(self) -> bool:
-        """Whether the address of an item shows it once more, under the same id."""
-        return False
+    def recount(self, posts: "Sequence[Post]") -> Iterable[Fetch]:
+        """Requests for known posts whose likes, reposts and comments are due, one each at most."""
+        del posts
+        return ()
 
     def expires(self) -> date | None:
         """The last day of the owner's credentials, where it is known: the ``expires`` key, if the kind has it."""
@@ -229,26 +237,4 @@ class Connector(ABC, Generic[O]):
         return make_item(raw, self.source.zone, self.source.now, where=where, page=page, words=words)
 
 
-def absolute(page: "TextResponse", url: object) -> str:
-    """An address found on a page, made absolute; empty where it is none."""
-    try:
-        found = page.urljoin(str(url or "").strip()) if url else ""
-        _ = urlsplit(found).port  # refuses what no request could be made of
-    except ValueError:
-        return ""
-    return found if found.startswith(("http://", "https://")) else ""
-
-
-def _is_http(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        sound = parts.scheme.lower() in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        sound = False
-    if not sound:
-        raise ValueError(f"应为 http:// 或 https:// 开头的网址，而不是 {url!r}")
-    return url
-
-
-HttpUrl = Annotated[str, AfterValidator(_is_http)]
 Stars = Annotated[float, Field(ge=1, le=5)]

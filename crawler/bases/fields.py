@@ -19,9 +19,9 @@ Field = Literal[
 ]  # fmt: skip
 FIELDS: tuple[str, ...] = get_args(Field)
 MARKUP = frozenset({"text", "title", "author", "product", "followup", "reply"})  # taken as HTML, the others as they are
-_COUNTS = ("likes", "reposts", "comments")
+COUNTS = ("likes", "reposts", "comments")
 _SCORES = ("service", "logistics")
-_EXTRA = ("sku", "batch", "warehouse", "courier", *_SCORES, *_COUNTS, "thread", "parent", "repost")
+_EXTRA = ("sku", "batch", "warehouse", "courier", *_SCORES, *COUNTS, "thread", "parent", "repost")
 _YES = frozenset({"1", "true", "yes", "y", "是", "已删除", "deleted"})
 _PAGING = re.compile(r"p|pn|pg|page(?:_?no|_?num|index)?|currentpage|paged|offset|start|cursor", re.IGNORECASE)
 _PAGING_PATH = re.compile(r"[/_-]page[-_/]?\d+(?=/|\.\w+$|$)", re.IGNORECASE)
@@ -132,7 +132,7 @@ def _extra(raw: Mapping[str, object]) -> dict[str, str | int | float]:
     extra: dict[str, str | int | float] = {}
     for name in (name for name in _EXTRA if name in raw):
         value: str | float | None
-        if name in _COUNTS:
+        if name in COUNTS:
             value = parse_count(raw[name])
         else:
             value = parse_stars(raw[name]) if name in _SCORES else said(raw, name)

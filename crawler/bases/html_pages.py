@@ -6,7 +6,7 @@ from functools import lru_cache
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from crawler.bases.base import absolute
+from crawler.bases.addresses import absolute
 from crawler.bases.fields import MARKUP
 from crawler.parsing import plain_text
 

@@ -91,6 +91,10 @@ class NewestConnector(Connector[N]):
     def raw(self, row: Mapping[str, Any]) -> dict[str, object]:
         """A row's fields, see ``crawler.bases.fields``; ``id`` tells it from all others."""
 
+    def aside(self, page: "TextResponse", call: Any) -> Iterator[Output]:
+        """What the answer to another call than for a page of a list says."""
+        raise NotImplementedError
+
     def mark(self, call: Call) -> dict[str, Any]:
         """What the next run has to know of a list that was read to its end, besides when that was."""
         del call
@@ -107,7 +111,10 @@ class NewestConnector(Connector[N]):
 
     def read(self, page: "TextResponse", fetch: Fetch) -> Iterator[Output]:
         """Items of a page, and the next page unless all from there on is known."""
-        call: Call = fetch.carry
+        call = fetch.carry
+        if not isinstance(call, Call):
+            yield from self.aside(page, call)
+            return
         rows, following = self.rows(page, call)
         if following is not None and following == call.at:
             raise SourceError(f"翻页停在原处（{following}），后面的没有读到")

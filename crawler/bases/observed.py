@@ -5,14 +5,15 @@ first sign of a login or verification page; they sign nothing, solve nothing and
 """
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from pydantic import Field, field_validator
 
-from crawler.bases import base
 from crawler.bases.base import AttentionError, Connector, Fetch, Output, SourceError
-from crawler.bases.json_pages import complaint, load
+from crawler.bases.json_pages import complaint, dig, load
+from crawler.bases.recounting import Post, RecountOptions, missed, recounted
 from crawler.items import BadRow, FeedbackItem
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ _WHY = (
 )
 
 
-class ObservedOptions(base.Options):
+class ObservedOptions(RecountOptions):
     """Keys of every observed endpoint."""
 
     observed: bool = Field(
@@ -76,11 +77,26 @@ class ObservedConnector(Connector[O]):
     def found(self, page: "TextResponse", place: str) -> tuple[list[FeedbackItem | BadRow], bool]:
         """A page's items, newest first, and whether there may be another page."""
 
+    @abstractmethod
+    def single(self, post: Post) -> str:
+        """Where one known item is; empty where that cannot be told."""
+
+    @abstractmethod
+    def counts(self, page: "TextResponse", post: Post) -> Mapping[str, object]:
+        """Its ``likes``, ``reposts`` and ``comments`` there."""
+
+    def recount(self, posts: Sequence[Post]) -> Iterable[Fetch]:
+        """One request each, on the same site only."""
+        return (replace(self._asked(url, post), link=True) for post in posts if (url := self.single(post)))
+
     def read(self, page: "TextResponse", fetch: Fetch) -> Iterator[Output]:
         """A page's items; the next page while there is something new."""
-        place, number = fetch.carry
         if page.status in _STOP:
             raise AttentionError(f"HTTP {page.status}：平台要求登录、验证或已限制访问；{_HELP}")
+        if isinstance(fetch.carry, Post):
+            yield from self._again(page, fetch.carry)
+            return
+        place, number = fetch.carry
         if page.status not in _OK:
             raise SourceError(f"HTTP {page.status}")
         items, more = self.found(page, place)
@@ -102,6 +118,18 @@ class ObservedConnector(Connector[O]):
             self.stop(f"{code}{complaint(body)}")
         return body
 
+    def table(self, page: "TextResponse", path: str) -> Mapping[str, Any]:
+        """The object at a dotted path of an answer.
+
+        Raises:
+            SourceError: There is none, or the answer says something else.
+        """
+        body = self.body(page)
+        found = dig(body, path)
+        if not isinstance(found, dict):
+            raise SourceError(f"应答里没有 {path}{complaint(body)}")
+        return found
+
     def stop(self, said: str) -> None:
         """End the run for a person.
 
@@ -110,12 +138,27 @@ class ObservedConnector(Connector[O]):
         """
         raise AttentionError(f"平台要求登录或验证（{said}）；{_HELP}")
 
+    def _again(self, page: "TextResponse", post: Post) -> Iterator[Output]:
+        if page.status not in _OK:
+            missed(post, f"HTTP {page.status}")
+            return
+        try:
+            counts = self.counts(page, post)
+        except AttentionError:
+            raise
+        except SourceError as error:
+            missed(post, error)
+        else:
+            yield from recounted(post, counts)
+
     def _fetch(self, place: str, number: int) -> Fetch:
+        return self._asked(self.address(place, number), (place, number))
+
+    def _asked(self, url: str, carry: Any) -> Fetch:
         cookie = self.secret("cookie_env")
         for part in cookie.split(";"):
             self.source.secrets.keep(part.partition("=")[2].strip())
-        url = self.address(place, number)
-        return Fetch(url, carry=(place, number), headers={"Cookie": cookie}, observed=True)
+        return Fetch(url, carry=carry, headers={"Cookie": cookie}, observed=True)
 
     def _fresh(self, place: str, ids: list[str]) -> bool:
         """Whether an id was unknown; all of them are known from now on."""

@@ -7,7 +7,7 @@ import hashlib
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
@@ -23,17 +23,15 @@ from crawler.bases.base import (
     SourceError,
     ThrottledError,
 )
+from crawler.bases.grants import EARLY, Tokens
 from crawler.bases.json_pages import complaint, load
 from crawler.bases.refusals import refusal
 
 if TYPE_CHECKING:
     from scrapy.http import TextResponse
 
-_EARLY = timedelta(days=15)  # before its end, or after half its life: sooner than people are told of an end
-_LONG = 2 * _EARLY  # a token that lasts so long has an end worth telling
 _WHAT = "换新令牌"
 _CODES = ("result", "code", "error_code", "error")
-_REFRESH_LIFE = ("refresh_token_expires_in", "re_expires_in")
 _SERVERS_FAULT = 500
 
 
@@ -53,23 +51,6 @@ class RenewingOptions(ApiOptions):
         if self.refresh_token_env and missing:
             raise ValueError(f"refresh_token_env 要和 {'、'.join(missing)} 一起写")
         return self
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """A pair of tokens.
-
-    Attributes:
-        renew_at: When to ask for new ones; None: when they are refused.
-        lasts: The last day without a person's help, where it is known.
-        renewed: The platform gave them in exchange; else a person has put them into the environment.
-    """
-
-    access: str
-    refresh: str = ""
-    renew_at: datetime | None = None
-    lasts: date | None = None
-    renewed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +100,7 @@ class RenewingConnector(Connector[R]):
 
     def again(self, fetch: Fetch) -> Fetch:
         """The same, with the tokens of now."""
-        return self._call() if isinstance(fetch.carry, Renewal) else super().again(fetch)
+        return self._renewal_call() if isinstance(fetch.carry, Renewal) else super().again(fetch)
 
     def read(self, page: "TextResponse", fetch: Fetch) -> Iterator[Output]:
         """A page, or new tokens; a call that was refused for its token is made once more with a new one."""
@@ -148,17 +129,13 @@ class RenewingConnector(Connector[R]):
         if not self.options.refresh_token_env:
             return Tokens(access)
         refresh, kept = self.secret("refresh_token_env"), self.source.vault.read()
-        if kept.get("seed") != self._seed():
+        if kept.pop("seed", "") != self._seed():
             ends = datetime(expires.year, expires.month, expires.day, tzinfo=self.source.zone) if expires else None
-            return Tokens(access, refresh, ends - _EARLY if ends else None)
-        keep, renew_at, lasts = self.source.secrets.keep, kept["renew_at"], kept["lasts"]
-        return Tokens(
-            keep(kept["access"]),
-            keep(kept["refresh"]),
-            datetime.fromisoformat(renew_at) if renew_at else None,
-            date.fromisoformat(lasts) if lasts else None,
-            kept["renewed"] == "yes",
-        )
+            return Tokens(access, refresh, ends - EARLY if ends else None)
+        tokens = Tokens.loads(kept)
+        for token in (tokens.access, tokens.refresh):
+            self.source.secrets.keep(token)
+        return tokens
 
     def _seed(self) -> str:
         """Tells what a person has put into the environment from what he puts there after another authorization."""
@@ -169,17 +146,9 @@ class RenewingConnector(Connector[R]):
         return bool(self.options.refresh_token_env and self.source.vault)
 
     def _write(self, tokens: Tokens) -> None:
-        kept = {
-            "seed": self._seed(),
-            "access": tokens.access,
-            "refresh": tokens.refresh,
-            "renew_at": tokens.renew_at.isoformat() if tokens.renew_at else "",
-            "lasts": tokens.lasts.isoformat() if tokens.lasts else "",
-            "renewed": "yes" if tokens.renewed else "",
-        }
-        self.source.vault.write(kept)
+        self.source.vault.write({"seed": self._seed(), **tokens.dumps()})
 
-    def _call(self) -> Fetch:
+    def _renewal_call(self) -> Fetch:
         return replace(self.renew(self._tokens().refresh), carry=Renewal())
 
     def _exchange(self) -> Output:
@@ -190,7 +159,7 @@ class RenewingConnector(Connector[R]):
         except OSError as error:
             self._renewal = "refused"
             return AttentionError(f"{_WHAT}：存不了（{error}），所以没有换；请检查 {self.source.vault.file} 所在的目录")
-        return self._call()
+        return self._renewal_call()
 
     def _exchange_once(self) -> Iterator[Output]:
         if self._renewal == "asked":
@@ -244,23 +213,10 @@ class RenewingConnector(Connector[R]):
         return AttentionError(f"{_WHAT}：{said}；请店铺重新授权，更新环境变量 {variables} 后重启服务")
 
     def _made(self, granted: Mapping[str, Any]) -> Tokens:
-        old, now, keep = self._tokens(), self.source.clock(), self.source.secrets.keep
-        access, refresh = str(granted["access_token"]), granted.get("refresh_token")
-        if self._waiting and access == old.access:
+        old = self._tokens()
+        tokens = old.exchanged(granted, self.source.clock(), self.source.zone)
+        if self._waiting and tokens.access == old.access:
             raise self._person_needed("换到的还是刚才被拒绝的那个令牌")
-        life = _life(granted.get("expires_in"))
-        refresh_life = next((found for name in _REFRESH_LIFE if (found := _life(granted.get(name)))), None)
-        told = refresh_life or (life if life and life >= _LONG else None)
-        return Tokens(
-            keep(access),
-            keep(refresh if isinstance(refresh, str) and refresh else old.refresh),
-            now + max(life / 2, life - _EARLY) if life else None,
-            (now + told).astimezone(self.source.zone).date() if told else None,
-            renewed=True,
-        )
-
-
-def _life(seconds: object) -> timedelta | None:
-    """How long a token lasts; None where that is not said."""
-    digits = str(seconds)
-    return timedelta(seconds=int(digits)) if digits.isdecimal() and 0 < int(digits) < 10**10 else None
+        for token in (tokens.access, tokens.refresh):
+            self.source.secrets.keep(token)
+        return tokens

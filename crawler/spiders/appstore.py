@@ -7,8 +7,9 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from pydantic import Field, StringConstraints, model_validator
 
+from crawler.bases.addresses import HttpUrl
 from crawler.bases.api import Id, answer
-from crawler.bases.base import Fetch, HttpUrl, Output, SourceError
+from crawler.bases.base import Fetch, Output, SourceError
 from crawler.bases.json_pages import MISSING, dig, items_at, load
 from crawler.bases.newest import Call, NewestConnector, NewestOptions
 from crawler.bases.tokens import jwt

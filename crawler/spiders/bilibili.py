@@ -6,10 +6,12 @@ from urllib.parse import urlencode
 
 from pydantic import Field
 
+from crawler.bases.addresses import HttpUrl
 from crawler.bases.api import Id
-from crawler.bases.base import HttpUrl, SourceError
+from crawler.bases.base import SourceError
 from crawler.bases.json_pages import complaint, with_children
 from crawler.bases.observed import ObservedConnector, ObservedOptions
+from crawler.bases.recounting import Post
 from crawler.items import BadRow, FeedbackItem
 
 if TYPE_CHECKING:
@@ -26,6 +28,10 @@ class Options(ObservedOptions):
     type: int = Field(default=1, description="评论区的类型：1 视频，12 专栏，17 动态")
     sort: int = Field(default=0, description="排序：0 按时间，1 按点赞；按时间才能只读新的")
     url: HttpUrl = Field(default="https://api.bilibili.com/x/v2/reply", description="评论接口的地址")
+    reply_url: str = Field(
+        default="https://api.bilibili.com/x/v2/reply/info?type={type}&oid={thread}&rpid={id}",
+        description="一条评论的地址，要和 url 在同一站点",
+    )
 
 
 class BilibiliConnector(ObservedConnector[Options]):
@@ -52,6 +58,16 @@ class BilibiliConnector(ObservedConnector[Options]):
             raise SourceError(f"{place} 的评论读不了{complaint(body)}")
         replies = [reply for reply in data.get("replies") or [] if isinstance(reply, dict)]
         return [self._item(reply, place, page.url) for reply in with_children(replies, "replies")], bool(replies)
+
+    def single(self, post: Post) -> str:
+        """A comment by its number and its video's."""
+        return post.fill(self.options.reply_url.replace("{type}", str(self.options.type)))
+
+    def counts(self, page: "TextResponse", post: Post) -> Mapping[str, object]:
+        """As in the list."""
+        del post
+        reply = self.table(page, "data.reply")
+        return {"likes": reply.get("like"), "comments": reply.get("rcount")}
 
     def _item(self, reply: Mapping[str, Any], place: str, where: str) -> FeedbackItem | BadRow:
         content, member = reply.get("content"), reply.get("member")

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from crawler.bases import base
-from crawler.bases.base import Connector, Fetch, HttpUrl, Output, absolute
+from crawler.bases.addresses import HttpUrl, absolute
+from crawler.bases.base import Connector, Fetch, Output
 from crawler.bases.feeds import entries
 
 if TYPE_CHECKING:

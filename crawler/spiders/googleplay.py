@@ -9,8 +9,9 @@ from urllib.parse import quote, urlencode
 
 from pydantic import Field
 
+from crawler.bases.addresses import HttpUrl
 from crawler.bases.api import answer
-from crawler.bases.base import AttentionError, Fetch, HttpUrl, Output, SourceError
+from crawler.bases.base import AttentionError, Fetch, Output, SourceError
 from crawler.bases.json_pages import MISSING, complaint, dig, load
 from crawler.bases.newest import Call, NewestConnector, NewestOptions
 from crawler.bases.tokens import jwt

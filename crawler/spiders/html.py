@@ -1,16 +1,17 @@
 """``kind = "html"``: any page, by CSS selectors in the config."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from crawler.bases import base
-from crawler.bases.base import Connector, Fetch, HttpUrl, Output, Stars, absolute
+from crawler.bases.addresses import HttpUrl, absolute
+from crawler.bases.base import Connector, Fetch, Output, Stars
 from crawler.bases.fields import Field as FieldName
 from crawler.bases.fields import page_identity
 from crawler.bases.html_pages import linked, links, read_fields, read_page, split_field
 from crawler.bases.presets import with_preset
+from crawler.bases.recounting import Post, RecountOptions
 
 if TYPE_CHECKING:
     from scrapy.http import TextResponse
@@ -46,7 +47,7 @@ Choices = Annotated[
 ]
 
 
-class Options(base.Options):
+class Options(RecountOptions):
     """Keys of ``kind = "html"``."""
 
     preset: str = Field(default="", description="现成的一套键：discuz、nodebb、discourse；自己写的键优先")
@@ -73,6 +74,11 @@ class Options(base.Options):
     def _ready(cls, given: Any) -> Any:
         return with_preset("html", given)
 
+    @property
+    def recounts(self) -> int:
+        """A derived id begins with the page the item was found on, so its address has to be that page."""
+        return self.recount if "id" in self.fields or "url" not in self.fields else 0
+
     @field_validator("fields")
     @classmethod
     def _something_to_read(cls, fields: dict[FieldName, Any]) -> dict[FieldName, Any]:
@@ -95,9 +101,9 @@ class HtmlConnector(Connector[Options]):
         """A link found on a page, one deeper than that."""
         return Fetch(url, link=True, conditional=True, carry=(fetch.carry or 0) + 1)
 
-    def revisits(self) -> bool:
-        """A derived id begins with the page the item was found on, so its address has to be that page."""
-        return "id" in self.options.fields or "url" not in self.options.fields
+    def recount(self, posts: Sequence[Post]) -> Iterable[Fetch]:
+        """The pages they stand on."""
+        return (Fetch(post.url, link=True, conditional=True) for post in posts if post.url)
 
     def read(self, page: "TextResponse", fetch: Fetch) -> Iterator[Output]:
         """The page's items, then its links."""

@@ -1,16 +1,18 @@
 """``kind = "json"``: any JSON endpoint, by dotted paths in the config."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
 from pydantic import Field, field_validator, model_validator
 
 from crawler.bases import base
-from crawler.bases.base import Connector, Fetch, HttpUrl, Output, Stars, absolute
+from crawler.bases.addresses import HttpUrl, absolute
+from crawler.bases.base import Connector, Fetch, Output, SourceError, Stars
 from crawler.bases.fields import Field as FieldName
 from crawler.bases.json_pages import filled, items_at, load, read_fields, with_children
 from crawler.bases.presets import with_preset
+from crawler.bases.recounting import Post, RecountOptions, missed, recounted
 from crawler.items import BadRow, FeedbackItem
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ class Page(base.Options):
     size: int = Field(default=50, ge=1, description="每页条数，配合 size_param")
 
 
-class Options(base.Options):
+class Options(RecountOptions):
     """Keys of ``kind = "json"``."""
 
     preset: str = Field(default="", description="现成的一套键：nodebb、discourse；自己写的键优先")
@@ -42,6 +44,15 @@ class Options(base.Options):
     )
     stars: dict[str, Stars] = Field(default={}, description="评分字段里出现的词 → 星数")
     page: Page | None = Field(default=None, description="翻页；遇到空页或重复的页为止")
+    recount_url: str = Field(
+        default="", description='按编号再取一条的地址，如 "/posts/{id}.json"；写了才会再看旧帖的转评赞'
+    )
+    recount_items: str = Field(default="$", description="那个应答里条目所在的路径")
+
+    @property
+    def recounts(self) -> int:
+        """Only an id of the source's own leads to the same post again."""
+        return self.recount if self.recount_url and "id" in self.fields else 0
 
     @model_validator(mode="before")
     @classmethod
@@ -67,10 +78,18 @@ class JsonConnector(Connector[Options]):
         for url in self.options.urls:
             yield self._fetch(url, 0, frozenset())
 
+    def recount(self, posts: Sequence[Post]) -> Iterable[Fetch]:
+        """Each by its id."""
+        for post in posts:
+            yield Fetch(urljoin(self.options.urls[0], post.fill(self.options.recount_url)), link=True, carry=post)
+
     def read(self, page: "TextResponse", fetch: Fetch) -> Iterator[Output]:
         """The page's items; the next page unless this one is empty or was there before."""
+        if isinstance(fetch.carry, Post):
+            yield from self._again(page, fetch.carry)
+            return
         url, number, before = fetch.carry
-        fields = {str(name): path for name, path in self.options.fields.items()}
+        fields = self._fields
         made: list[FeedbackItem | BadRow] = []
         marks: set[str] = set()
         entries = items_at(load(page.text), self.options.items, fields)
@@ -85,6 +104,19 @@ class JsonConnector(Connector[Options]):
         yield from made
         if self.options.page:
             yield self._fetch(url, number + 1, before | marks)
+
+    def _again(self, page: "TextResponse", post: Post) -> Iterator[Output]:
+        try:
+            entries = items_at(load(page.text), self.options.recount_items, self._fields)
+        except SourceError as error:
+            missed(post, error)
+            return
+        for raw in (read_fields(entry, self._fields) for entry in entries[:1]):
+            yield from recounted(post, raw)
+
+    @property
+    def _fields(self) -> dict[str, str]:
+        return {str(name): path for name, path in self.options.fields.items()}
 
     def _fetch(self, url: str, number: int, before: frozenset[str]) -> Fetch:
         carry: Any = (url, number, before)

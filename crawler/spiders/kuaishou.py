@@ -7,8 +7,9 @@ from urllib.parse import urlencode
 
 from pydantic import Field
 
+from crawler.bases.addresses import HttpUrl
 from crawler.bases.api import answer
-from crawler.bases.base import Fetch, HttpUrl, SourceError
+from crawler.bases.base import Fetch, SourceError
 from crawler.bases.refusals import refusal
 from crawler.bases.renewing import RenewingConnector
 from crawler.bases.signed import SignedOptions, from_china, joined_md5, listed

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Self
 from pydantic import Field, model_validator
 
 from crawler.bases import base
-from crawler.bases.base import Connector, Fetch, HttpUrl, Output, SourceError, absolute
+from crawler.bases.addresses import HttpUrl, absolute
+from crawler.bases.base import Connector, Fetch, Output, SourceError
 from crawler.bases.fields import page_identity
 from crawler.bases.sitemaps import addresses
 from crawler.bases.structured import reviews

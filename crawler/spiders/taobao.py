@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from crawler.bases.addresses import HttpUrl
 from crawler.bases.api import answer
-from crawler.bases.base import Fetch, HttpUrl, SourceError, Stars
+from crawler.bases.base import Fetch, SourceError, Stars
 from crawler.bases.json_pages import load
 from crawler.bases.refusals import refusal
 from crawler.bases.renewing import RenewingConnector

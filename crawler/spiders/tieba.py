@@ -7,10 +7,12 @@ from urllib.parse import urlencode
 
 from pydantic import Field
 
+from crawler.bases.addresses import HttpUrl
 from crawler.bases.api import Id
-from crawler.bases.base import HttpUrl, SourceError
+from crawler.bases.base import SourceError
 from crawler.bases.html_pages import first
 from crawler.bases.observed import ObservedConnector, ObservedOptions
+from crawler.bases.recounting import Post
 from crawler.items import BadRow, FeedbackItem
 from crawler.parsing import plain_text
 
@@ -53,6 +55,18 @@ class TiebaConnector(ObservedConnector[Options]):
         title = plain_text(first(page, _TITLE) or "")
         items = [self._item(post, title, place, page.url) for post in posts]
         return items, bool(page.xpath('//a[normalize-space()="下一页"]'))
+
+    def single(self, post: Post) -> str:
+        """The thread's page on which it stands."""
+        return f"{self.options.url}{post.thread}?{urlencode({'pid': post.id})}" if post.thread else ""
+
+    def counts(self, page: "TextResponse", post: Post) -> Mapping[str, object]:
+        """As in the list, of that post."""
+        for one in page.css(".l_post[data-field]"):
+            content = _table(_field(one), "content")
+            if str(content.get("post_id") or one.attrib.get("data-pid")) == post.id:
+                return {"comments": content.get("comment_num")}
+        raise SourceError(f"{page.url} 里没有 {post.id} 这一楼")
 
     def _item(self, post: "Selector", title: str, place: str, where: str) -> FeedbackItem | BadRow:
         told = _field(post)

@@ -1,16 +1,18 @@
 """``kind = "weibo"``: what is said to a 微博 account of one's own, by the open platform: mentions and comments."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from urllib.parse import urlencode
 
 from pydantic import Field
 
+from crawler.bases.addresses import HttpUrl
 from crawler.bases.api import Id, answer
-from crawler.bases.base import Fetch, HttpUrl, SourceError
+from crawler.bases.base import EndedError, Fetch, Output, SourceError, ThrottledError
 from crawler.bases.json_pages import dig, items_at, load
 from crawler.bases.newest import Call, NewestConnector, NewestOptions
+from crawler.bases.recounting import Post, RecountOptions, missed, recounted
 from crawler.bases.refusals import refusal
 from crawler.bases.renewing import RenewingConnector, RenewingOptions
 
@@ -20,12 +22,12 @@ if TYPE_CHECKING:
 List = Literal["statuses/mentions", "comments/to_me", "comments/mentions"]
 _RENEW = ("10006", "21301", "21314", "21315", "21316", "21317", "21319", "21327", "21332")
 _BUSY = ("10001", "10002", "10003", "10009", "10010", "10011", "10022", "10023", "10024")
-_MENTIONS = "statuses/mentions"
+_MENTIONS, _SHOW = "statuses/mentions", "statuses/show"
 _ROOT = "status"  # where a comment holds the post it stands under
 _YES = (True, 1, "1")
 
 
-class Options(NewestOptions, RenewingOptions):
+class Options(NewestOptions, RenewingOptions, RecountOptions):
     """Keys of ``kind = "weibo"``."""
 
     needed: ClassVar[tuple[str, ...]] = ("app_key", "secret_env")
@@ -60,13 +62,31 @@ class WeiboConnector(RenewingConnector[Options], NewestConnector[Options]):
         """The three lists, or those of them that are wanted."""
         return list(dict.fromkeys(self.options.lists))
 
-    def ask(self, call: Call) -> Fetch:
+    def recount(self, posts: Sequence[Post]) -> Iterable[Fetch]:
+        """Posts by their numbers; comments are not given singly."""
+        return (self.ask(post) for post in posts if post.id.isdecimal())
+
+    def ask(self, call: Call | Post) -> Fetch:
         """A page: ids from ``since_id`` up to ``max_id``, so that what is written meanwhile moves nothing."""
+        if isinstance(call, Post):
+            return self._call(_SHOW, {"id": call.id}, call)
         since = 0 if call.deep else self.source.watermark[call.trail].get("since", 0)
-        params = {"access_token": self.token(), "count": self.options.page_size}
+        params = {"count": self.options.page_size}
         ids = {"since_id": since, "max_id": call.at, "isGetLongText": int(call.trail == _MENTIONS)}
-        query = urlencode(params | {name: value for name, value in ids.items() if value})
-        return Fetch(f"{self.options.url.rstrip('/')}/{call.trail}.json?{query}", api=True, carry=call)
+        return self._call(call.trail, params | {name: value for name, value in ids.items() if value}, call)
+
+    def _call(self, name: str, params: Mapping[str, Any], carry: Any) -> Fetch:
+        query = urlencode({"access_token": self.token(), **params})
+        return Fetch(f"{self.options.url.rstrip('/')}/{name}.json?{query}", api=True, carry=carry)
+
+    def aside(self, page: "TextResponse", call: Any) -> Iterator[Output]:
+        """A post's counts; one that is gone, or that the platform does not let us ask for, is none of our trouble."""
+        try:
+            yield from recounted(call, _counts(self._opened(page, _SHOW)))
+        except (EndedError, ThrottledError):
+            raise
+        except SourceError as error:
+            missed(call, error)
 
     def renew(self, refresh_token: str) -> Fetch:
         """The platform gives refresh tokens to some applications only."""
@@ -128,12 +148,15 @@ def _status(row: Mapping[str, Any]) -> dict[str, object]:
         "id": _id(row) or None,
         "text": _said(row, "longText.longTextContent") or row.get("text"),
         "url": _address(_id(row)),
-        "likes": row.get("attitudes_count"),
-        "reposts": row.get("reposts_count"),
-        "comments": row.get("comments_count"),
         "repost": root or None,
         "thread": root or None,
+        **_counts(row),
     }
+
+
+def _counts(row: Any) -> dict[str, object]:
+    names = {"likes": "attitudes_count", "reposts": "reposts_count", "comments": "comments_count"}
+    return {name: row.get(theirs) for name, theirs in names.items()} if isinstance(row, dict) else {}
 
 
 def _comment(row: Mapping[str, Any]) -> dict[str, object]:

@@ -6,9 +6,11 @@ from urllib.parse import urlencode
 
 from pydantic import Field
 
-from crawler.bases.base import HttpUrl, SourceError
+from crawler.bases.addresses import HttpUrl
+from crawler.bases.base import SourceError
 from crawler.bases.json_pages import complaint
 from crawler.bases.observed import ObservedConnector, ObservedOptions
+from crawler.bases.recounting import Post
 from crawler.items import BadRow, FeedbackItem
 
 if TYPE_CHECKING:
@@ -25,6 +27,9 @@ class Options(ObservedOptions):
         default="100103type=61&q={word}&t=0", description="containerid 的写法；type=61 按时间，type=1 综合"
     )
     url: HttpUrl = Field(default="https://m.weibo.cn/api/container/getIndex", description="搜索接口的地址")
+    post_url: str = Field(
+        default="https://m.weibo.cn/statuses/show?id={id}", description="一条微博的地址，要和 url 在同一站点"
+    )
 
 
 class WeiboSearchConnector(ObservedConnector[Options]):
@@ -54,6 +59,15 @@ class WeiboSearchConnector(ObservedConnector[Options]):
         posts = list(_posts(cards))
         return [self._item(post, page.url) for post in posts], bool(posts)
 
+    def single(self, post: Post) -> str:
+        """A post by its number."""
+        return post.fill(self.options.post_url)
+
+    def counts(self, page: "TextResponse", post: Post) -> Mapping[str, object]:
+        """As in the list."""
+        del post
+        return _counts(self.table(page, "data"))
+
     def _item(self, post: Mapping[str, Any], where: str) -> FeedbackItem | BadRow:
         user, original = post.get("user"), post.get("retweeted_status")
         raw = {
@@ -61,13 +75,15 @@ class WeiboSearchConnector(ObservedConnector[Options]):
             "text": post.get("text"),
             "time": post.get("created_at"),
             "author": user.get("screen_name") if isinstance(user, dict) else None,
-            "likes": post.get("attitudes_count"),
-            "reposts": post.get("reposts_count"),
-            "comments": post.get("comments_count"),
             "repost": original.get("id") if isinstance(original, dict) else None,
             "url": f"https://m.weibo.cn/detail/{post.get('id') or post.get('mid')}",
         }
-        return self.item(raw, where=where, page=self.options.url)
+        return self.item(raw | _counts(post), where=where, page=self.options.url)
+
+
+def _counts(post: Mapping[str, Any]) -> dict[str, object]:
+    names = {"likes": "attitudes_count", "reposts": "reposts_count", "comments": "comments_count"}
+    return {name: post.get(theirs) for name, theirs in names.items()}
 
 
 def _posts(cards: list[Any]) -> Iterator[dict[str, Any]]:

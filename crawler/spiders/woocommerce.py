@@ -7,8 +7,9 @@ from urllib.parse import urlencode
 
 from pydantic import Field
 
+from crawler.bases.addresses import HttpUrl
 from crawler.bases.api import answer
-from crawler.bases.base import Fetch, HttpUrl
+from crawler.bases.base import Fetch
 from crawler.bases.json_pages import items_at
 from crawler.bases.newest import Call, NewestConnector, NewestOptions
 

@@ -6,10 +6,12 @@ from urllib.parse import quote
 
 from pydantic import Field
 
+from crawler.bases.addresses import HttpUrl
 from crawler.bases.api import Id
-from crawler.bases.base import HttpUrl, SourceError
+from crawler.bases.base import SourceError
 from crawler.bases.json_pages import complaint
 from crawler.bases.observed import ObservedConnector, ObservedOptions
+from crawler.bases.recounting import Post
 from crawler.items import BadRow, FeedbackItem
 
 if TYPE_CHECKING:
@@ -29,6 +31,10 @@ class Options(ObservedOptions):
             "&sort_by=created&limit={limit}&offset={offset}"
         ),
         description="接口的地址；平台改了写法或要求签名时在这里换，评哨不做签名",
+    )
+    answer_url: str = Field(
+        default="https://www.zhihu.com/api/v4/answers/{id}?include=voteup_count,comment_count",
+        description="一个回答的地址，要和 url 在同一站点",
     )
 
 
@@ -52,19 +58,33 @@ class ZhihuConnector(ObservedConnector[Options]):
 
     def found(self, page: "TextResponse", place: str) -> tuple[list[FeedbackItem | BadRow], bool]:
         """Answers; the platform says itself whether there are more."""
-        body = self.body(page)
-        told = body if isinstance(body, dict) else {}
-        if isinstance(error := told.get("error"), dict):
-            said = f"{error.get('code')}{complaint(told)}"
-            if error.get("need_login") or error.get("redirect"):
-                self.stop(said)
-            raise SourceError(f"问题 {place} 读不了：{said}")
+        told = self._told(page, f"问题 {place}")
         if not isinstance(told.get("data"), list):
-            raise SourceError(f"应答里没有 data{complaint(body)}")
+            raise SourceError(f"应答里没有 data{complaint(told)}")
         paging = told.get("paging")
         rows = [row for row in told["data"] if isinstance(row, dict)]
         more = isinstance(paging, dict) and paging.get("is_end") is False
         return [self._item(row, place, page.url) for row in rows], more and bool(rows)
+
+    def single(self, post: Post) -> str:
+        """An answer by its number."""
+        return post.fill(self.options.answer_url)
+
+    def counts(self, page: "TextResponse", post: Post) -> Mapping[str, object]:
+        """As in the list."""
+        row = self._told(page, f"回答 {post.id}")
+        return {"likes": row.get("voteup_count"), "comments": row.get("comment_count")}
+
+    def _told(self, page: "TextResponse", what: str) -> dict[str, Any]:
+        """An answer of the endpoint that is no error."""
+        body = self.body(page)
+        told: dict[str, Any] = body if isinstance(body, dict) else {}
+        if isinstance(error := told.get("error"), dict):
+            said = f"{error.get('code')}{complaint(told)}"
+            if error.get("need_login") or error.get("redirect"):
+                self.stop(said)
+            raise SourceError(f"{what} 读不了：{said}")
+        return told
 
     def _item(self, row: Mapping[str, Any], place: str, where: str) -> FeedbackItem | BadRow:
         author, question = row.get("author"), row.get("question")
