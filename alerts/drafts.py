@@ -12,6 +12,7 @@ from typing import Any
 FOLDER = Path(__file__).with_name("replies")
 STEPS = ("empathy", "attribution", "remedy")
 _LONGEST_NAME = 20
+_NO_CATEGORY = ("banned", "notices")
 
 
 def draft(category: str, subject_id: int, shop: str, product: str = "") -> str:
@@ -24,13 +25,19 @@ def draft(category: str, subject_id: int, shop: str, product: str = "") -> str:
         product: The product's name; empty where it is not known.
     """
     steps = _replies().get(category) or _replies()["other"]
-    names = {"shop": shop, "product": _short(product) or "商品"}
+    names = {"shop": shop, "product": short(product) or "商品"}
     said, n = "", subject_id
     for step in STEPS:
         variants = steps[step]
         said += variants[n % len(variants)].format(**names)
         n //= len(variants)
     return said
+
+
+def notice(category: str) -> dict[str, str]:
+    """How those concerned are told of such trouble: ``what`` it is, and the ``remedy``."""
+    found: dict[str, str] = (_replies().get(category) or _replies()["other"])["notice"]
+    return found
 
 
 def categories() -> list[str]:
@@ -43,18 +50,24 @@ def every_draft(category: str) -> list[str]:
     return [variant for step in STEPS for variant in _replies()[category][step]]
 
 
+def templates() -> dict[str, str]:
+    """The texts of notices by way, unfilled."""
+    return _read(FOLDER / "notices.toml")
+
+
 def violations(text: str) -> list[tuple[str, str]]:
     """What in a reply may not be said: why, and the words."""
     return [(why, match.group()) for why, pattern in _banned() for match in pattern.finditer(text)]
 
 
-def _short(name: str) -> str:
+def short(name: str) -> str:
+    """A product's name as people would say it."""
     return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
 
 
 @cache
-def _replies() -> dict[str, dict[str, list[str]]]:
-    return {path.stem: _read(path) for path in sorted(FOLDER.glob("*.toml")) if path.stem != "banned"}
+def _replies() -> dict[str, dict[str, Any]]:
+    return {path.stem: _read(path) for path in sorted(FOLDER.glob("*.toml")) if path.stem not in _NO_CATEGORY}
 
 
 @cache

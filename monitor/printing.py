@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
@@ -112,17 +113,17 @@ def duties(found: Sequence[Duty], settings: Settings, as_json_too: bool) -> None
         as_json({"duties": [asdict(one) | span for one, span in zip(found, spans, strict=True)]})
         return
     if not found:
-        Console().print("没有排班；在配置里写 [[rotas]]", style="yellow")
+        Console().print("没有排班；在配置里写 [[rotas]]", style="yellow", markup=False)
         return
     table = Table("店铺", "从", "到", "值班", box=None, header_style="bold")
     begun: set[Any] = set()
     for one in found:
-        shops = "、".join(settings.shop_name(shop) for shop in one.shops)
+        shops, people = escape("、".join(map(settings.shop_name, one.shops))), escape("、".join(one.people))
         start, end = (f"{at.astimezone(settings.zone):%m-%d %H:%M}" for at in (one.start, one.end))
         if one.shops not in begun:
-            table.add_row(shops, "现在", end, "、".join(one.people) or "—")
-        elif one.people:
-            table.add_row("", start, end, "、".join(one.people))
+            table.add_row(shops, "现在", end, people or "—")
+        elif people:
+            table.add_row("", start, end, people)
         begun.add(one.shops)
     Console().print(table)
 

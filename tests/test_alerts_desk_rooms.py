@@ -23,7 +23,7 @@ from monitor import db, directory
 from monitor.clock import HandClock
 from monitor.core import Core
 from monitor.errors import WrongCall
-from monitor.models import Account, Case, Crisis, Event, Outbox, Person
+from monitor.models import Account, Case, Crisis, Event, Feedback, Outbox, Person
 from monitor.transitions import ACTIONS
 
 PASSWORD = "correct horse"
@@ -309,3 +309,34 @@ def test_users_by_command(
     assert scheduler.run(["user", "remove", "老板"]) == 0
     assert scheduler.run(["user", "list", "--json"]) == 0
     assert '"users": []' in capsys.readouterr().out
+
+
+def test_records_are_for_leads(desk: httpx.Client, core: Core) -> None:
+    """The audit and the tables: leads see them, agents and people of some shops do not."""
+    open_crisis(core, ["没收到货"])
+    enter(desk, "客服一号")
+    assert [desk.get(path).status_code for path in ("/audit", "/export", "/export/events.csv")] == [403] * 3
+    enter(desk, "主管")
+    assert "开启" in desk.get("/audit").text
+    assert desk.get("/audit?who=nobody&page=2").status_code == 200
+    assert "/export/feedback.xlsx" in desk.get("/export").text
+    table = desk.get("/export/cases.csv")
+    assert table.text.lstrip("\ufeff").startswith("id,")
+    assert "attachment" in table.headers["content-disposition"]
+    assert desk.get("/export/feedback.xlsx").content[:2] == b"PK"
+    assert [desk.get(path).status_code for path in ("/export/x.csv", "/export/cases.exe")] == [404] * 2
+
+
+def test_posts_with_their_spread(desk: httpx.Client, core: Core) -> None:
+    """Negative posts, or all of them; reviews are not among them."""
+    case = open_case(core, ["杯子漏水"])
+    with db.writing(core.engine) as session:
+        row = session.exec(select(Feedback).where(Feedback.case_id == case)).first()
+        assert row is not None
+        row.kind, row.text = "mention", "这家店的杯子漏水，<b>别买</b>"
+        session.add(row)
+    enter(desk, "品牌")
+    page = desk.get("/mentions?only=all").text
+    assert "&lt;b&gt;别买" in page
+    assert f'/cases/{case}"' in page
+    assert desk.get("/mentions?page=3").status_code == 200

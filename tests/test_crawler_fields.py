@@ -23,7 +23,7 @@ def test_every_field_finds_its_place() -> None:
     item = make(
         id=12.0, text="<p>漏水</p>", title="差", stars="1", time="2026-11-01 08:03", author="t***1",
         product="杯&amp;盖", order=10**17, url="http://x.example/1", followup="还是漏", reply="抱歉",
-        deleted="否", sku="白色", batch="B1", warehouse="一号仓", courier="某通", likes="1.5万",
+        deleted="否", sku="白色", batch="B1", warehouse="一号仓", courier="某通", likes="1.5万", tier="金卡",
         reposts=2, comments="", parent="帖子",
     )  # fmt: skip
     assert (item.external_id, item.text, item.title, item.stars) == ("12", "漏水", "差", 1)
@@ -36,7 +36,7 @@ def test_every_field_finds_its_place() -> None:
     assert (item.followup, item.reply, item.deleted) == ("还是漏", "抱歉", False)
     assert item.extra == {
         "sku": "白色", "batch": "B1", "warehouse": "一号仓", "courier": "某通", "likes": 15000, "reposts": 2,
-        "parent": "帖子",
+        "parent": "帖子", "tier": "金卡",
     }  # fmt: skip
     assert item.created_at is not None
 

@@ -34,7 +34,9 @@ def at(text: str) -> datetime:
 
 
 def config(*rotas: dict[str, Any], **overrides: Any) -> Settings:
-    return make_settings(people=[{"name": name} for name in NAMES], shops=SHOPS, rotas=list(rotas), **overrides)
+    return make_settings(
+        **({"people": [{"name": name} for name in NAMES], "shops": SHOPS, "rotas": list(rotas)} | overrides)
+    )
 
 
 def make(engine: Engine, *rotas: dict[str, Any]) -> Core:
@@ -210,12 +212,12 @@ def test_the_command_tells_who_is_on_duty(tmp_path: Path, capsys: pytest.Capture
 
 def test_the_table_leaves_out_when_nobody_is_there(capsys: pytest.CaptureFixture[str]) -> None:
     """But says so of now; and what to write where there is no rota at all."""
-    settings = config({"people": ["甲"]})
+    settings = config({"people": ["甲"]}, shops=[{"id": "demo", "name": "示例[旗舰]店"}])
     spans = [("11-20 12:00", "11-20 18:00", ()), ("11-20 18:00", "11-21 08:00", ("甲",))]
     found = [Duty(("demo",), at(start), at(end), people) for start, end, people in spans]
     printing.duties([*found, Duty(("demo",), at("11-21 08:00"), at("11-22 08:00"), ())], settings, as_json_too=False)
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert lines[1:] == [["示例旗舰店", "现在", "11-20", "18:00", "—"], ["11-20", "18:00", "11-21", "08:00", "甲"]]
+    assert lines[1:] == [["示例[旗舰]店", "现在", "11-20", "18:00", "—"], ["11-20", "18:00", "11-21", "08:00", "甲"]]
     printing.duties([], settings, as_json_too=False)
     assert "[[rotas]]" in capsys.readouterr().out
 

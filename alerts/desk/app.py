@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlmodel import select
 from starlette.exceptions import HTTPException
 
-from alerts.desk import doors, entrance, feishu, hooks, rooms, slack, status
+from alerts.desk import doors, entrance, feishu, hooks, records, rooms, slack, status
 from alerts.desk.pages import HERE, Pages
 from alerts.desk.sessions import Doorkeeper
 from alerts.links import Expired, Forged, Links
@@ -42,6 +42,7 @@ def create_app(core: Core, links: Links) -> FastAPI:
     entrance.send_to_login(app, pages)
     app.include_router(entrance.router(core, pages, door))
     app.include_router(rooms.router(core, pages, door))
+    app.include_router(records.router(core, pages, door))
 
     @app.get("/", summary="状态页", response_class=HTMLResponse)
     def home(request: Request) -> HTMLResponse:

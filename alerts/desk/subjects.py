@@ -79,6 +79,11 @@ def feedbacks(session: Session, subject: Subject, page: int) -> list[Shown]:
         wanted = wanted.where(col(Feedback.id).in_(about))
     newest = wanted.order_by(col(Feedback.happened_at).desc(), col(Feedback.id).desc())
     found = session.exec(newest.limit(PAGE).offset((page - 1) * PAGE)).all()
+    return shown(session, found)
+
+
+def shown(session: Session, found: Sequence[tuple[Feedback, Score | None]]) -> list[Shown]:
+    """Feedbacks with their evidence marked, their copies elsewhere and how they spread."""
     rows = [row for row, _ in found]
     copies, spreads = queries.also_on(session, rows), queries.spreads(session, rows)
     return [

@@ -14,14 +14,14 @@ from crawler.parsing import is_relative, parse_count, parse_stars, parse_time, p
 Field = Literal[
     "id", "text", "title", "stars", "time", "author", "product", "order", "url", "followup", "followup_time", "reply",
     "deleted",
-    "sku", "batch", "warehouse", "courier", "service", "logistics",
+    "sku", "batch", "warehouse", "courier", "tier", "service", "logistics",
     "likes", "reposts", "comments", "thread", "parent", "repost",
 ]  # fmt: skip
 FIELDS: tuple[str, ...] = get_args(Field)
 MARKUP = frozenset({"text", "title", "author", "product", "followup", "reply"})  # taken as HTML, the others as they are
 COUNTS = ("likes", "reposts", "comments")
 _SCORES = ("service", "logistics")
-_EXTRA = ("sku", "batch", "warehouse", "courier", *_SCORES, *COUNTS, "thread", "parent", "repost")
+_EXTRA = ("sku", "batch", "warehouse", "courier", "tier", *_SCORES, *COUNTS, "thread", "parent", "repost")
 _YES = frozenset({"1", "true", "yes", "y", "是", "已删除", "deleted"})
 _PAGING = re.compile(r"p|pn|pg|page(?:_?no|_?num|index)?|currentpage|paged|offset|start|cursor", re.IGNORECASE)
 _PAGING_PATH = re.compile(r"[/_-]page[-_/]?\d+(?=/|\.\w+$|$)", re.IGNORECASE)

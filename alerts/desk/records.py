@@ -1,0 +1,91 @@
+"""What is looked up rather than worked on: posts and how they spread, the audit, tables to take away."""
+
+import tempfile
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, HTTPException, Query
+from fastapi.responses import HTMLResponse, Response, StreamingResponse
+from sqlmodel import Session, col, or_, select
+
+from alerts.desk import subjects
+from alerts.desk.pages import Pages
+from alerts.desk.sessions import Doorkeeper, Viewer
+from alerts.desk.subjects import Shown
+from monitor import db, exports, sheets
+from monitor.core import Core
+from monitor.models import Event, Feedback, Score
+
+_PAGE = 50
+_PIECE = 1 << 16
+_TYPES = {
+    "jsonl": "application/x-ndjson",
+    "csv": "text/csv; charset=utf-8",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
+Page = Annotated[int, Query(ge=1, le=1_000_000)]
+
+
+def router(core: Core, pages: Pages, door: Doorkeeper) -> APIRouter:
+    """``/mentions``, ``/audit``, ``/export``."""
+    routes = APIRouter(default_response_class=HTMLResponse)
+    known = Depends(door.viewer)
+
+    @routes.get("/mentions", summary="网上的帖子和它们的传播")
+    def mentions(viewer: Annotated[Viewer, known], page: Page = 1, only: Literal["bad", "all"] = "bad") -> HTMLResponse:
+        with db.reading(core.engine) as session:
+            shown, more = _mentions(session, viewer, page, only)
+        return pages.render("mentions", viewer=viewer, shown=shown, page=page, more=more, only=only)
+
+    @routes.get("/audit", summary="谁在什么时候做了什么")
+    def audit(
+        viewer: Annotated[Viewer, known], page: Page = 1, who: Annotated[str, Query(max_length=100)] = ""
+    ) -> HTMLResponse:
+        _leads(viewer)
+        wanted = select(Event).order_by(col(Event.id).desc())
+        if who:
+            wanted = wanted.where(Event.actor == who)
+        with db.reading(core.engine) as session:
+            events = session.exec(wanted.limit(_PAGE + 1).offset((page - 1) * _PAGE)).all()
+        more = len(events) > _PAGE
+        return pages.render("audit", viewer=viewer, events=events[:_PAGE], page=page, more=more, who=who)
+
+    @routes.get("/export", summary="可以下载的表")
+    def tables(viewer: Annotated[Viewer, known]) -> HTMLResponse:
+        _leads(viewer)
+        return pages.render("export", viewer=viewer, kinds=exports.KINDS, formats=sheets.FORMATS)
+
+    @routes.get("/export/{what}.{kind}", summary="下载一张表", response_class=StreamingResponse)
+    def download(viewer: Annotated[Viewer, known], what: str, kind: str) -> Response:
+        _leads(viewer)
+        if what not in exports.KINDS or kind not in sheets.FORMATS:
+            raise HTTPException(404, "没有这张表。")
+        headers = {"Content-Disposition": f'attachment; filename="{what}.{kind}"', "X-Content-Type-Options": "nosniff"}
+        return StreamingResponse(_table(core, what, kind), media_type=_TYPES[kind], headers=headers)
+
+    return routes
+
+
+def _leads(viewer: Viewer) -> None:
+    if not viewer.leads or viewer.shops:  # these tables are of all shops
+        raise HTTPException(403, "这一页给主管看；只管部分店铺的人也看不了。")
+
+
+def _table(core: Core, what: str, kind: str) -> Iterator[bytes]:
+    with tempfile.TemporaryFile() as file:
+        with db.reading(core.engine) as session:
+            sheets.write(exports.export(session, what, None, core.settings.zone), kind, file)
+        file.seek(0)
+        while piece := file.read(_PIECE):
+            yield piece
+
+
+def _mentions(session: Session, viewer: Viewer, page: int, only: str) -> tuple[list[Shown], bool]:
+    wanted = select(Feedback, Score).join(Score, isouter=True).where(Feedback.kind == "mention")
+    if only == "bad":
+        wanted = wanted.where(col(Score.negative))
+    if viewer.shops:
+        wanted = wanted.where(or_(col(Feedback.shop_id).in_(viewer.shops), col(Feedback.shop_id).is_(None)))
+    newest = wanted.order_by(col(Feedback.happened_at).desc(), col(Feedback.id).desc())
+    found = session.exec(newest.limit(subjects.PAGE + 1).offset((page - 1) * subjects.PAGE)).all()
+    return subjects.shown(session, found[: subjects.PAGE]), len(found) > subjects.PAGE
