@@ -98,7 +98,7 @@ def _receive(core: Core, session: Session, click: Click) -> Inbound | None:
         action=action.what,
         subject=action.subject,
         subject_id=action.subject_id,
-        payload={"note": action.note, "to": action.to},
+        payload={"note": action.note, "to": action.to, **(action.more or {})},
     )
     try:
         with session.begin_nested():
@@ -122,7 +122,8 @@ def _do(core: Core, session: Session, click: Click) -> Outcome:
 
 def _tidy(action: Action) -> Action:
     to = "".join(filter(str.isprintable, action.to))[:_MOST_TO]  # a name must stay as the config spells it
-    return replace(action, note=mask(clean(action.note)).text, to=to)
+    more = {name: mask(clean(said)).text for name, said in (action.more or {}).items()}
+    return replace(action, note=mask(clean(action.note)).text, to=to, more=more)
 
 
 def _may(action: Action, person: Person) -> bool:

@@ -36,7 +36,8 @@ def sent(core: Core, claim: Claim, ref: str) -> None:
     """The provider has it; a live card is remembered, to be edited later."""
     row, now = claim.row, core.clock.now()
     with db.writing(core.engine) as session:
-        session.connection().execute(_SENT, {"row": row.id, "now": now, "ref": ref})
+        if session.connection().execute(_SENT, {"row": row.id, "now": now, "ref": ref}).rowcount:
+            audit.sent(session, now, row.id or 0)
         if ref and row.kind in (*CARDS, *EDITS):
             _remember(session, row, ref, now)
 

@@ -43,7 +43,7 @@ def grow(session: Session, crisis_id: int, scope: dict[str, Any], feedback_ids: 
     rows = session.execute(select(*_COLUMNS).where(col(Feedback.id).in_(feedback_ids))).all()
     counts = {name: Counter(dict(scope.get(name, []))) for name in (*_FIELDS, *_FACTS)}
     for row in rows:
-        for name, value in _shared(row).items():
+        for name, value in shared(row).items():
             counts[name][value] += 1
     grown = scope | {name: [list(pair) for pair in found.most_common(_KEPT)] for name, found in counts.items() if found}
     grown["count"] = scope.get("count", 0) + len(rows)

@@ -320,7 +320,7 @@ def test_records_are_for_leads(desk: httpx.Client, core: Core) -> None:
     assert "开启" in desk.get("/audit").text
     assert desk.get("/audit?who=nobody&page=2").status_code == 200
     assert "/export/feedback.xlsx" in desk.get("/export").text
-    table = desk.get("/export/cases.csv")
+    table = desk.get("/export/events.csv")
     assert table.text.lstrip("\ufeff").startswith("id,")
     assert "attachment" in table.headers["content-disposition"]
     assert desk.get("/export/feedback.xlsx").content[:2] == b"PK"

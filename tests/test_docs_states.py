@@ -48,11 +48,12 @@ OUTBOX: Sequence[Arrow] = (
 
 
 def arrows(subject: str) -> Iterator[Arrow]:
-    """Every move of the table that changes the state."""
-    for info in ACTIONS.values():
-        if subject in info.moves:
-            starts, target = info.moves[subject]
-            yield from ((start, target, info.label) for start in starts if target and target != start)
+    """Every move of the table that changes the state; a plan written late takes no crisis back."""
+    for name, info in ACTIONS.items():
+        starts, target = info.moves.get(subject, ((), ""))
+        for start in starts:
+            if target not in ("", start) and (name, start) != ("plan", "customer_notified"):
+                yield start, target, info.label
 
 
 def last_ticks() -> Iterator[Arrow]:
@@ -83,8 +84,8 @@ def diagram(start: str, moves: Sequence[Arrow], labels: Mapping[str, str], ends:
 
 
 def page() -> Iterator[str]:
-    yield "# States\n\nDrawn from `monitor/transitions.py`, which is what the program goes by. Who may do what stands in"
-    yield " [actions](../reference/actions.md).\n\n## Case\n\n"
+    yield "# States\n\nDrawn from `monitor/transitions.py`, which is what the program goes by. Who may do what stands"
+    yield " in [actions](../reference/actions.md).\n\n## Case\n\n"
     yield from diagram("received", [*arrows("case"), *CASE_BY_ITSELF], STATE_LABELS, ("closed", "false_alarm"))
     yield f"\nThe state stays with: {staying('case')}.\n\n## Crisis\n\n"
     moves = [*arrows("crisis"), *last_ticks(), *CRISIS_BY_ITSELF]

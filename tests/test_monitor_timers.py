@@ -375,18 +375,17 @@ def test_what_silence_says(engine: Engine, clock: HandClock) -> None:
         crisis = open_crisis(house, ["没收到货"])
         do(house, "claim", "case", case, AGENT)
         do(house, "claim", "crisis", crisis, AGENT)
-        for subject, row_id in (("case", case), ("crisis", crisis)):
-            for n, rung in enumerate(({}, {"rung": "lead"})):
-                facts = {"stage": "progress", "since": clock.now().isoformat(), **rung}
-                tell(house, Notice("timer.stalled", f"{subject}:{n}", subject, row_id, "demo", facts))
         clock.move(timedelta(minutes=30))
-        deliver_all(house)
+        for n, rung in enumerate(({}, {"rung": "lead"})):
+            facts = {"stage": "progress", "since": NOW.isoformat(), **rung}
+            tell(house, Notice("timer.stalled", f"case:{n}", "case", case, "demo", facts))
+            tell(house, Notice("timer.stalled", f"crisis:{n}", "crisis", crisis, "demo", facts))
+            deliver_all(house)
         said = {m["metadata"]["event_payload"]["key"]: json.dumps(m, ensure_ascii=False) for m in slack.messages}
         assert "【没有进展】差评：示例旗舰店" in said["case:0"]
         assert "已经 30 分钟 没有动静" in said["case:0"]
         assert "上一步在今天 14:00" in said["case:0"]
         assert "<@U0001>" in said["case:0"]
-        print([(r.dedupe_key, r.channel, r.state, r.last_error) for r in outbox_rows(house)])
         assert "【没有进展】危机：" in said["crisis:1"]
         assert "请主管看一下" in said["crisis:1"]
         assert "<@U0002>" in said["crisis:1"]

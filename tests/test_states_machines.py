@@ -21,7 +21,7 @@ from monitor.clock import HandClock
 from monitor.incoming import Origin
 from monitor.models import Case, Crisis, CrisisFeedback, Event, Feedback, Inbound, Outbox, Timer
 from monitor.moves import Action
-from monitor.transitions import ACTIONS
+from monitor.transitions import ACTIONS, NOTICE_WAYS
 
 PEOPLE = ("客服一号", "主管", "经理", "路人")
 TEXTS = {
@@ -85,21 +85,27 @@ class House(RuleBasedStateMachine):
 
     @rule(
         what=st.sampled_from(sorted(ACTIONS)),
-        which=st.integers(1, 4),
-        subject=st.sampled_from(["case", "crisis"]),
+        about=st.tuples(st.sampled_from(["case", "crisis"]), st.integers(1, 4)),
         person=st.sampled_from(PEOPLE),
         other=st.integers(1, 4),
     )
-    def press(self, what: str, which: int, subject: str, person: str, other: int) -> None:
+    def press(self, what: str, about: tuple[str, int], person: str, other: int) -> None:
         """Somebody presses a button, whether or not it is his to press."""
         to = {"assign": PEOPLE[other - 1], "merge": str(other), "refile": "物流"}.get(what, "")
-        action = Action(what, subject, which, "记一笔", to)
+        action = Action(what, *about, "记一笔", to)
         self.clicks.append(Click("link", f"key {len(self.clicks)}", person, action))
-        done = handle(self.core, self.clicks[-1]).done
-        if done:
-            assert subject in ACTIONS[what].moves
+        if handle(self.core, self.clicks[-1]).done:
             role = {"客服一号": "agent", "主管": "lead", "经理": "manager"}[person]
-            assert ACTIONS[what].allowed(subject, role)
+            assert ACTIONS[what].allowed(about[0], role)
+
+    @precondition(lambda self: self.rows)
+    @rule(data=st.data(), other=st.integers(1, 4))
+    def press_what_fits(self, data: st.DataObject, other: int) -> None:
+        """The manager does what can be done in the state that something is in."""
+        about = data.draw(st.sampled_from(sorted(self.rows)))
+        fitting = [what for what, i in ACTIONS.items() if self.rows[about][0] in i.moves.get(about[0], ((),))[0]]
+        if fitting:
+            self.press(data.draw(st.sampled_from(sorted(fitting))), about, "经理", other)
 
     @precondition(lambda self: self.clicks)
     @rule(data=st.data())
@@ -165,6 +171,8 @@ class House(RuleBasedStateMachine):
             _, version = self.rows.get(key, ("", 1))
             assert row.version - version == changes[key], f"{key}: version {version} → {row.version}"
             assert row.state == states.get(key, row.state), f"{key} became {row.state} and no event says so"
+            if isinstance(row, Crisis) and row.state in ("open", "acknowledged"):
+                assert set(row.notices) != set(NOTICE_WAYS[row.kind].values()), f"{key} can never be resolved"
             assert key in self.rows or any(e.what == "opened" and (e.subject, e.subject_id) == key for e in fresh)
 
     def _clocks(self, rows: dict[tuple[str, int], Case | Crisis], clocks: dict[int, Timer]) -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from alerts import words
+from alerts import notices, words
 from alerts.desk import labels
 from monitor.core import Core
 from monitor.models import Timer
@@ -58,6 +58,7 @@ class Pages:
             "category": words.code,
             "event": labels.event,
             "shop": core.settings.shop_name,
+            "notices": lambda crisis: notices.texts(crisis, core.settings.shop_name(crisis.shop_id)),
             "hide": lambda text: mask(text).text,
         }
 
@@ -66,6 +67,10 @@ class Pages:
         shown = {"viewer": None, "now": self._core.clock.now(), **values}
         text = self._env.get_template(f"{name}.html").render(shown)
         return HTMLResponse(text, status, _HEADERS)
+
+    def file(self, content: bytes, kind: str, name: str) -> Response:
+        """A file to take away, with the headers of a page."""
+        return Response(content, media_type=kind, headers=_HEADERS | {"Content-Disposition": f'attachment; filename="{name}"'})
 
     def problem(self, status: int, message: str) -> HTMLResponse:
         """A page with one sentence that says what is wrong."""
