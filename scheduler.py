@@ -608,19 +608,27 @@ def report(
 
 @cli.command()
 def export(
-    what: Annotated[str, typer.Argument(help="feedback | cases | crises | timers | events | outbox")],
+    what: Annotated[str, typer.Argument(help="feedback | cases | crises | timers | events | outbox | buyers")],
     kind: Annotated[str, typer.Option("--format", help="jsonl | csv | xlsx")] = "jsonl",
     since: Annotated[str | None, typer.Option(help="从这个时间起（ISO）")] = None,
+    crisis: Annotated[int | None, typer.Option(help="哪一个危机的买家（只用于 buyers）")] = None,
 ) -> int:
     """把库里的数据写到标准输出。"""
     from monitor import db, exports, sheets
 
-    _known("导出", what, list(exports.KINDS))
+    _known("导出", what, [*exports.KINDS, "buyers"])
     _known("--format", kind, sheets.FORMATS)
+    if (what == "buyers") != (crisis is not None):
+        raise WrongCall("buyers 要写明 --crisis 编号，别的导出没有这一项")
     app = _app()
     settings = app.core.settings
     with db.reading(app.core.engine) as session:
-        sheets.to_stdout(exports.export(session, what, _moment(since, settings), settings.zone), kind)
+        rows = (
+            exports.export(session, what, _moment(since, settings), settings.zone)
+            if crisis is None
+            else exports.buyers(session, crisis, settings.zone)
+        )
+        sheets.to_stdout(rows, kind)
     return 0
 
 

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
-from alerts import drafts, words
+from alerts import crisis_lines, drafts, words
 from alerts.content import Button, Card, Line, bold, line, link
 from alerts.suspicion import suspicion
 from monitor.models import Case, Crisis, Event, Person
@@ -17,16 +17,10 @@ from monitor.transitions import ACTIONS, NOTICE_WAYS
 
 _BUTTONS = {
     "case": ("claim", "contacted", "answered", "resolved", "escalate", "false_alarm"),
-    "crisis": ("claim", "plan", *chain.from_iterable(NOTICE_WAYS.values()), "resolved", "false_alarm"),
+    "crisis": ("claim", "plan", *chain.from_iterable(NOTICE_WAYS.values()), "resolved", "false_alarm", "review"),
 }
 _CASES = {"review": "差评", "mention": "负面帖子", "question": "买家提问"}
 _CONFIRM = {"false_alarm": "确定是误报吗？计时会停下来。"}
-_SPREAD = {
-    "copied": "{authors} 个账号发了同一段文字：疑似搬运，先核实再回应",
-    "independent": "不同账号、不同说法：像是一个问题影响了多位买家",
-}
-_SHARED = {"product": "商品", "batch": "批次", "sku": "规格", "warehouse": "仓库", "courier": "快递"}
-_MOSTLY = 0.6  # a value that this share of the feedbacks have in common is worth saying
 _EVENTS = 3
 
 
@@ -69,15 +63,17 @@ def crisis_card(view: CrisisView, reader: Reader) -> Card:
     """The card of a crisis."""
     crisis = view.crisis
     lines = [
-        _spread(view, reader),
+        crisis_lines.spread(view, reader),
         words.clocks("crisis", view.clocks, reader.now, reader.zone),
         _holder(crisis, view.assignee, crisis.severity),
         *_quoted(view.worst),
-        *_done_so_far(crisis),
+        *crisis_lines.heat(view),
+        *crisis_lines.done_so_far(crisis, reader),
         *_events(view.events, reader),
         _draft(crisis, crisis.category, crisis.product, reader),
     ]
-    more = f"看全部 {view.count} 条" if view.count > 1 else "看详情"
+    count = crisis_lines.how_many(view)
+    more = f"看全部 {count} 条" if count > 1 else "看详情"
     return Card(
         title=f"【危机】{crisis_name(view, reader)}",
         lines=tuple(lines),
@@ -89,7 +85,8 @@ def crisis_card(view: CrisisView, reader: Reader) -> Card:
 def crisis_name(view: CrisisView, reader: Reader) -> str:
     """``示例旗舰店 · 物流配送 · 37 位买家``."""
     many = view.crisis.scope.get("buyers") or view.count
-    return f"{reader.shop_name(view.crisis.shop_id)} · {_what(view.crisis)} · {many} 位买家"
+    whose = "个账号" if view.crisis.kind == "mention" else "位买家"
+    return f"{reader.shop_name(view.crisis.shop_id)} · {_what(view.crisis)} · {many} {whose}"
 
 
 def case_card(view: CaseView, reader: Reader) -> Card:
@@ -132,23 +129,6 @@ def _what(crisis: Crisis) -> str:
     return words.code(crisis.category) if crisis.category else "集中差评"
 
 
-def _spread(view: CrisisView, reader: Reader) -> Line:
-    scope = view.crisis.scope
-    parts = []
-    if "first_at" in scope:
-        first, last = (datetime.fromisoformat(scope[name]) for name in ("first_at", "last_at"))
-        parts.append(words.span_of_time(first, last, reader.now, reader.zone))
-    parts.append(f"{view.count} 条差评")
-    for name, label in _SHARED.items():
-        value, n = next(iter(scope.get(name, [])), ("", 0))
-        if view.count > 1 and n >= _MOSTLY * view.count:
-            parts.append(f"{'都是' if n == view.count else f'{n} 条'}同一{label}（{value}）")
-    spread = scope.get("spread", {})
-    if view.count > 1 and spread.get("verdict") in _SPREAD:
-        parts.append(_SPREAD[spread["verdict"]].format(**spread))
-    return line("，".join(parts) + "。")
-
-
 def _holder(row: Case | Crisis, assignee: Person | None, severity: str) -> Line:
     who = assignee.name if assignee else bold("还没人认领")
     return line("负责人：", who, f"　状态：{STATE_LABELS[row.state]}　程度：{words.SEVERITY[severity]}")
@@ -172,20 +152,6 @@ def _author(view: CaseView) -> list[Line]:
         bad = f"，其中 {view.earlier_negative} 条差评" if view.earlier_negative else "，都不是差评"
         return [line(f"买家{author}：之前写过 {view.earlier} 条{bad}")]
     return [line(f"买家{author}：第一次见到")] if author else []
-
-
-def _done_so_far(crisis: Crisis) -> list[Line]:
-    lines = []
-    if crisis.notices or crisis.state == "acknowledged":
-        ways = [
-            f"✓ {label}（{crisis.notices[way]['by']}）" if way in crisis.notices else f"□ {label}"
-            for way, label in words.NOTICE_WAYS[crisis.kind].items()
-        ]
-        lines.append(line("告知客户：" + "　".join(ways)))
-    lines += [
-        line(f"{name}：{said}") for name, said in (("初步方案", crisis.plan), ("处理结果", crisis.result)) if said
-    ]
-    return lines
 
 
 def _events(events: Iterable[Event], reader: Reader) -> list[Line]:
@@ -220,7 +186,8 @@ def _pointless(action: str, row: Case | Crisis) -> bool:
     """Whether the state allows it, but it was done already."""
     facts: dict[str, Any] = {"claim": row.assignee_id}
     if isinstance(row, Crisis):
-        facts |= {name: way in row.notices for name, way in NOTICE_WAYS[row.kind].items()} | {"plan": row.plan}
+        facts |= {name: way in row.notices for name, way in NOTICE_WAYS[row.kind].items()}
+        facts |= {"plan": row.plan and row.members and row.facts, "review": row.review}
         facts |= {name: True for kind, ways in NOTICE_WAYS.items() if kind != row.kind for name in ways}
     else:
         facts |= {"escalate": row.crisis_id}

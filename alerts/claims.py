@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, bindparam, literal, select, text, union_all, update
+from sqlalchemy import and_, bindparam, func, literal, select, text, union_all, update
 from sqlmodel import Session
 
 from alerts import pace
@@ -74,8 +74,9 @@ def _waiting(state: str) -> Any:
 
     def nothing(*what: Any) -> Any:
         same = (other.c[name] == mine[name] for name in ("subject", "subject_id", "channel", "target"))
-        # a subquery with a limit is asked row by row: PostgreSQL would else join all that waits before it takes one
-        return select(literal(1)).where(*same, other.c.id != mine.id, *what).limit(1).scalar_subquery().is_(None)
+        found = select(literal(1)).where(*same, other.c.id != mine.id, *what).limit(1).scalar_subquery()
+        # so written, PostgreSQL asks row by row and expects a "no"; else it joins all that waits before it takes one
+        return func.coalesce(found, 0) != 1
 
     first = select(mine.id, mine.not_before, mine.state).where(
         mine.state == state,

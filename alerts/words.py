@@ -1,8 +1,10 @@
 """Chinese words for codes, times and states, as staff read them."""
 
 import re
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import cache
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from alerts.content import Line, Span, bold, clean, line
@@ -15,6 +17,9 @@ NOTICE_WAYS = {
     "review": {"sms": "短信", "push": "推送", "call": "外呼"},
     "mention": {"apology": "私下致歉", "statement": "公开声明"},
 }
+MOSTLY = 0.6
+"""A value that this share of a crisis's feedbacks have in common is worth saying."""
+_COUNTS = {"likes": "赞", "reposts": "转发", "comments": "评论"}
 _NUMBERS = "①②③④⑤"
 _QUOTED = 300  # characters of a text shown in full
 _BEFORE = 60  # characters kept before the first telling word of a longer one
@@ -85,6 +90,11 @@ def _clock(timer: Timer, now: datetime, zone: ZoneInfo) -> str | Span:
     if timer.state == "breached" or timer.due_at <= now:
         return bold(f"✗ 已超时（应在{due} 前）")
     return f"{due} 前"
+
+
+def counts(extra: Mapping[str, Any]) -> str:
+    """Likes, reposts and comments, as far as known."""
+    return "、".join(f"{told} {extra[name]:,}" for name, told in _COUNTS.items() if isinstance(extra.get(name), int))
 
 
 def feedback_facts(feedback: Feedback, *, with_platform: bool = True) -> list[str]:

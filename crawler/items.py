@@ -23,8 +23,9 @@ class FeedbackItem:
         order_ref: The shop's order number; kept unmasked because staff need it.
         deleted: The source says the text was taken down.
         extra: Small further facts by standard name: ``sku, batch, warehouse, courier, likes, reposts, comments``, the
-            customer's ``tier``, stars for ``service`` and ``logistics``, when the 追评 was written (``followup_at``, ISO), and ids or
-            addresses of the ``thread`` it stands in, the ``parent`` it answers and what it passes on (``repost``).
+            customer's ``tier``, stars for ``service`` and ``logistics``, when the 追评 was written (``followup_at``,
+            ISO), and ids or addresses of the ``thread`` it stands in, the ``parent`` it answers and what it passes on
+            (``repost``).
         counts_only: It was asked for again for its likes, reposts and comments; what else is known of it stays.
     """
 

@@ -82,8 +82,13 @@ def _context(core: Core, opener: str, now: str, started: runs.Started) -> dict[s
 
 
 def _vault(core: Core, source: Source) -> dict[str, str]:
-    """Where this source's tokens are kept, and a key for that only, made of the service's secret."""
-    name = hashlib.sha256(source.name.encode()).hexdigest()[:16]
+    """Where the tokens of its authorization are kept, and a key for that only, made of the service's secret.
+
+    Sources that name the same refresh token share them: whoever exchanges it uses it up for all.
+    """
+    if not (variable := source.options.get("refresh_token_env")):
+        return {}
+    name = hashlib.sha256(f"{source.kind}\n{variable}".encode()).hexdigest()[:16]
     file = (core.settings.service.var_dir / "tokens" / name).absolute()
     key = hmac.digest(core.secret, b"tokens of sources", "sha256")
     return {"file": str(file), "key": urlsafe_b64encode(key).decode()}

@@ -7,6 +7,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import OperationalError
@@ -75,6 +76,19 @@ def reading(engine: Engine) -> Iterator[Session]:
     """One transaction that only reads: a consistent view, never blocking writers."""
     with Session(engine, expire_on_commit=False) as session:
         yield session
+
+
+def alone(session: Session, lock: int, part: str) -> None:
+    """Wait until no other transaction has the same part of a lock; a writer of SQLite is alone anyway.
+
+    Args:
+        session: The transaction that has it from now to its end.
+        lock: Any number below 2³¹, the same in every process.
+        part: What need not wait for other parts: a shop's id.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        number = crc32(part.encode()) - 2**31
+        session.execute(text("SELECT pg_advisory_xact_lock(:lock, :part)"), {"lock": lock, "part": number})
 
 
 def upgrade(engine: Engine, backup_dir: Path, now: datetime) -> Path | None:

@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 
 from sqlmodel import Session, col, func, select
 
+from monitor.buyers import affected
+from monitor.errors import WrongCall
 from monitor.models import Case, Crisis, CrisisFeedback, Event, Feedback, Outbox, Person, Score, Source, Timer
 
 _CHUNK = 500
@@ -34,6 +36,18 @@ def export(session: Session, what: str, since: datetime | None, zone: ZoneInfo) 
         for rows in result.partitions(_CHUNK):
             for row in shape(session, rows):
                 yield {key: _told(value, zone) for key, value in row.items()}
+
+
+def buyers(session: Session, crisis_id: int, zone: ZoneInfo) -> Iterator[dict[str, Any]]:
+    """Rows of the buyers whom a crisis concerns, see `monitor.buyers`.
+
+    Raises:
+        WrongCall: there is no such crisis.
+    """
+    if session.get(Crisis, crisis_id) is None:
+        raise WrongCall(f"没有危机 {crisis_id}")
+    for row in affected(session, crisis_id):
+        yield {key: _told(value, zone) for key, value in row.items()}
 
 
 def _told(value: Any, zone: ZoneInfo) -> Any:

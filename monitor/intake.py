@@ -25,6 +25,7 @@ from monitor.labels import corrected
 from monitor.models import Feedback, FeedbackVersion, Product, Score
 
 BATCH = 500
+_LOCK = 0x70_73_69_6E  # any number, the same in every process
 
 
 @dataclass
@@ -80,8 +81,11 @@ def store(core: Core, origin: Origin, items: Sequence[FeedbackItem]) -> Counts:
     if not fresh and not again and not mended:
         return Counts(duplicates=whole)
     with db.writing(core.engine) as session:
+        db.alone(session, _LOCK, origin.shop_id or "")  # or two at once open two cases or crises of one thing
         counts = _write(core, session, fresh, now, origin) if fresh else Counts()
         spread.write(session, again)
+        grown = detect.spreading(core, session, [one.feedback_id for one in again if one.extra])
+        counts.crises_opened += len(grown)
         mending.write(session, mended)
     counts.duplicates = whole - counts.new - counts.changed
     return counts

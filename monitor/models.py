@@ -279,7 +279,7 @@ class Outbox(SQLModel, table=True):
 
     __table_args__ = (
         UniqueConstraint("dedupe_key", "channel", "target"),
-        Index("outbox_due", "state", "channel", "not_before"),
+        Index("outbox_due", "state", "channel", "not_before", "id"),
         Index("outbox_subject", "subject", "subject_id"),
     )
     id: int | None = Field(default=None, primary_key=True)

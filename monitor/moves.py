@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from sqlmodel import Session, select
 
+from monitor import timers
 from monitor.audit import Refused, change, record, updated
 from monitor.core import Core
 from monitor.models import Case, Crisis, Person
@@ -63,6 +64,7 @@ class Move(Generic[Row]):
         before = self._before()
         special = getattr(self, f"_{self.action.what}", None)
         said = special(now) if special else self._plain(now)
+        timers.touch(self.core, self.session, self.row, now)
         after = {"state": self.row.state, "assignee_id": self.row.assignee_id}
         if note := (self.action.note.strip() or self.action.to):
             after["note"] = note

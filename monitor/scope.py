@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlmodel import Session, col
 
-from monitor.models import CrisisFeedback, Feedback
+from monitor.models import CrisisFeedback, Feedback, Score
 
 _FIELDS = ("product", "platform")
 _FACTS = ("sku", "batch", "warehouse", "courier", "region")
@@ -37,14 +37,17 @@ def grow(session: Session, crisis_id: int, scope: dict[str, Any], feedback_ids: 
     Returns:
         ``count``, ``buyers`` (different writers), ``first_at``/``last_at`` (ISO), as ``[[value, count], …]`` the most
         frequent values of ``product``, ``platform``, ``sku``, ``batch``, ``warehouse``, ``courier`` and ``region``, and
+        of ``said``, the words that showed what is wrong; and
         ``spread``: of the ``of`` newest texts, how many are near-copies of one another, from how many authors, and
         what that looks like.
     """
-    rows = session.execute(select(*_COLUMNS).where(col(Feedback.id).in_(feedback_ids))).all()
-    counts = {name: Counter(dict(scope.get(name, []))) for name in (*_FIELDS, *_FACTS)}
+    judged = select(*_COLUMNS, Score.evidence).join(Score, isouter=True)
+    rows = session.execute(judged.where(col(Feedback.id).in_(feedback_ids))).all()
+    counts = {name: Counter(dict(scope.get(name, []))) for name in (*_FIELDS, *_FACTS, "said")}
     for row in rows:
         for name, value in shared(row).items():
             counts[name][value] += 1
+        counts["said"].update(sorted({str(mark["text"]) for mark in row.evidence or []}))
     grown = scope | {name: [list(pair) for pair in found.most_common(_KEPT)] for name, found in counts.items() if found}
     grown["count"] = scope.get("count", 0) + len(rows)
     grown["buyers"] = scope.get("buyers", 0) + _new_people(session, crisis_id, rows, feedback_ids)
@@ -64,7 +67,7 @@ _COLUMNS: Any = tuple(
 )
 
 
-def _shared(row: Any) -> dict[str, str]:
+def shared(row: Any) -> dict[str, str]:
     """What the feedback could have in common with others; courier and warehouse from its words where nothing tells."""
     found = {name: getattr(row, name) for name in _FIELDS}
     found |= {name: str(row.extra.get(name, "")) for name in _FACTS}

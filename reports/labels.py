@@ -30,7 +30,13 @@ TROUBLE = {
     "stopped": "没有运行",
     "new": "尚未运行",
 }
-CAUSE = {"critical": "一条严重反馈", "burst": "短时间集中出现", "person": "人工升级"}
+CAUSE = {
+    "critical": "一条严重反馈",
+    "burst": "短时间集中出现",
+    "person": "人工升级",
+    "copies": "一段文字出现在多个账号",
+    "spread": "帖子传播",
+}
 FELL = {"fell": "降了", "rose": "反而升了", "same": "看不出变化", "early": "还太早"}
 _EVENTS = {"opened": "危机成立", "merged.in": "并入另一起危机", "timer.breached": "超时", "dead": "有消息没送到"}
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}

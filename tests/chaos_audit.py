@@ -272,9 +272,7 @@ def _audit(session: Session, fed: Fed, events: Sequence[Event]) -> Iterator[str]
     left = Counter((event.what, event.subject, event.subject_id) for event in by_hand)
     if left != done:
         yield f"clicks done and events differ: {done - left} {left - done}"
-    changes = Counter(
-        (e.subject, e.subject_id) for e in events if not e.what.startswith("timer.") and e.what != "opened"
-    )
+    changes = Counter((event.subject, event.subject_id) for event in events if _moves(event))
     subjects: list[tuple[str, Case | Crisis]] = [("case", row) for row in session.exec(select(Case))]
     subjects += [("crisis", row) for row in session.exec(select(Crisis))]
     for subject, row in subjects:

@@ -121,7 +121,7 @@ def test_crisis_under_way(house: Core, session: Session, clock: HandClock, reque
     act(house, session, "notified_sms", "crisis", crisis, who="客服一号")
     card = crisis_card(house, session, crisis)
     golden.check(request, "crisis_under_way.slack.json", said(card))
-    assert labels(card) == ["已推送", "已外呼", "误报", "看全部 7 条"]
+    assert labels(card) == ["写初步方案", "已推送", "已外呼", "误报", "看全部 7 条"]
 
 
 def test_crisis_as_mail(house: Core, session: Session, request: pytest.FixtureRequest) -> None:
@@ -158,8 +158,8 @@ def test_crisis_notified_then_resolved(house: Core, session: Session) -> None:
 @pytest.mark.parametrize(
     ("spread", "expected"),
     [
-        ({"verdict": "copied", "copies": 7, "authors": 7, "share": 1.0}, "7 个账号发了同一段文字"),
-        ({"verdict": "independent", "copies": 1, "authors": 7, "share": 0.1}, "像是一个问题影响了多位买家"),
+        ({"verdict": "copied", "copies": 7, "authors": 7, "share": 1.0}, "7 条是几乎一样的文字，来自不同账号：疑似搬运"),
+        ({"verdict": "independent", "copies": 1, "authors": 7, "share": 0.1}, "像是同一批货出的问题"),
         ({"verdict": "unclear", "copies": 1, "authors": 1, "share": 0.1}, ""),
     ],
 )

@@ -124,6 +124,7 @@ def test_fault_05_stopped_past_the_lease(house: Core, clock: HandClock, double: 
         os.kill(child.pid, signal.SIGCONT)
         assert told.poll(20)
         assert told.recv() == 0
+        child.join(10)
     assert len(double.posts()) == 2, "the one that was dropped, and the other sender's"
     once_each(house, double)
 

@@ -11,6 +11,7 @@ from test_alerts_cards import reader
 
 from alerts import cards
 from alerts.content import Card
+from alerts.desk import subjects
 from monitor import db, lifecycle, queries
 from monitor.clock import HandClock
 from monitor.core import Core
@@ -73,3 +74,14 @@ def test_a_question_is_no_complaint(house: Core) -> None:
     shown = card(house, case)
     assert shown.title == "【买家提问】示例旗舰店 · 问答 · 轻微"
     assert not any("建议先说" in line.text for line in shown.lines)
+
+
+def test_a_case_is_refiled_by_choice(house: Core) -> None:
+    """The form offers categories, and no people."""
+    case = open_case(house, [TEXT])
+    with db.reading(house.engine) as session:
+        subject = subjects.read(session, "case", case)
+        assert subject is not None
+        offered = subjects.choices(session, subject, "refile")
+    assert ("logistics", "物流配送") in offered
+    assert {value for value, _ in offered}.isdisjoint({"extortion", "主管"})

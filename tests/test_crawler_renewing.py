@@ -348,10 +348,46 @@ def test_nobody_else_can_read_them(vault: Vault) -> None:
     assert vault.file is not None
     assert (vault.file.stat().st_mode & 0o777, vault.file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
     assert b"of-shop" not in vault.file.read_bytes()
-    assert [file.name for file in vault.file.parent.iterdir()] == ["shop"]
+    assert sorted(file.name for file in vault.file.parent.iterdir()) == ["shop", "shop.lock"]
     hide = case.connector.source.secrets.hide
     for token in ("access-1-of-shop", "refresh-1-of-shop", SECRETS[REFRESH], SECRETS[ACCESS]):
         assert token not in hide(f"so {token} there")
+
+
+def test_two_sources_of_one_account_exchange_once(vault: Vault) -> None:
+    """Whoever comes second finds the other's tokens, be it at its start or when its own are refused."""
+    case = Case("weibo", ends=-DAY)
+    with case.open() as root:
+        one = case.connect(root, vault, lists=["statuses/mentions"])
+        two = case.connect(root, Vault(vault.file, KEY), lists=["comments/to_me"])
+        three = case.connect(root, Vault(vault.file, KEY), lists=["statuses/mentions"], expires="2026-11-23")
+        (late,) = two.start()
+        first = drive(one)
+        assert (first.error, len(first.ids), case.grants.exchanges) == (None, 3, 1)
+        (again,) = two.read(ask(late), late)
+        assert (again.carry, ask(again).status, case.grants.exchanges) == (late.carry, 200, 1)
+        third = drive(three)
+        assert (third.error, len(third.ids), case.grants.exchanges) == (None, 3, 1)
+
+
+def test_only_one_exchanges_at_a_time(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others wait for it, and give up where it takes too long; its end, however it comes, lets them go on."""
+    monkeypatch.setattr("crawler.vault._PATIENCE", 0.2)
+    case = Case("kuaishou", ends=-DAY)
+    with case.open() as root:
+        with vault.lock():
+            run = case.crawl(root, vault)
+            assert isinstance(run.error, AttentionError)
+            assert case.grants.exchanges == 0
+        assert case.crawl(root, vault).error is None
+
+
+def test_a_missing_secret_is_told_as_what_it_is(vault: Vault) -> None:
+    """The one that only an exchange takes."""
+    case = Case("kuaishou", ends=-DAY)
+    with case.open() as root:
+        run = case.crawl(root, vault, app_secret_env="NO_SUCH")
+    assert "app_secret_env = 'NO_SUCH'：环境变量 NO_SUCH 没有设置" in str(run.error)
 
 
 def test_an_empty_vault_has_nothing() -> None:

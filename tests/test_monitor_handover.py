@@ -1,5 +1,7 @@
 """The end of a duty: what is not finished goes to who is on duty then, once, whatever happens to the service."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -125,6 +127,23 @@ def test_it_is_handed_over_once(engine: Engine) -> None:
     assert go(core, "11-20 18:01") == 0
     assert [row.name for row in rows(core, Known)].count("hand_over") == 1
     assert len([event for event in rows(core, Event) if event.what == "rota.handover"]) == 1
+
+
+def test_two_services_at_the_same_moment_hand_over_once(engine: Engine) -> None:
+    """Whoever is first does it, the other waits for him and finds nothing left."""
+    core = make(engine)
+    hold(core, "甲", 3)
+    evening = HandClock(at("11-20 18:00"))
+    both = [make_core(core.engine, core.settings, evening) for _ in range(2)]
+    start = threading.Barrier(2)
+
+    def run(one: Core) -> int:
+        start.wait()
+        return hand_over(one)
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(run, both)) == [0, 3]
+    assert [one.notify.kinds().count("rota.handover") for one in both] in ([0, 1], [1, 0])
 
 
 def test_after_a_long_stop_there_is_one_hand_over(engine: Engine) -> None:

@@ -283,7 +283,8 @@ def test_whatever_people_click_a_crisis_stays_sound(core: Core, moves: list[str]
             pass
     row = get(core, Crisis, crisis)
     with db.reading(core.engine) as session:
-        armed = {t.stage for t in session.exec(select(Timer).where(Timer.crisis_id == crisis, Timer.state == "armed"))}
+        mine = session.exec(select(Timer).where(Timer.crisis_id == crisis, Timer.state == "armed"))
+        armed = {t.stage for t in mine if t.stage != "progress"}
         events = session.exec(select(Event).where(Event.subject == "crisis", Event.subject_id == crisis)).all()
     assert len(events) == done + 1
     assert row.version == done + 1

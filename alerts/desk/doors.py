@@ -58,7 +58,7 @@ def router(core: Core, links: Links, pages: Pages) -> APIRouter:
         out = io.BytesIO()
         with db.reading(core.engine) as session:
             _subject(session, seen.subject, seen.subject_id)
-            sheets.write(exports.export(session, "buyers", None, core.settings.zone, seen.subject_id), "csv", out)
+            sheets.write(exports.buyers(session, seen.subject_id, core.settings.zone), "csv", out)
         return pages.file(out.getvalue(), "text/csv; charset=utf-8", f"buyers-{seen.subject_id}.csv")
 
     return routes

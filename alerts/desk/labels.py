@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from alerts.words import STAGES, duration
+from alerts.words import STAGES, counts, duration
 from monitor.models import Event, Feedback, Spread, Timer
 from monitor.states import DELIVERY_LABELS, SOURCE_LABELS
 from monitor.transitions import ACTIONS
@@ -31,13 +31,7 @@ _EVENTS: Mapping[str, str] = {
 }
 
 
-_COUNTS = {"likes": "赞", "reposts": "转发", "comments": "评论"}
 _LINKS = {"thread": "所在主题", "parent": "回复的是", "repost": "转发自"}
-
-
-def counts(extra: Mapping[str, Any]) -> str:
-    """Likes, reposts and comments, as far as known."""
-    return "、".join(f"{told} {extra[name]:,}" for name, told in _COUNTS.items() if isinstance(extra.get(name), int))
 
 
 def links(extra: Mapping[str, Any]) -> list[tuple[str, str]]:

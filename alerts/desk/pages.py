@@ -70,7 +70,9 @@ class Pages:
 
     def file(self, content: bytes, kind: str, name: str) -> Response:
         """A file to take away, with the headers of a page."""
-        return Response(content, media_type=kind, headers=_HEADERS | {"Content-Disposition": f'attachment; filename="{name}"'})
+        return Response(
+            content, media_type=kind, headers=_HEADERS | {"Content-Disposition": f'attachment; filename="{name}"'}
+        )
 
     def problem(self, status: int, message: str) -> HTMLResponse:
         """A page with one sentence that says what is wrong."""

@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
@@ -26,6 +26,7 @@ from crawler.bases.base import (
 from crawler.bases.grants import EARLY, Tokens
 from crawler.bases.json_pages import complaint, load
 from crawler.bases.refusals import refusal
+from crawler.secrets import MissingSecretError
 
 if TYPE_CHECKING:
     from scrapy.http import TextResponse
@@ -75,6 +76,7 @@ class RenewingConnector(Connector[R]):
         self._held: Tokens | None = None
         self._renewal: Literal["", "asked", "done", "refused"] = ""
         self._waiting: list[Fetch] = []
+        self._lock: IO[bytes] | None = None
 
     @abstractmethod
     def renew(self, refresh_token: str) -> Fetch:
@@ -95,7 +97,7 @@ class RenewingConnector(Connector[R]):
     def start(self) -> Iterator[Output]:
         """New tokens where it is time; meanwhile the old ones still hold."""
         if self._may_renew() and (at := self._tokens().renew_at) and self.source.clock() >= at:
-            yield self._exchange()
+            yield from self._exchange()
         yield from super().start()  # type: ignore[safe-super]  # the base that reads has one
 
     def again(self, fetch: Fetch) -> Fetch:
@@ -114,7 +116,7 @@ class RenewingConnector(Connector[R]):
                 yield self._repeated(fetch)
             elif self._may_renew() and self._renewal in {"", "asked"}:
                 self._waiting.append(fetch)
-                yield from self._exchange_once()
+                yield from self._exchange() if not self._renewal else ()
             else:
                 raise error from None
 
@@ -151,23 +153,44 @@ class RenewingConnector(Connector[R]):
     def _renewal_call(self) -> Fetch:
         return replace(self.renew(self._tokens().refresh), carry=Renewal())
 
-    def _exchange(self) -> Output:
-        """The call, unless what it brings could not be kept: the old tokens would be used up and the new ones lost."""
+    def _exchange(self) -> Iterator[Output]:
+        """The call; where another source of the same authorization has just made it, what waits for its tokens.
+
+        Nothing is asked for that could not be kept: the old tokens would be used up and the new ones lost.
+        """
         self._renewal = "asked"
         try:
-            self._write(self._tokens())
+            self._lock = self.source.vault.lock()
+            if (found := self._found()) != self._tokens():
+                yield from self._go_on(found)
+                return
+            self._write(found)
+            yield self._renewal_call()
         except OSError as error:
-            self._renewal = "refused"
-            return AttentionError(f"{_WHAT}：存不了（{error}），所以没有换；请检查 {self.source.vault.file} 所在的目录")
-        return self._renewal_call()
+            said = f"存不了（{error}），所以没有换；请检查 {self.source.vault.file} 所在的目录"
+            yield from self._give_up(AttentionError(f"{_WHAT}：{said}"))
+        except MissingSecretError as error:
+            yield from self._give_up(AttentionError(f"{_WHAT}：{error}"))
 
-    def _exchange_once(self) -> Iterator[Output]:
-        if self._renewal == "asked":
-            return
-        call = self._exchange()
-        if isinstance(call, SourceError):
-            raise call
-        yield call
+    def _go_on(self, tokens: Tokens) -> Iterator[Fetch]:
+        """With new tokens; what was refused is asked for once more."""
+        self._held, self._renewal = tokens, "done"
+        self._unlock()
+        waiting, self._waiting = self._waiting, []
+        yield from map(self._repeated, waiting)
+
+    def _give_up(self, error: SourceError) -> Iterator[SourceError]:
+        """Without new tokens: people are told, and until their end the old ones do."""
+        self._renewal = "refused"
+        self._unlock()
+        if self._waiting:
+            raise error
+        yield error
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     def _answered(self, page: "TextResponse") -> Iterator[Output]:
         try:
@@ -175,18 +198,13 @@ class RenewingConnector(Connector[R]):
         except ThrottledError:
             raise
         except SourceError as error:
-            self._renewal = "refused"
-            if self._waiting:
-                raise
-            yield error  # people are told; until their end the old tokens do
+            yield from self._give_up(error)
             return
-        self._held, self._renewal = tokens, "done"
         try:
             self._write(tokens)
         except OSError as error:
             yield AttentionError(f"{_WHAT}：换到了但存不下来（{error}）；请检查磁盘，重启后可能要店铺重新授权")
-        waiting, self._waiting = self._waiting, []
-        yield from map(self._repeated, waiting)
+        yield from self._go_on(tokens)
 
     def _repeated(self, fetch: Fetch) -> Fetch:
         return replace(self.again(fetch), tries=fetch.tries + 1)

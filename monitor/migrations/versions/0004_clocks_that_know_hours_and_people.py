@@ -54,7 +54,7 @@ def upgrade() -> None:
     sa.Column('at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
     sa.PrimaryKeyConstraint('name')
     )
-    _index_outbox('state', 'channel', 'not_before')
+    _index_outbox('state', 'channel', 'not_before', 'id')
 
 
 def downgrade() -> None:
