@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check serve bench clean
+.PHONY: demo test check serve bench chaos clean
 
 demo: $(VENV)/.demo
 	$(BIN)/pingshao demo
@@ -17,6 +17,11 @@ check: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Two services on one store, killed fifty times amid bad providers; some ten minutes a store.  make chaos SEED=7
+chaos: $(VENV)/.test
+	$(BIN)/python tests/chaos.py --store sqlite $(if $(SEED),--seed $(SEED))
+	$(BIN)/python tests/chaos.py --store postgresql $(if $(SEED),--seed $(SEED))
 
 serve: $(VENV)/.demo
 	$(BIN)/pingshao serve

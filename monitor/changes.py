@@ -71,4 +71,6 @@ def _entries(value: Any) -> dict[str, Any]:
 def _told(value: Any) -> Any:
     if isinstance(value, list):
         return [_told(one) for one in value]
+    if isinstance(value, dict):
+        return {name: _told(inner) for name, inner in value.items()}
     return _LOGIN.sub("://***@", value) if isinstance(value, str) else value

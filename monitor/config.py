@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfoNotFoundError
 from pydantic import BaseModel, ValidationError
 
 from monitor.errors import WrongCall
+from monitor.policies import CasePolicy
 from monitor.section import Section
 from monitor.settings import Settings
 
@@ -187,9 +188,12 @@ def _cross_checks(settings: Settings) -> Iterator[str]:
 
 def _duty_checks(settings: Settings, shops: set[str]) -> Iterator[str]:
     """People, shops and categories that people, rotas and clocks name."""
-    from monitor.categories import complaints
+    people = {person.name for person in settings.people}
+    codes = {*settings.policy.case.categories, *(code for person in settings.people for code in person.categories)}
+    if not codes <= set(CasePolicy().categories):
+        from monitor.categories import complaints
 
-    people, codes = {person.name for person in settings.people}, set(complaints())
+        codes = set(complaints())
     named = [(f"people[{n}].shops", person.shops, "店铺", shops) for n, person in enumerate(settings.people, 1)]
     named += [(f"people[{n}].categories", one.categories, "类别", codes) for n, one in enumerate(settings.people, 1)]
     named += [(f"rotas[{n}].people", rota.people, "人", people) for n, rota in enumerate(settings.rotas, 1)]

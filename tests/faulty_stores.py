@@ -18,7 +18,7 @@ BUSY_MS = 50
 @contextmanager
 def locked(engine: Engine) -> Iterator[None]:
     """Somebody else writes and does not come to an end."""
-    other = sqlite3.connect(str(engine.url.database), isolation_level=None)
+    other = sqlite3.connect(str(engine.url.database), isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
     try:
         yield

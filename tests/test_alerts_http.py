@@ -82,13 +82,15 @@ def test_broken_answers_are_uncertain(answer: bytes) -> None:
         call(url)
 
 
-def test_slow_and_endless_answers_are_uncertain(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An answer that does not come in time, or never ends, is none."""
-    monkeypatch.setattr(http_channel, "TIMEOUT", 0.2)
-    with saying(b"", pause=5) as url, pytest.raises(Uncertain):
+def test_slow_endless_and_cut_answers_are_uncertain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that does not come in time, never ends, or ends too soon is none."""
+    with saying(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{", pause=0.05) as url, pytest.raises(Uncertain):
         call(url)
     monkeypatch.setattr(http_channel, "_LONGEST_ANSWER", 10)
-    with saying(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 100) as url, pytest.raises(Uncertain):
+    with saying(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 100, pause=0.05) as url, pytest.raises(Uncertain, match="太长"):
+        call(url)
+    monkeypatch.setattr(http_channel, "TIMEOUT", 0.2)
+    with saying(b"", pause=5) as url, pytest.raises(Uncertain):
         call(url)
 
 

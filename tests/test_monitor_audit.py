@@ -111,6 +111,16 @@ def test_a_config_that_changed_is_one_event(engine: Engine) -> None:
     assert "sources.rss.name" not in gone.after
 
 
+def test_tables_without_names_of_their_own_are_told_whole() -> None:
+    """A list of tables is one value where its entries cannot be told apart."""
+    steps = [{"url": "http://me:geheim@a.example/"}, {"url": "http://b.example/"}]
+    same = [{"name": "x"}, {"name": "x"}]
+    source = {"name": "api", "kind": "json", "shop": "demo", "steps": steps, "same": same}
+    told = changes.flat(make_settings(sources=[source]))
+    assert told["sources.api.steps"] == [{"url": "http://***@a.example/"}, {"url": "http://b.example/"}]
+    assert told["sources.api.same"] == same
+
+
 def test_people_who_join_leave_and_come_back_are_events(engine: Engine) -> None:
     """Each once, by who started the process with that config."""
     one, two = {"name": "甲", "role": "lead"}, {"name": "乙"}

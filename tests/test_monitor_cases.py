@@ -27,6 +27,7 @@ from monitor.policies import CasePolicy
 from monitor.rescoring import rescore
 
 HOUR = 3600.0
+NAG = ("stalled", "armed")
 POLICY = CasePolicy()
 
 
@@ -414,3 +415,14 @@ def test_a_pushed_question_is_one_too(sqlite: Engine) -> None:
     body = '[{"id": "1", "text": "多少毫升？"}]'.encode()
     assert pushes.receive(core, core.settings.sources[0], body, "k1").new == 1
     assert case(core).kind == "question"
+
+
+def test_whoever_holds_a_case_is_asked_when_nothing_happens(house: Core) -> None:
+    """From every thing he does the silence counts anew; an answered case waits for its buyer."""
+    see(house)
+    waiting = []
+    for what in ("claim", "note", "contacted", "answered"):
+        house.clock.move(timedelta(minutes=10))
+        do(house, what, "case", 1, AGENT, note="打过电话")
+        waiting.append([t.due_at - house.clock.now() for t in rows(house, Timer) if (t.step, t.state) == NAG])
+    assert waiting == [[timedelta(hours=4)]] * 3 + [[]]

@@ -129,6 +129,15 @@ def test_it_is_handed_over_once(engine: Engine) -> None:
     assert len([event for event in rows(core, Event) if event.what == "rota.handover"]) == 1
 
 
+def test_a_clock_that_was_ahead_does_not_stop_hand_overs(engine: Engine) -> None:
+    """What it remembered is put right with it; nothing moves for that alone."""
+    core = make(engine)
+    go(core, "12-24 12:00")
+    hold(core, "甲", 1)
+    assert go(core, "11-20 12:00") == 0
+    assert go(core, "11-20 18:00") == 1
+
+
 def test_two_services_at_the_same_moment_hand_over_once(engine: Engine) -> None:
     """Whoever is first does it, the other waits for him and finds nothing left."""
     core = make(engine)

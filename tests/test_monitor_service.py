@@ -89,6 +89,25 @@ async def test_a_crawl_in_progress_is_cancelled_at_the_end(sqlite: Engine, tmp_p
     assert world.crawled == ["slow"]
 
 
+async def test_what_cannot_end_is_not_waited_for(
+    sqlite: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sender that hangs at a provider is left behind, and that is said."""
+    monkeypatch.setattr("monitor.service._LAST_WORDS", 0.2)
+    answer = threading.Event()
+
+    class Hanging(World):
+        def count(self, name: str) -> Any:
+            return answer.wait if name == "deliver" else super().count(name)
+
+    try:
+        async with asyncio.timeout(10):
+            assert not await Hanging(sqlite, tmp_path).service().run(until=asyncio.sleep(0.1))
+    finally:
+        answer.set()
+    assert await World(sqlite, tmp_path).service().run(until=asyncio.sleep(0.1)), "all of it ended"
+
+
 async def test_cron_sources_wait_for_their_hour(sqlite: Engine, tmp_path: Path) -> None:
     """A source with cron is not crawled at the start."""
     world = World(sqlite, tmp_path, make_source("nightly", cron="0 3 1 1 *"))
