@@ -26,9 +26,6 @@ class Share:
     done: int
     of: int
 
-    def __add__(self, other: "Share") -> "Share":
-        return Share(self.done + other.done, self.of + other.of)
-
 
 def cleared_on_the_day(session: Session, day: date, zone: ZoneInfo, shop: str | None = None) -> Share:
     """Negative feedback of a local day whose case was answered, resolved or found to be a false alarm on that day.

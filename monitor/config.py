@@ -95,6 +95,7 @@ def signing_secret(settings: Settings) -> bytes:
 
 
 def describe(error: ValidationError, model: type[BaseModel]) -> str:
+    """The mistake in one line: which key, and what was expected."""
     first = _first(error)
     place = _place(first["loc"])
     if first["type"] == "extra_forbidden":

@@ -92,8 +92,3 @@ def test_who_was_contacted_and_wrote_again(house: Core) -> None:
         assert followed_up(session, local(20, 0), local(21, 0), "demo") == Share(2, 4)
         assert followed_up(session, local(20, 0), local(21, 0), "jd") == Share(0, 0)
         assert followed_up(session, local(21, 0), local(22, 0)) == Share(0, 0)
-
-
-def test_shares_add_up() -> None:
-    """Days make a week."""
-    assert Share(1, 2) + Share(3, 4) == Share(4, 6)
