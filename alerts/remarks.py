@@ -12,7 +12,15 @@ from monitor.queries import CrisisView
 
 _RUNGS = {"assignee": "负责人", "channel": "全组", "lead": "主管", "manager": "经理"}
 _HEADS = {"timer.reminder": "【快到时限】", "timer.breached": "【超时】", "timer.rung": "【超时升级】"}
-_SUBJECTS = {"crisis": "危机", "case": "差评", "source": "来源", "report": "报告", "outbox": "消息", "clock": "时钟", "timers": "补报"}
+_SUBJECTS = {
+    "crisis": "危机",
+    "case": "差评",
+    "source": "来源",
+    "report": "报告",
+    "outbox": "消息",
+    "clock": "时钟",
+    "timers": "补报",
+}
 _KINDS = {
     "crisis": "危机",
     "case": "差评",

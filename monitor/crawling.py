@@ -15,7 +15,7 @@ from crawler.job import CrawlJob, CrawlResult
 from crawler.run import crawl
 from monitor import db, expiry, runs, spread
 from monitor.core import Core
-from monitor.settings import Source
+from monitor.settings import Settings, Source
 
 log = structlog.get_logger()
 
@@ -72,7 +72,7 @@ def _job(core: Core, source: Source, opener: str, started: runs.Started) -> Craw
         max_pages=source.max_pages,
         time_limit=source.time_limit.total_seconds(),
         base_dir=str(service.base_dir),
-        vault=_vault(core, source),
+        vault=vault(core.settings, core.secret, source),
     )
 
 
@@ -81,7 +81,7 @@ def _context(core: Core, opener: str, now: str, started: runs.Started) -> dict[s
     return {"open": opener, "settings": settings, "now": now, "origin": asdict(started.origin)}
 
 
-def _vault(core: Core, source: Source) -> dict[str, str]:
+def vault(settings: Settings, secret: bytes, source: Source) -> dict[str, str]:
     """Where the tokens of its authorization are kept, and a key for that only, made of the service's secret.
 
     Sources that name the same refresh token share them: whoever exchanges it uses it up for all.
@@ -89,8 +89,8 @@ def _vault(core: Core, source: Source) -> dict[str, str]:
     if not (variable := source.options.get("refresh_token_env")):
         return {}
     name = hashlib.sha256(f"{source.kind}\n{variable}".encode()).hexdigest()[:16]
-    file = (core.settings.service.var_dir / "tokens" / name).absolute()
-    key = hmac.digest(core.secret, b"tokens of sources", "sha256")
+    file = (settings.service.var_dir / "tokens" / name).absolute()
+    key = hmac.digest(secret, b"tokens of sources", "sha256")
     return {"file": str(file), "key": urlsafe_b64encode(key).decode()}
 
 

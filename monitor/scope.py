@@ -14,6 +14,7 @@ from monitor.models import CrisisFeedback, Feedback, Score
 _FIELDS = ("product", "platform")
 _FACTS = ("sku", "batch", "warehouse", "courier", "region")
 _KEPT = 20  # values of a field that are counted on; what most have in common is always among them
+_TELLING = 3  # letters: fewer say what it is about, not what is wrong with it
 _COMPARED = 1000  # newest texts that are compared for copies: near-copies show in far fewer
 _ANEW = 1.25  # times as many feedbacks before they are compared again
 _SMALL = 200  # … or whenever something is new, while there are no more than so many
@@ -47,7 +48,8 @@ def grow(session: Session, crisis_id: int, scope: dict[str, Any], feedback_ids: 
     for row in rows:
         for name, value in shared(row).items():
             counts[name][value] += 1
-        counts["said"].update(sorted({str(mark["text"]) for mark in row.evidence or []}))
+        said = {str(mark["text"]) for mark in row.evidence or []}
+        counts["said"].update(sorted(words for words in said if len(words) >= _TELLING))
     grown = scope | {name: [list(pair) for pair in found.most_common(_KEPT)] for name, found in counts.items() if found}
     grown["count"] = scope.get("count", 0) + len(rows)
     grown["buyers"] = scope.get("buyers", 0) + _new_people(session, crisis_id, rows, feedback_ids)

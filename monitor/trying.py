@@ -16,7 +16,8 @@ from crawler.items import FeedbackItem
 from crawler.job import CrawlJob, CrawlResult
 from crawler.run import crawl
 from monitor.clock import Clock
-from monitor.config import connector_problems, nearest
+from monitor.config import connector_problems, nearest, signing_secret
+from monitor.crawling import vault
 from monitor.errors import WrongCall
 from monitor.incoming import Origin, make_row
 from monitor.privacy import mask
@@ -128,6 +129,7 @@ def _job(settings: Settings, source: Source, now: datetime, out: Path) -> CrawlJ
         context={"out": str(out)},
         max_pages=1,
         base_dir=str(settings.service.base_dir),
+        vault=vault(settings, signing_secret(settings), source) if "refresh_token_env" in source.options else {},
     )
 
 

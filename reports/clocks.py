@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Select, and_, case, func, or_, select
 from sqlmodel import Session
 
-from monitor.states import CASE_OPEN, CRISIS_OPEN
+from monitor.states import CASE_OPEN, CRISIS_OPEN, STAGE_LABELS
 from reports.period import Period
 from reports.store import C, cases, crisis, person, seconds, tally, timer, within
 
@@ -150,7 +150,7 @@ def kept(session: Session, period: Period, now: datetime) -> tuple[list[Kept], l
     subject = case((T.crisis_id.is_(None), "case."), else_="crisis.")
     stages = _kept((subject + T.stage).label("group_name"), period, now)
     people = _kept(func.coalesce(person.c.name, "").label("group_name"), period, now)
-    order = ("crisis.respond", "crisis.notice", "crisis.follow_up", "case.respond", "case.solve")
+    order = [f"{subject}.{stage}" for subject, names in STAGE_LABELS.items() for stage in names]
     by_stage = [Kept(*row) for row in session.execute(stages)]
     by_person = [Kept(*row) for row in session.execute(people)]
     by_stage.sort(key=lambda row: (order.index(row.name) if row.name in order else len(order), row.name))

@@ -38,7 +38,13 @@ CAUSE = {
     "spread": "帖子传播",
 }
 FELL = {"fell": "降了", "rose": "反而升了", "same": "看不出变化", "early": "还太早"}
-_EVENTS = {"opened": "危机成立", "merged.in": "并入另一起危机", "timer.breached": "超时", "dead": "有消息没送到"}
+_EVENTS = {
+    "opened": "危机成立",
+    "reopened": "又起，重新打开",
+    "merged.in": "并入另一起危机",
+    "timer.breached": "超时",
+    "dead": "有消息没送到",
+}
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _SPACE = re.compile(r"\s+")
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-from delivering import Blind, make_house, rows, run, states, tell, timer, trouble, updated
+from delivering import Blind, PlainLinks, make_house, rows, run, states, tell, timer, trouble, updated
 from factories import NOW
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,6 +25,7 @@ from monitor.clock import HandClock
 from monitor.core import Core
 from monitor.durations import pace as parsed
 from monitor.notices import Notice
+from scheduler import App, SystemClock
 
 PLACE = ("ops", "C1")
 SECOND = timedelta(seconds=1)
@@ -224,3 +226,15 @@ def test_a_flood_is_one_card_within_the_rate(engine: Engine, clock: HandClock, d
     assert 40 <= len(called) <= 90, "kept current, but never faster than Slack allows"
     assert [method for method, _ in double.calls].count("chat.postMessage") == len(double.messages) == 1
     assert set(states(core)) == {"sent", "folded"}
+
+
+def test_commands_that_end_wait_for_slots(double: SlackDouble, sqlite: Engine, clock: HandClock) -> None:
+    """A command sends all that is due, a slot after the other; it gives up where the clock stands still."""
+    core = replace(make_paced(sqlite, clock, double.url, "5/1s"), clock=SystemClock())
+    app = App(core, open_all(core.settings), PlainLinks())
+    tell(core, *(trouble(n) for n in range(5)))
+    assert app.deliver_patiently() == len(double.messages) == 5
+    still = replace(core, clock=HandClock(SystemClock().now() + timedelta(minutes=1)))
+    tell(core, *(trouble(n) for n in range(5, 8)))
+    assert replace(app, core=still).deliver_patiently() == 1
+    assert states(core).count("pending") == 2
