@@ -66,7 +66,10 @@ def event(one: Event) -> str:
     """What happened, in words; the code itself for what is not known here."""
     stage = STAGES.get(one.subject, {}).get(one.after.get("stage", ""), "")
     if one.what == "timer.fired":
-        return f"{stage}{'升级提醒' if one.after.get('step', '').startswith('rung') else '到点提醒'}"
+        step = one.after.get("step", "")
+        if step == "stalled":
+            return "很久没有进展，提醒一次"
+        return f"{stage}{'升级提醒' if step.startswith('rung') else '到点提醒'}"
     if one.what == "refused":
         return f"想“{_EVENTS.get(one.after['action'], one.after['action'])}”，没有办成：{one.after['reason']}"
     return f"{stage}{_EVENTS.get(one.what, one.what)}"
