@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _CRAWLS_AT_ONCE = 4
 _PATIENCE = 60.0  # seconds that a command waits for channels that take only so much at a time
-_FAREWELL = 3  # seconds for requests that are being answered when the service ends
+_FAREWELL = 2  # seconds for requests that are being answered when the service ends
 _OPENER = "scheduler:open_core"
 
 

@@ -13,12 +13,14 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from monitor.hashed import read_labels
 from monitor.train import Labelled, train
 
 HERE = Path(__file__).parent
-CORPORA = ("os10", "waimai", "jd_laptop", "weibo2018", "smp2020", "eprstmt_unlabeled")
+REVIEWS = ("os10", "waimai", "jd_laptop", "eprstmt_unlabeled")
+POSTS = ("weibo2018", "smp2020")
 TOKENS = re.compile(r"\[[^\[\]]{1,8}\]")  # the emoticons that the labels of weibo100k follow
 TRUST = 0.2
 
@@ -29,11 +31,11 @@ def main() -> int:
     parser.add_argument("--labels", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("monitor/weights/builtin.npz"))
     options = parser.parse_args()
-    files = [options.labels, *(options.data / f"{name}.jsonl.gz" for name in CORPORA)]
+    files = [options.labels, *(options.data / f"{name}.jsonl.gz" for name in REVIEWS)]
     known = read_labels(HERE / "labels.tsv")
-    print(
-        json.dumps(train(files, options.out, ignore, list(posts(options.data / "weibo100k.jsonl.gz")), known), indent=1)
-    )
+    told = [row for name in POSTS for row in posts(options.data / f"{name}.jsonl.gz")]
+    told += [(where, by_emoticon(row)) for where, row in posts(options.data / "weibo100k.jsonl.gz")]
+    print(json.dumps(train(files, options.out, ignore, told, known), indent=1))
     return 0
 
 
@@ -42,11 +44,15 @@ def ignore(_: str) -> None:
 
 
 def posts(path: Path) -> Iterator[Labelled]:
-    """Posts whose labels follow their emoticons: without these, and little trusted."""
+    """Rows of a corpus of posts."""
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
-            row = json.loads(line)
-            yield f"{path}:{number}", row | {"text": TOKENS.sub("", row["text"]), "weight": TRUST}
+            yield f"{path}:{number}", json.loads(line) | {"kind": "mention"}
+
+
+def by_emoticon(row: dict[str, Any]) -> dict[str, Any]:
+    """A post whose label follows its emoticons: without these, and little trusted."""
+    return row | {"text": TOKENS.sub("", row["text"]), "weight": TRUST}
 
 
 if __name__ == "__main__":

@@ -5,11 +5,13 @@ dropped where its clause says the opposite (没有异味), only wishes or fears 
 The file's examples are its tests.
 """
 
+import hashlib
+import json
 import re
 import tomllib
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -137,14 +139,24 @@ def codes() -> tuple[Code, ...]:
     return tuple(_read(path) for path in sorted(FOLDER.glob("*.toml")))
 
 
+@cache
+def edition() -> str:
+    """Short hash of all rules: other rules, other verdicts; examples and comments do not count."""
+    digest = hashlib.sha1(f"{_NEGATED.pattern}{_HEDGED.pattern}".encode(), usedforsecurity=False)
+    for code in codes():
+        for rule in code.rules:
+            said = asdict(rule) | {"needs": _pattern(rule.needs), "without": _pattern(rule.without)}
+            digest.update(json.dumps(said).encode())
+    return digest.hexdigest()[:6]
+
+
+def _pattern(pattern: re.Pattern[str] | None) -> str:
+    return "" if pattern is None else pattern.pattern
+
+
 def names() -> dict[str, str]:
     """Chinese name of every category and flag code."""
     return {code.code: code.name for code in codes() if code.kind != "tone"}
-
-
-def complaints() -> dict[str, str]:
-    """Chinese name of every category code."""
-    return {code.code: code.name for code in codes() if code.kind == "category"}
 
 
 class Rulebook:

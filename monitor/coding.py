@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.categories import Hit
-from monitor.ngrams import Batch
+from monitor.ngrams import GRAMS, Batch
 from monitor.sentiment import Floats, gather, segment_scores
 from monitor.tables import Tables
 
@@ -71,10 +71,10 @@ def features(tables: Tables, batch: Batch, hits: Sequence[Sequence[Hit]], log_od
     that hit; then clauses, points, log-odds of being negative, and one.
     """
     linear = tables.codes
-    gathered = gather(linear, batch)
-    whole = segment_scores(linear, gathered, batch.bounds[:-1], np.diff(batch.bounds))
+    gathered = gather(linear, batch.hashes(linear.bits))
+    whole = segment_scores(linear, gathered, batch.bounds[:-1], GRAMS * np.diff(batch.bounds))
     starts = batch.clauses()
-    scores = segment_scores(linear, gathered, starts, np.diff(np.append(starts, len(batch.points))))
+    scores = segment_scores(linear, gathered, starts, GRAMS * np.diff(np.append(starts, len(batch.points))))
     first = np.searchsorted(starts, batch.bounds)
     low, count = first[:-1], np.diff(first)
     best = np.maximum.reduceat(scores, low, axis=0)

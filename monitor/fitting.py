@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.ngrams import GRAMS, fold
+from monitor.ngrams import Batch, fold
 from monitor.tables import Linear, Net
 
 Floats = NDArray[np.float64]
 _ARMIJO = 1e-4  # share of what the slope promises that a step must keep
 _SHORTEST = 1e-7  # below it, rounding decides: the least point is reached
 Loss = Callable[[Floats], tuple[float, Floats]]  # value and slope at a point
+Index = Callable[[Batch], tuple[NDArray[np.int64], NDArray[np.int64]]]
 _BATCH = 2048
 _NET_BATCH = 256
 _NET_RATE = 3e-3
@@ -22,15 +23,23 @@ _NET_DECAY = 3e-3
 _STEPS = 16_000  # an int16 weight's largest value: 20,000 characters of them still fit an int32 sum
 
 
-def design(texts: Sequence[str], bits: int) -> Any:
-    """Sparse rows of n-gram counts over the root of their number: what `sentiment.segment_scores` multiplies."""
+def design(texts: Sequence[str], bits: int, index: Index | None = None) -> Any:
+    """Sparse rows of counts over the root of their number: what `sentiment.segment_scores` multiplies.
+
+    Args:
+        texts: One a row.
+        bits: Of a table index.
+        index: What to count: table indices of shape (kinds, places), and the bounds of rows among the places;
+            n-grams of characters where nothing is given.
+    """
     from scipy import sparse
 
+    index = index or (lambda batch: (batch.hashes(bits), batch.bounds))
     indices, data, pointers = [], [], [np.zeros(1, dtype=np.int64)]
     for start in range(0, len(texts), _BATCH):
-        batch = fold(texts[start : start + _BATCH])
-        sizes = GRAMS * np.diff(batch.bounds)
-        indices.append(batch.hashes(bits).T.ravel().astype(np.int32))
+        found, bounds = index(fold(texts[start : start + _BATCH]))
+        sizes = len(found) * np.diff(bounds)
+        indices.append(found.T.ravel().astype(np.int32))
         data.append(np.repeat(1 / np.sqrt(sizes), sizes).astype(np.float32))
         pointers.append(pointers[-1][-1] + np.cumsum(sizes))
     matrix = sparse.csr_matrix(
@@ -135,6 +144,11 @@ def quantise(weights: Floats, bias: Floats) -> Linear:
     """Weights as integers, each column with its own scale."""
     scale = np.maximum(np.abs(weights).max(axis=0), 1e-9) / _STEPS
     return Linear(np.round(weights / scale).astype(np.int16), scale, bias)
+
+
+def coarse(linear: Linear, steps: int) -> Linear:
+    """The same weights in fewer, wider steps."""
+    return Linear(np.round(linear.table / steps).astype(np.int16), linear.scale * steps, linear.bias)
 
 
 def fit_net(features: Floats, targets: Floats, hidden: int, *, epochs: int = 20, seed: int = 0) -> Net:

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.categories import Found, Rulebook, codes
+from monitor.categories import Found, Rulebook, codes, edition
 from monitor.coding import DOUBT, read
 from monitor.complaints import Complaints, Evidence
-from monitor.ngrams import LIMIT, Batch, fold
+from monitor.ngrams import GRAMS, LIMIT, Batch, fold
 from monitor.sentiment import Builtin, Floats, Polarity, SnowNlp, gather, logit, segment_scores, sigmoid
 from monitor.tables import load
 
@@ -36,7 +36,7 @@ class Judgement:
         severity: low, medium, high or critical; None when not negative.
         flags: Codes; empty when not negative.
         evidence: A span for every category but `other`, and for every flag.
-        model: Engine and version.
+        model: Engine, version of its weights, and edition of the rules.
         relevant: False where a mention seems to be about no shop, product or brand at all.
     """
 
@@ -71,7 +71,7 @@ class Judge:
         self._tables = load(weights)
         self._engine: Polarity = SnowNlp() if engine == "snownlp" else Builtin(self._tables)
         self._rules = Rulebook(codes())
-        self.model = self._engine.version
+        self.model = f"{self._engine.version}+{edition()}"
         self.models: tuple[str, ...] = (self.model,)
 
     def judge(self, text: Text) -> Judgement:
@@ -127,7 +127,9 @@ class Judge:
         about = np.array([text.kind != "mention" for text in texts])
         if not about.all():
             rows, linear = batch.take(~about), self._tables.relevance
-            scores = segment_scores(linear, gather(linear, rows), rows.bounds[:-1], np.diff(rows.bounds))
+            scores = segment_scores(
+                linear, gather(linear, rows.hashes(linear.bits)), rows.bounds[:-1], GRAMS * np.diff(rows.bounds)
+            )
             about[~about] = scores[:, 0] > 0
         return about
 

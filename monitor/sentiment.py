@@ -6,8 +6,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor import words
 from monitor.ngrams import GRAMS, Batch, fold
-from monitor.tables import Linear, Tables
+from monitor.tables import Linear, Opinion, Tables
 
 Floats = NDArray[np.float64]
 
@@ -34,47 +35,58 @@ def sigmoid(z: Floats) -> Floats:
     return 1 / (1 + np.exp(-np.clip(z, -40, 40)))
 
 
-def polarity_features(linear: Linear, batch: Batch) -> Floats:
-    """What the second stage weighs, shape (rows, 11): the row's score, what its clauses' come to, sizes, and one."""
-    gathered = gather(linear, batch)
-    whole = segment_scores(linear, gathered, batch.bounds[:-1], np.diff(batch.bounds))[:, 0]
+def polarity_features(opinion: Opinion, batch: Batch) -> Floats:
+    """What the second stage weighs.
+
+    The row's scores by its words; for each column of its characters the row's score and what its clauses' come to;
+    sizes, and one.
+    """
+    grams, linear = batch.hashes(words.BITS), opinion.characters
+    gathered = gather(linear, grams >> (words.BITS - linear.bits))
+    said = _by_words(opinion, batch, grams)
+    whole = segment_scores(linear, gathered, batch.bounds[:-1], GRAMS * np.diff(batch.bounds))
     starts = batch.clauses()
-    scores = segment_scores(linear, gathered, starts, np.diff(np.append(starts, len(batch.points))))[:, 0]
+    scores = segment_scores(linear, gathered, starts, GRAMS * np.diff(np.append(starts, len(batch.points))))
     first = np.searchsorted(starts, batch.bounds)
     low, count = first[:-1], np.diff(first)
-    mean = np.add.reduceat(scores, low) / count
-    spread = np.sqrt(np.maximum(np.add.reduceat(scores**2, low) / count - mean**2, 0))
-    bad = np.add.reduceat((scores > 0).astype(np.float64), low) / count
+    mean = np.add.reduceat(scores, low) / count[:, None]
+    spread = np.sqrt(np.maximum(np.add.reduceat(scores**2, low) / count[:, None] - mean**2, 0))
+    bad = np.add.reduceat((scores > 0).astype(np.float64), low) / count[:, None]
     best, worst = np.minimum.reduceat(scores, low), np.maximum.reduceat(scores, low)
     ends = scores[low], scores[first[1:] - 1]
-    sizes = np.sqrt(count), np.log(np.diff(batch.bounds))
-    return np.column_stack([whole, mean, worst, best, spread, bad, *ends, *sizes, np.ones_like(whole)])
+    sizes = np.sqrt(count), np.log(np.diff(batch.bounds)), np.ones(len(count))
+    return np.hstack([said, whole, mean, worst, best, spread, bad, *ends, np.column_stack(sizes)])
 
 
-def gather(linear: Linear, batch: Batch) -> NDArray[np.int32]:
-    """Integer weight of the n-grams that begin at each point, shape (points, columns)."""
-    first, *others = batch.hashes(linear.bits)
+def _by_words(opinion: Opinion, batch: Batch, grams: NDArray[np.int64]) -> Floats:
+    linear = opinion.words
+    indices, bounds = words.hashes(batch, grams, opinion.lexicon, linear.bits)
+    return segment_scores(linear, gather(linear, indices), bounds[:-1], len(indices) * np.diff(bounds))
+
+
+def gather(linear: Linear, indices: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Integer weight of what begins at each place, shape (places, columns), from indices of shape (kinds, places)."""
     # every index is in range, and `clip` spares numpy a look at each: five times as fast as linear.table[indices]
-    found = np.take(linear.table, first, axis=0, mode="clip")
+    found = np.take(linear.table, indices[0], axis=0, mode="clip")
     total: NDArray[np.int32] = found.astype(np.int32)
-    for indices in others:
-        total += np.take(linear.table, indices, axis=0, mode="clip", out=found)
+    for line in indices[1:]:
+        total += np.take(linear.table, line, axis=0, mode="clip", out=found)
     return total
 
 
 def segment_scores(
     linear: Linear, gathered: NDArray[np.int32], starts: NDArray[np.int64], sizes: NDArray[np.int64]
 ) -> Floats:
-    """Scores of stretches of points.
+    """Scores of stretches of places.
 
     Args:
         linear: Where scale and bias come from.
-        gathered: Integer weight of each point's n-grams, shape (points, columns).
-        starts: First point of each stretch; stretches follow one another.
-        sizes: Points of each stretch.
+        gathered: Integer weight of what begins at each place, shape (places, columns).
+        starts: First place of each stretch; stretches follow one another.
+        sizes: How many weights each stretch sums.
     """
     sums = np.add.reduceat(gathered, starts, axis=0)
-    scores: Floats = sums * linear.scale / np.sqrt(GRAMS * sizes)[:, None] + linear.bias
+    scores: Floats = sums * linear.scale / np.sqrt(sizes)[:, None] + linear.bias
     return scores
 
 
@@ -84,7 +96,7 @@ class Builtin:
     name = "builtin"
 
     def __init__(self, tables: Tables) -> None:
-        self._linear = tables.polarity
+        self._opinion = tables.polarity
         self._blend = tables.blend
         self.version = tables.version
 
@@ -92,7 +104,7 @@ class Builtin:
         """See `Polarity`."""
         if not texts:
             return np.zeros(0)
-        return sigmoid(self._blend.logits(polarity_features(self._linear, fold(texts)))[:, 0])
+        return sigmoid(self._blend.logits(polarity_features(self._opinion, fold(texts)))[:, 0])
 
 
 class SnowNlp:

@@ -32,7 +32,7 @@ _EVERY = timedelta(minutes=10)  # between two crawls of a source that does not s
 _LOOK = timedelta(seconds=30)  # between two looks at whether a source with two rhythms is due
 _SLACK = timedelta(seconds=1)  # a wake-up is never exactly on time
 _SPARE_THREADS = 4  # for summaries and what libraries hand to threads
-_LAST_WORDS = 6.0  # seconds for what is being done when it has to end
+_LAST_WORDS = 5.5  # seconds for what is being done when it has to end
 _JOB = {"coalesce": True, "misfire_grace_time": None, "max_instances": 1}
 
 log = structlog.get_logger()

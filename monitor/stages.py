@@ -6,26 +6,32 @@ it learns from scores of rows that its first stage did not see.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monitor.categories import Hit, Rulebook, codes
 from monitor.coding import COLUMNS, DOUBT, RULED, features
-from monitor.fitting import Floats, design, fit, fit_net, quantise
+from monitor.fitting import Floats, coarse, design, fit, fit_net, quantise
 from monitor.ngrams import fold
 from monitor.sentiment import polarity_features
-from monitor.tables import Linear, Net, Tables
+from monitor.tables import Linear, Net, Opinion, Tables
+from monitor.words import BITS, hashes, lexicon
 
 POLARITY_BITS = 20
+WORD_BITS = 20
+COARSE = 16  # steps of a weight made one: a smaller file, the same figures
 CODE_BITS = 17
 RELEVANCE_BITS = 16
+FEWEST_POSTS = 2000  # posts below which they are judged like reviews
 FEWEST_OF_CODE = 80  # rows of a code below which its rules alone decide
 RULE_BAR = 2.0  # rule weight such a code needs
 RECALL = {"safety": 0.9}  # a missed one costs more than a false alarm
 _FOLDS = 4
 _POLARITY = (10.0, 0.2)  # strength and floor, chosen on held-out rows
-_CODES = (10.0, 0.2, 60)  # and iterations
+_KIND = (1.0, 0.2, 40)  # and iterations
+_CODES = (10.0, 0.2, 60)
 _RELEVANCE = (10.0, 0.2)
 _KEPT = 0.97  # of relevant mentions: one thrown away is a complaint nobody hears
 _UNITS = {"polarity": 24, "codes": 96}
@@ -45,6 +51,7 @@ class Row:
         weight: How far the label is to be trusted, 0 to 1.
         severity: As labelled.
         relevant: Of a mention, whether it is about a shop, product or brand at all; None where nobody said.
+        post: A mention: what people write there follows other rules than reviews do.
     """
 
     text: str
@@ -54,24 +61,46 @@ class Row:
     weight: float = 1.0
     severity: str | None = None
     relevant: bool | None = None
+    post: bool = False
 
 
-def fit_polarity(rows: Sequence[Row]) -> tuple[Linear, Net, Floats]:
-    """The polarity column, its second stage, and the log-odds of every row by fits that did not see it."""
+def fit_polarity(rows: Sequence[Row]) -> tuple[Opinion, Net, Floats]:
+    """Both stages of the polarity, and the log-odds of every row by fits that did not see it."""
     texts = [row.text for row in rows]
-    matrix = design(texts, POLARITY_BITS)
-    targets = np.array([[float(row.negative)] for row in rows])
+    known = lexicon(texts)
+    by_words = design(texts, WORD_BITS, lambda batch: hashes(batch, batch.hashes(BITS), known, WORD_BITS))
+    matrices = design(texts, POLARITY_BITS), by_words
+    targets = np.array([float(row.negative) for row in rows])
     weights = np.array([row.weight for row in rows])
+    posts = np.array([row.post for row in rows])
+
+    def learn(seen: NDArray[np.bool_]) -> Opinion:
+        said = targets[seen], weights[seen], posts[seen]
+        characters, words = (matrix[seen] for matrix in matrices)
+        return Opinion(_columns(characters, *said, kind=True), _columns(words, *said), known)
+
     table = np.zeros((0, 0))
     for seen in _folds(len(rows)):
-        linear = quantise(*fit(matrix[seen], targets[seen], weights[seen], *_POLARITY))
-        crossed = _polarity_features(linear, [texts[place] for place in np.flatnonzero(~seen)])
+        crossed = _polarity_features(learn(seen), [texts[place] for place in np.flatnonzero(~seen)])
         table = table if len(table) else np.zeros((len(rows), crossed.shape[1]))
         table[~seen] = crossed
     sure = weights == 1
-    units = _units("polarity", len(rows))
-    blend = fit_net(table[sure], targets[sure], units)
-    return quantise(*fit(matrix, targets, weights, *_POLARITY)), blend, blend.logits(table)[:, 0]
+    blend = fit_net(table[sure], targets[sure, None], _units("polarity", len(rows)))
+    whole = learn(np.ones(len(rows), dtype=np.bool_))
+    whole = Opinion(coarse(whole.characters, COARSE), coarse(whole.words, COARSE), known)
+    return whole, blend, blend.logits(table)[:, 0]
+
+
+def _columns(matrix: Any, targets: Floats, weights: Floats, posts: NDArray[np.bool_], *, kind: bool = False) -> Linear:
+    """Columns: negative by all rows, negative by posts alone (by all if these are few), and, if asked, a post."""
+    parts = [fit(matrix, targets[:, None], weights, *_POLARITY)]
+    if enough := posts.sum() >= FEWEST_POSTS:
+        parts.append(fit(matrix[posts], targets[posts, None], weights[posts], *_POLARITY))
+    else:
+        parts += parts
+    if kind:
+        parts.append(fit(matrix, (posts & enough)[:, None].astype(np.float64), np.ones(len(posts)), *_KIND))
+    return quantise(np.hstack([table for table, _ in parts]), np.concatenate([bias for _, bias in parts]))
 
 
 def fit_codes(rows: Sequence[Row], log_odds: Floats) -> tuple[Linear, Net]:
@@ -138,13 +167,14 @@ def _units(stage: str, rows: int) -> int:
     return max(1, min(_UNITS[stage], rows // _ROWS_A_UNIT))
 
 
-def _polarity_features(linear: Linear, texts: Sequence[str]) -> Floats:
-    return np.vstack([polarity_features(linear, fold(part)) for part in _parts(texts)])
+def _polarity_features(opinion: Opinion, texts: Sequence[str]) -> Floats:
+    return np.vstack([polarity_features(opinion, fold(part)) for part in _parts(texts)])
 
 
 def _code_features(linear: Linear, texts: Sequence[str], odds: Floats) -> Floats:
     nothing = Net(np.zeros((0, 0)), np.zeros((0, 0)), np.zeros((0, 0)))
-    tables = Tables("", linear, nothing, linear, linear, COLUMNS, nothing, {})
+    nowhere = Opinion(linear, linear, np.zeros(0, dtype=np.bool_))
+    tables = Tables("", nowhere, nothing, linear, linear, COLUMNS, nothing, {})
     rules = Rulebook(codes())
     found, start = [], 0
     for part in _parts(texts):

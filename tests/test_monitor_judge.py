@@ -1,12 +1,15 @@
 """The judge: interface, honesty of its spans, stars, hard language, hostile input."""
 
+import shutil
 import time
+from pathlib import Path
 
 import pytest
 from hard_language import HELD_BACK, TUNED, Case
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitor import categories
 from monitor.categories import SEVERITIES
 from monitor.coding import CATEGORIES, FLAGS
 from monitor.judge import THRESHOLD, Judge, Judgement, Text
@@ -124,6 +127,23 @@ def test_a_megabyte_takes_bounded_time(judge: Judge, text: str) -> None:
     begun = time.perf_counter()
     check(text, judge.judge(Text(text)))
     assert time.perf_counter() - begun < 10
+
+
+def test_other_rules_are_another_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`rescore` tells old scores by the model: a changed rule changes it, a changed example does not."""
+    folder = Path(shutil.copytree(categories.FOLDER, tmp_path / "categories"))
+    monkeypatch.setattr(categories, "FOLDER", folder)
+    file = folder / "price.toml"
+    before = file.read_text("utf-8")
+    models = []
+    for after in (before, before.replace("[[examples]]", "# 说明\n[[examples]]", 1), before.replace("降价", "跌价", 1)):
+        file.write_text(after, "utf-8")
+        categories.codes.cache_clear()
+        categories.edition.cache_clear()
+        models.append(Judge().model)
+    categories.codes.cache_clear()
+    categories.edition.cache_clear()
+    assert models[0] == models[1] == _JUDGE.model != models[2]
 
 
 def test_snownlp_decides_the_polarity_only() -> None:

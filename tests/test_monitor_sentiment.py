@@ -1,5 +1,6 @@
 """Folding, n-grams and polarity engines."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from monitor.folding import _SIMPLIFIED, _TRADITIONAL
 from monitor.ngrams import EDGE, LIMIT, fold
 from monitor.sentiment import Builtin, SnowNlp, logit, sigmoid
 from monitor.tables import BUILTIN, WeightsError, load, save
+from monitor.words import BITS, GRAMS, cut, hashes, lexicon
 
 
 def texts() -> st.SearchStrategy[str]:
@@ -48,6 +50,44 @@ def test_rows_do_not_touch_each_other(rows: list[str]) -> None:
         assert np.array_equal(batch.points[low:high], alone.points)
         assert np.array_equal(together[:, low:high], alone.hashes(16))
         assert all(0 <= at <= len(text) for at in batch.origin[low:high])
+
+
+LEXICON = lexicon(["示例杯子漏水，很生气，漏水的杯子要退货！"] * 3)
+
+
+def parted(text: str) -> str:
+    """The words of a text between bars, its edges left out."""
+    batch = fold([text])
+    starts, keys = cut(batch, batch.hashes(BITS), LEXICON)
+    assert len(starts) == len(keys)
+    bounds = [*starts.tolist(), len(batch.points)]
+    return "|".join(batch.string()[low:high] for low, high in pairwise(bounds[1:-1]))
+
+
+def test_words_are_the_longest_known_ones() -> None:
+    """Known words stay whole, Latin letters and digits too; signs and what nobody knows stand alone."""
+    assert parted("杯子漏水，生气") == "杯子|漏水|,|生气"
+    assert parted("杯 子usb3好") == "杯| |子|usb3|好"
+    assert parted("") == ""
+
+
+def test_too_rare_a_word_is_unknown() -> None:
+    """What occurs twice is no word yet, and a lexicon of nothing knows none."""
+    assert not lexicon(["漏水"] * 2).any()
+    assert not lexicon([]).any()
+    assert lexicon(["漏水"] * 3).sum() == 1
+
+
+@given(st.lists(st.one_of(texts(), st.text("杯子漏水很生气，退货!a1", max_size=30)), min_size=1, max_size=6))
+def test_words_do_not_touch_other_rows(rows: list[str]) -> None:
+    """A row's words and their hashes are those it has alone, whatever stands beside it, for any Unicode."""
+    batch = fold(rows)
+    together, bounds = hashes(batch, batch.hashes(BITS), LEXICON, 16)
+    assert together.shape == (GRAMS, bounds[-1])
+    for place, text in enumerate(rows):
+        alone = fold([text])
+        indices, _ = hashes(alone, alone.hashes(BITS), LEXICON, 16)
+        assert np.array_equal(together[:, bounds[place] : bounds[place + 1]], indices)
 
 
 def test_take_is_a_batch_of_the_rows_marked() -> None:
@@ -129,5 +169,5 @@ def test_missing_and_foreign_weights(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="not a readable"):
         load(tmp_path / "other.npz")
     np.savez(tmp_path / "old.npz", meta=np.array('{"format": 0}'))
-    with pytest.raises(WeightsError, match="expected 2"):
+    with pytest.raises(WeightsError, match="expected 3"):
         load(tmp_path / "old.npz")

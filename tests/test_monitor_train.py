@@ -62,7 +62,7 @@ def test_polarity_alone_keeps_the_built_in_codes(tmp_path: Path) -> None:
     told: list[str] = []
     result = train([write(tmp_path / "own.jsonl", make_rows(coded=False))], tmp_path / "own.npz", told.append)
     assert told == []
-    assert re.fullmatch(r"own-[\d.]+-[0-9a-f]{8}", result["model"])
+    assert re.fullmatch(r"own-[\d.]+-[0-9a-f]{8}\+[0-9a-f]{6}", result["model"])
     assert result["coded"] == 0
     assert result["held_out_codes"] == {"rows": 0, "micro_f1": None}
     assert result["trained"] + result["held_out"]["rows"] == len(make_rows(coded=False))
@@ -110,7 +110,23 @@ def test_rows_from_elsewhere_count_like_a_files_and_make_another_model(tmp_path:
     rows = [("x", row) for row in make_rows(coded=False)]
     models = [train([], tmp_path / "own.npz", more=some)["model"] for some in (rows, rows, rows[:-1])]
     assert models[0] == models[1] != models[2]
-    assert load(tmp_path / "own.npz").version == models[2]
+    assert models[2].startswith(f"{load(tmp_path / 'own.npz').version}+")
+
+
+def test_posts_are_learned_apart(tmp_path: Path) -> None:
+    """Where enough posts are among the rows, words that mean another thing there are read so; else they count alike."""
+    rows = make_rows(coded=False)
+    turned = [
+        {**row, "text": f"[图]转发微博：{row['text']} #{day}", "label": 1 - row.get("label", 0), "kind": "mention"}
+        for row in rows
+        for day in range(3)
+    ]
+    for row in turned:
+        row.pop("negative", None)
+    train([write(tmp_path / "both.jsonl", rows + turned)], tmp_path / "own.npz")
+    judge = Judge(weights=tmp_path / "own.npz")
+    texts = ["朋友推荐的水壶，做得精致", "[图]转发微博：朋友推荐的水壶，做得精致 #5"]
+    assert [verdict.negative for verdict in judge.judge_many([Text(text) for text in texts])] == [False, True]
 
 
 BAD_LINES = [
