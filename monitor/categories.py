@@ -145,18 +145,18 @@ def edition() -> str:
     digest = hashlib.sha1(f"{_NEGATED.pattern}{_HEDGED.pattern}".encode(), usedforsecurity=False)
     for code in codes():
         for rule in code.rules:
-            said = asdict(rule) | {"needs": _pattern(rule.needs), "without": _pattern(rule.without)}
-            digest.update(json.dumps(said).encode())
+            digest.update(json.dumps(asdict(rule), default=lambda pattern: pattern.pattern).encode())
     return digest.hexdigest()[:6]
-
-
-def _pattern(pattern: re.Pattern[str] | None) -> str:
-    return "" if pattern is None else pattern.pattern
 
 
 def names() -> dict[str, str]:
     """Chinese name of every category and flag code."""
     return {code.code: code.name for code in codes() if code.kind != "tone"}
+
+
+def complaints() -> dict[str, str]:
+    """Chinese name of every category code."""
+    return {code.code: code.name for code in codes() if code.kind == "category"}
 
 
 class Rulebook:

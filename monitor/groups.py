@@ -53,8 +53,8 @@ def unclaimed() -> Any:
 
 def totals(session: Session, group: Group, starts: Sequence[datetime], end: datetime) -> list[int]:
     """How many feedbacks of the group's shop came after each of ``starts`` and up to ``end``."""
-    within = [func.count().filter(col(Feedback.happened_at) > start) for start in starts]
-    return list(session.execute(select(*within).where(*_here(group, min(starts), end))).one())  # type: ignore[call-overload]
+    within: Any = [func.count().filter(col(Feedback.happened_at) > start) for start in starts]
+    return list(session.execute(select(*within).where(*_here(group, min(starts), end))).one())
 
 
 def usual(core: Core, session: Session, group: Group, start: datetime) -> Norm:

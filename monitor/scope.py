@@ -15,6 +15,7 @@ _FIELDS = ("product", "platform")
 _FACTS = ("sku", "batch", "warehouse", "courier", "region")
 _KEPT = 20  # values of a field that are counted on; what most have in common is always among them
 _TELLING = 3  # letters: fewer say what it is about, not what is wrong with it
+_LONGEST = 100  # letters of a value that are kept
 _COMPARED = 1000  # newest texts that are compared for copies: near-copies show in far fewer
 _ANEW = 1.25  # times as many feedbacks before they are compared again
 _SMALL = 200  # … or whenever something is new, while there are no more than so many
@@ -42,14 +43,15 @@ def grow(session: Session, crisis_id: int, scope: dict[str, Any], feedback_ids: 
         ``spread``: of the ``of`` newest texts, how many are near-copies of one another, from how many authors, and
         what that looks like.
     """
-    judged = select(*_COLUMNS, Score.evidence).join(Score, isouter=True)
+    columns: Any = (*_COLUMNS, Score.evidence)
+    judged = select(*columns).join(Score, isouter=True)
     rows = session.execute(judged.where(col(Feedback.id).in_(feedback_ids))).all()
     counts = {name: Counter(dict(scope.get(name, []))) for name in (*_FIELDS, *_FACTS, "said")}
     for row in rows:
         for name, value in shared(row).items():
             counts[name][value] += 1
         said = {str(mark["text"]) for mark in row.evidence or []}
-        counts["said"].update(sorted(words for words in said if len(words) >= _TELLING))
+        counts["said"].update(sorted(words for words in said if _TELLING <= len(words) <= _LONGEST))
     grown = scope | {name: [list(pair) for pair in found.most_common(_KEPT)] for name, found in counts.items() if found}
     grown["count"] = scope.get("count", 0) + len(rows)
     grown["buyers"] = scope.get("buyers", 0) + _new_people(session, crisis_id, rows, feedback_ids)
@@ -72,7 +74,7 @@ _COLUMNS: Any = tuple(
 def shared(row: Any) -> dict[str, str]:
     """What the feedback could have in common with others; courier and warehouse from its words where nothing tells."""
     found = {name: getattr(row, name) for name in _FIELDS}
-    found |= {name: str(row.extra.get(name, "")) for name in _FACTS}
+    found |= {name: str(row.extra.get(name, ""))[:_LONGEST] for name in _FACTS}
     text = row.text[:_COMPARED]
     if not found["courier"] and (courier := _COURIER.search(text)):
         found["courier"] = courier[1] or "邮政"

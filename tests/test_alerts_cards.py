@@ -158,7 +158,10 @@ def test_crisis_notified_then_resolved(house: Core, session: Session) -> None:
 @pytest.mark.parametrize(
     ("spread", "expected"),
     [
-        ({"verdict": "copied", "copies": 7, "authors": 7, "share": 1.0}, "7 条是几乎一样的文字，来自不同账号：疑似搬运"),
+        (
+            {"verdict": "copied", "copies": 7, "authors": 7, "share": 1.0},
+            "7 条是几乎一样的文字，来自不同账号：疑似搬运",
+        ),
         ({"verdict": "independent", "copies": 1, "authors": 7, "share": 0.1}, "像是同一批货出的问题"),
         ({"verdict": "unclear", "copies": 1, "authors": 1, "share": 0.1}, ""),
     ],
@@ -173,6 +176,65 @@ def test_spread_in_words(house: Core, session: Session, spread: dict[str, Any], 
     text = mails.text(crisis_card(house, session, crisis.id or 0))
     assert expected in text
     assert ("像是" in text or "疑似" in text) == bool(expected)
+
+
+def test_what_many_say_is_quoted_and_what_was_sampled_is_said(house: Core, session: Session) -> None:
+    """Words that a quarter of them use stand on the card; copies of a flood are counted among the newest."""
+    crisis = session.get(Crisis, missing_parcels(house, session))
+    assert crisis is not None
+    spread = {"verdict": "copied", "copies": 5, "authors": 5, "share": 0.8, "of": 6}
+    crisis.scope = crisis.scope | {"said": [["根本没收到", 4]], "spread": spread}
+    session.add(crisis)
+    session.flush()
+    text = mails.text(crisis_card(house, session, crisis.id or 0))
+    assert "7 条差评，4 条说「根本没收到」" in text
+    assert "最近 6 条里，5 条是几乎一样的文字" in text
+
+
+def test_crisis_of_posts(house: Core, session: Session) -> None:
+    """Accounts instead of buyers, its own three clocks and ticks, how far the post went, the drafts a click away."""
+    ids = add_feedbacks(house, session, ["示例的杯子漏水"], kind="mention", shop_id=None, extra={"likes": 1200})
+    crisis = crises.open_crisis(
+        house, session, shop_id=None, cause="spread", category="quality", severity="high", feedback_ids=ids
+    )
+    act(house, session, "apologised", "crisis", crisis.id or 0)
+    card = crisis_card(house, session, crisis.id or 0)
+    text = mails.text(card)
+    assert card.title == "【危机】品牌 · 质量问题 · 1 个账号"
+    assert "② 私下致歉 ✓ 已完成　③ 公开声明 明天 14:00 前" in text
+    assert "传播：赞 1,200" in text
+    assert "✓ 私下致歉（主管）　□ 公开声明" in text
+    assert "致歉和声明的草稿" in text
+    assert labels(card) == ["写初步方案", "已公开声明", "误报", "看详情"]
+
+
+def test_crisis_after_its_end(house: Core, session: Session) -> None:
+    """A resolved one asks for the post-mortem until it is written; a merged one says where it went."""
+    crisis, other = (
+        missing_parcels(house, session),
+        crises.open_crisis(
+            house, session, shop_id="demo", cause="person", category="", severity="high", feedback_ids=[]
+        ),
+    )
+    for what in ("notified_sms", "notified_push", "notified_call", "resolved"):
+        act(house, session, what, "crisis", crisis, "好了")
+    card = crisis_card(house, session, crisis)
+    assert "还没写复盘" in mails.text(card)
+    assert "写复盘" in labels(card)
+    act(house, session, "review", "crisis", crisis, "打包漏扫")
+    card = crisis_card(house, session, crisis)
+    assert "复盘：打包漏扫" in mails.text(card)
+    assert "写复盘" not in labels(card)
+    act(house, session, "reopen", "crisis", crisis, "又来了")
+    lifecycle.act(
+        house,
+        session,
+        lifecycle.Action("merge", "crisis", crisis, to=str(other.id)),
+        lifecycle.Actor("主管", "lead", "slack"),
+    )
+    card = crisis_card(house, session, crisis)
+    assert f"已并入危机 #{other.id}" in mails.text(card)
+    assert labels(card) == ["看全部 7 条"]
 
 
 def test_crisis_of_one_without_facts(house: Core, session: Session) -> None:
