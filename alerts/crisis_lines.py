@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from alerts import words
 from alerts.content import Line, line, link
@@ -30,12 +31,17 @@ def how_many(view: CrisisView) -> int:
 
 def spread(view: CrisisView, reader: "Reader") -> Line:
     """When they came, how many they are, what most of them share, and what that looks like."""
-    scope, count = view.crisis.scope, how_many(view)
+    return shared(view.crisis, how_many(view), reader.now, reader.zone)
+
+
+def shared(crisis: Crisis, count: int, now: datetime, zone: ZoneInfo) -> Line:
+    """The same of a crisis with so many feedbacks, for a page."""
+    scope = crisis.scope
     parts = []
     if "first_at" in scope:
         first, last = (datetime.fromisoformat(scope[name]) for name in ("first_at", "last_at"))
-        parts.append(words.span_of_time(first, last, reader.now, reader.zone))
-    parts.append(f"{count} 条{'帖子' if view.crisis.kind == 'mention' else '差评'}")
+        parts.append(words.span_of_time(first, last, now, zone))
+    parts.append(f"{count} 条{'帖子' if crisis.kind == 'mention' else '差评'}")
     said, times = next(iter(scope.get("said", [])), ("", 0))
     if count > 1 and times > max(1, _OFTEN * count):
         parts.append(f"{'都' if times == count else f'{times} 条'}说「{said}」")

@@ -340,19 +340,19 @@ def test_a_failure_is_told_and_the_click_can_come_again(
     heard = listen(httpserver)
     monkeypatch.setattr(lifecycle, "act", lambda *_: 1 / 0)
     payload = make_payload(value=f"case:{open_case(core)}", response_url=httpserver.url_for("/reply"))
-    assert press(desk, core, payload).status_code == 200
+    assert press(desk, core, payload).status_code == 503
     assert "再点一次" in wait_for(heard)["text"]
     assert rows(core, Inbound) == 0
 
 
 def test_fault_34_a_click_on_a_locked_store_is_told_to_come_again(core: Core, httpserver: HTTPServer) -> None:
-    """Slack has its 200; the person hears that nothing was kept, and the same button works a moment later."""
+    """Slack shows a failure; the person hears that nothing was kept, and the same button works a moment later."""
     heard, engine = listen(httpserver), impatient(core.engine)
     hasty = make_core(engine, core.settings, core.clock)
     payload = make_payload(value=f"case:{open_case(core)}", response_url=httpserver.url_for("/reply"))
     with browse(create_app(hasty, Links(core.secret, "https://desk.example.com", core.clock))) as desk:
         with locked(core.engine):
-            assert press(desk, core, payload).status_code == 200
+            assert press(desk, core, payload).status_code == 503
             assert "再点一次" in wait_for(heard)["text"]
         assert rows(core, Inbound) == 0
         assert press(desk, core, payload).status_code == 200
@@ -363,14 +363,14 @@ def test_fault_34_a_click_on_a_locked_store_is_told_to_come_again(core: Core, ht
 def test_slack_is_answered_in_time_even_when_the_store_is_busy(
     desk: httpx.Client, core: Core, httpserver: HTTPServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The answer comes within three seconds; the click is done as soon as the store is free."""
+    """An answer comes within three seconds, and is no yes: nothing is kept yet; it is done once the store is free."""
     heard, free = listen(httpserver), threading.Event()
     act = lifecycle.act
     monkeypatch.setattr("alerts.desk.slack._ANSWER_WITHIN", 0.2)
     monkeypatch.setattr(lifecycle, "act", lambda *given: free.wait(10) and act(*given))
     payload = make_payload("close", f"case:{open_case(core)}", user="U0002", response_url=httpserver.url_for("/reply"))
     started = monotonic()
-    assert press(desk, core, payload).status_code == 200
+    assert press(desk, core, payload).status_code == 503
     assert monotonic() - started < 3
     assert heard == []
     free.set()

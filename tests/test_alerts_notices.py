@@ -141,6 +141,7 @@ def test_the_page_has_the_texts_and_the_list(core: Core, desk: httpx.Client, lin
     path = urlsplit(links.view("crisis", crisis)).path
     page = desk.get(path)
     assert "短信（" in page.text
+    assert "今天 14:00，5 条差评" in page.text
     assert "【示例旗舰店】非常抱歉，您购买的保温杯没有按时送到。" in page.text
     assert f"{path}/buyers.csv" in page.text
     listed = desk.get(f"{path}/buyers.csv")

@@ -44,7 +44,7 @@ def router(core: Core) -> APIRouter:
         try:
             outcome = await asyncio.wait_for(asyncio.shield(doing), _ANSWER_WITHIN)
         except TimeoutError:
-            outcome = Outcome(done=True, text="收到，正在记下")
+            outcome = Outcome(done=False, text="还没记下，请稍等再看；卡片没有变就再点一次。")
         except Exception:  # noqa: BLE001 — the person must hear of any failure
             _log.exception("feishu_click_failed", action=asked.action.what)
             outcome = Outcome(done=False, text="没能记下这一步，请再点一次；还不行就请管理员看日志。")

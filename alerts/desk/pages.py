@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from alerts import notices, words
+from alerts import crisis_lines, notices, words
 from alerts.desk import labels
 from monitor.core import Core
 from monitor.models import Timer
@@ -58,6 +58,9 @@ class Pages:
             "category": words.code,
             "event": labels.event,
             "shop": core.settings.shop_name,
+            "shared": lambda crisis, count: (
+                crisis_lines.shared(crisis, count, core.clock.now(), core.settings.zone).text
+            ),
             "notices": lambda crisis: notices.texts(crisis, core.settings.shop_name(crisis.shop_id)),
             "hide": lambda text: mask(text).text,
         }

@@ -57,7 +57,12 @@ def router(core: Core, links: Links) -> APIRouter:
             return Response()
         doing = asyncio.create_task(asyncio.to_thread(handle, core, asked))
         await asyncio.wait({doing}, timeout=_ANSWER_WITHIN)
-        return Response(background=BackgroundTask(_tell, core, links, doing, asked.action, payload))
+        # 200 says that the click is kept: what is killed before it is must have looked failed to whoever clicked
+        kept = doing.done() and doing.exception() is None
+        return Response(
+            status_code=200 if kept else 503,
+            background=BackgroundTask(_tell, core, links, doing, asked.action, payload),
+        )
 
     return routes
 
