@@ -23,8 +23,6 @@ class CrisisMove(Move[Crisis]):
     def _plan(self, now: datetime) -> str:
         timers.meet(self.session, self.row, "respond", now)
         first = self.row.acknowledged_at is None
-        if not first or self.row.notified_at is not None:
-            self.target = ""  # a later plan does not take the crisis back
         more = self.action.more or {}
         told = {name: text for name in ("members", "facts") if (text := more.get(name, "").strip())}
         told |= {"plan": self.action.note.strip()}

@@ -40,9 +40,9 @@ def act(core: Core, session: Session, action: Action, actor: Actor) -> str:
         row = session.get(Crisis, action.subject_id, with_for_update=True)
     if row is None:
         raise Refused("找不到这条记录")
-    start, target = info.moves[action.subject]
-    if row.state not in start or (isinstance(row, Crisis) and info.kind not in ("", row.kind)):
+    if row.state not in info.moves[action.subject][0] or (isinstance(row, Crisis) and info.kind not in ("", row.kind)):
         raise Refused(_why_not(row, info))
+    target = info.leads(action.subject, row.state)
     if isinstance(row, Case):
         return CaseMove(core, session, action, actor, row, target).run()
     return CrisisMove(core, session, action, actor, row, target).run()

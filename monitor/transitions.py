@@ -28,6 +28,7 @@ class ActionInfo:
         needs: What must be given with it: nothing, a ``note``, or in ``to`` a person, crisis or list of categories.
         roles: Who may; ``crisis_roles`` overrides it for crises.
         kind: Only crises of this kind know it; empty for all.
+        stays: States that it leaves as they are: what was done already is not undone by it.
     """
 
     label: str
@@ -36,11 +37,16 @@ class ActionInfo:
     roles: tuple[str, ...] = _STAFF
     crisis_roles: tuple[str, ...] = _STAFF
     kind: str = ""
+    stays: tuple[str, ...] = ()
 
     @property
     def subjects(self) -> tuple[str, ...]:
         """What it can be done to."""
         return tuple(self.moves)
+
+    def leads(self, subject: str, state: str) -> str:
+        """The state it leads to from this one; "" where it stays."""
+        return "" if state in self.stays else self.moves[subject][1]
 
     def allowed(self, subject: str, role: str) -> bool:
         """Whether a role may do this to a case or a crisis."""
@@ -48,13 +54,18 @@ class ActionInfo:
 
 
 _ANY = {"case": (CASE_OPEN, ""), "crisis": (CRISIS_OPEN, "")}
+_BEGUN = ("contacted", "answered")
 _TICK = {"crisis": (CRISIS_OPEN, "")}  # the last tick leads to "customer_notified"
 ACTIONS: Mapping[str, ActionInfo] = {
-    "claim": ActionInfo("我来负责", {"case": (CASE_OPEN, "assigned"), "crisis": (CRISIS_OPEN, "")}),
-    "assign": ActionInfo("转派", {"case": (CASE_OPEN, "assigned"), "crisis": (CRISIS_OPEN, "")}, "to", _LEADS, _LEADS),
+    "claim": ActionInfo("我来负责", {"case": (CASE_OPEN, "assigned"), "crisis": (CRISIS_OPEN, "")}, stays=_BEGUN),
+    "assign": ActionInfo(
+        "转派", {"case": (CASE_OPEN, "assigned"), "crisis": (CRISIS_OPEN, "")}, "to", _LEADS, _LEADS, stays=_BEGUN
+    ),
     "contacted": ActionInfo("已联系", {"case": (("received", "assigned"), "contacted")}),
     "answered": ActionInfo("已回复", {"case": (("received", "assigned", "contacted"), "answered")}),
-    "plan": ActionInfo("写初步方案", {"crisis": (CRISIS_OPEN, "acknowledged")}, "note"),
+    "plan": ActionInfo(
+        "写初步方案", {"crisis": (CRISIS_OPEN, "acknowledged")}, "note", stays=("acknowledged", "customer_notified")
+    ),
     "notified_sms": ActionInfo("已发短信", _TICK, kind="review"),
     "notified_push": ActionInfo("已推送", _TICK, kind="review"),
     "notified_call": ActionInfo("已外呼", _TICK, kind="review"),

@@ -48,11 +48,10 @@ OUTBOX: Sequence[Arrow] = (
 
 
 def arrows(subject: str) -> Iterator[Arrow]:
-    """Every move of the table that changes the state; a plan written late takes no crisis back."""
-    for name, info in ACTIONS.items():
-        starts, target = info.moves.get(subject, ((), ""))
-        for start in starts:
-            if target not in ("", start) and (name, start) != ("plan", "customer_notified"):
+    """Every move of the table that changes the state."""
+    for info in ACTIONS.values():
+        for start in info.moves.get(subject, ((), ""))[0]:
+            if (target := info.leads(subject, start)) not in ("", start):
                 yield start, target, info.label
 
 

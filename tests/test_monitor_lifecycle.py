@@ -294,3 +294,12 @@ def test_whatever_people_click_a_crisis_stays_sound(core: Core, moves: list[str]
     assert armed == (set() if row.state in ("false_alarm", "merged") else owed)
     assert isinstance(core.notify, Notices)
     assert isinstance(core.engine, Engine)
+
+
+@pytest.mark.parametrize("done", ["contacted", "answered"])
+def test_who_takes_a_case_over_undoes_nothing(core: Core, done: str) -> None:
+    """A case that was answered stays so in other hands."""
+    case = make_case(core)
+    do(core, done, "case", case)
+    do(core, "assign", "case", case, to="客服一号")
+    assert get(core, Case, case).state == done

@@ -52,11 +52,11 @@ def allowed(event: Event) -> bool:
     was, became = event.before.get("state"), event.after.get("state")
     if event.what not in ACTIONS:
         return was == became or (was, became) in BY_ITSELF.get((event.subject, event.what), ())
-    start, target = ACTIONS[event.what].moves[event.subject]
+    info = ACTIONS[event.what]
+    start, target = info.moves[event.subject][0], info.leads(event.subject, was)
     last_tick = event.what in ("notified_sms", "notified_push", "notified_call", "apologised", "stated")
-    later_plan = event.what == "plan" and was == became
     leads_to = target or ("customer_notified" if last_tick and became != was else was)
-    return was in start and (became == leads_to or later_plan)
+    return was in start and became == leads_to
 
 
 class House(RuleBasedStateMachine):
