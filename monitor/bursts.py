@@ -20,11 +20,11 @@ _SPANS_A_DAY = 86_400 // SPAN
 _WEEKEND = 5  # the first weekday of it
 
 _RARE_COUNT = 1e-6
-_RARE_SHARE = 1e-4
+_RARE_SHARE = 3e-4
 _MOSTLY_COMPLAINTS = 0.5  # a source that carries little else shows nothing by its share
 
 # What is assumed before anything is known, and how much of one's own is needed to outweigh what is drawn towards.
-_PRIOR_SHARE = (0.5, 20.0)  # complaints, feedbacks
+_PRIOR_SHARE = (1.5, 60.0)  # complaints, feedbacks
 _PRIOR_RATE = (0.5, 24.0)  # complaints, hours
 _PULL_SHARE = 50.0  # feedbacks
 _PULL_RATE = 48.0  # hours

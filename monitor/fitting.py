@@ -147,8 +147,11 @@ def quantise(weights: Floats, bias: Floats) -> Linear:
 
 
 def coarse(linear: Linear, steps: int) -> Linear:
-    """The same weights in fewer, wider steps."""
-    return Linear(np.round(linear.table / steps).astype(np.int16), linear.scale * steps, linear.bias)
+    """The same weights in fewer, wider steps; rows filled up to 1, 2, 4 … columns, which numpy takes far faster."""
+    columns = linear.table.shape[1]
+    table = np.zeros((len(linear.table), 1 << (columns - 1).bit_length()), dtype=np.int16)
+    table[:, :columns] = np.round(linear.table / steps)
+    return Linear(table, linear.scale * steps, linear.bias)
 
 
 def fit_net(features: Floats, targets: Floats, hidden: int, *, epochs: int = 20, seed: int = 0) -> Net:

@@ -85,7 +85,7 @@ def segment_scores(
         starts: First place of each stretch; stretches follow one another.
         sizes: How many weights each stretch sums.
     """
-    sums = np.add.reduceat(gathered, starts, axis=0)
+    sums = np.add.reduceat(gathered, starts, axis=0)[:, : len(linear.scale)]
     scores: Floats = sums * linear.scale / np.sqrt(sizes)[:, None] + linear.bias
     return scores
 

@@ -30,7 +30,7 @@ class Linear:
     """Integer weights of hashed n-grams.
 
     Attributes:
-        table: shape (2**bits, columns), int16.
+        table: shape (2**bits, columns or a few more that say nothing), int16.
         scale: per column, what one step of the integers is worth.
         bias: per column.
     """

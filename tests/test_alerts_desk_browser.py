@@ -140,7 +140,9 @@ def test_a_person_acts_from_a_phone(browser: Browser, house: Core, tmp_path: Pat
     page: Page = context.new_page()
     with serve(create_app(house, links)) as base:
         page.goto(base + links.make("plan", "crisis", 1, "客服一号"))
-        page.get_by_label("内容").fill("先补发，再联系快递查件")
+        page.get_by_label("应急小组成员").fill("主管、仓库")
+        page.get_by_label("已知事实").fill("同一天出库")
+        page.get_by_label("初步方案").fill("先补发，再联系快递查件")
         page.get_by_role("button", name="写初步方案").tap()
         expect(page.get_by_role("heading")).to_have_text("办好了")
         page.get_by_role("link", name="看最新情况").tap()
