@@ -49,10 +49,6 @@ class _Lost(Exception):
     """The lease ran out before the post: the row is somebody else's now."""
 
 
-class _NoCard(Exception):
-    """There is no card to edit, and none of its own is wanted."""
-
-
 def deliver(
     core: Core,
     channels: Mapping[str, Channel],
@@ -134,6 +130,11 @@ def _card(session: Session, row: Outbox) -> str | None:
     return card_ref(session, row) or ("" if was_posted(session, row) else None)
 
 
+def _cardless(row: Outbox, channel: Channel, card: str | None) -> bool:
+    """Whether an edit has nothing to edit: a case that stands in a list gets no card of its own."""
+    return row.kind in EDITS and (not channel.live or (card is None and row.kind == "case.updated"))
+
+
 @dataclass
 class _Sender:
     """One round's way of sending."""
@@ -148,8 +149,11 @@ class _Sender:
         channel = self.channels[taken.row.channel]
         try:
             with db.reading(self.core.engine) as session:
-                letter = render(self.core, session, taken.row, channel, self.links)
                 card = _card(session, taken.row)
+                if _cardless(taken.row, channel, card):
+                    letter: Letter | Stale = Stale("没有单独的卡片")
+                else:
+                    letter = render(self.core, session, taken.row, channel, self.links)
         except OperationalError:  # the store's trouble, not the row's: it comes again when its lease is over
             raise
         except Exception as error:  # noqa: BLE001 — one poisonous row must not stop the others
@@ -165,8 +169,6 @@ class _Sender:
             ref = self._send(taken, channel, letter) if ref is None else ref
         except _Lost:
             return "lost"
-        except _NoCard:
-            return outcomes.folded(self.core, taken, "没有单独的卡片")
         except SendError as error:
             return outcomes.refused(self.core, taken, error, self.jitter)
         except Exception as error:  # noqa: BLE001 — whatever broke, the provider may have the message
@@ -183,8 +185,6 @@ class _Sender:
             letter: What it says now.
             card: The provider's name of it; empty where that was lost, None where none was ever posted.
         """
-        if not channel.live or (card is None and taken.row.kind == "case.updated"):
-            raise _NoCard  # a case that stands in a list gets no card of its own
         if card == "":
             card = self._ask(channel, letter)
         if card:

@@ -37,7 +37,7 @@ def sent(core: Core, claim: Claim, ref: str) -> None:
     row, now = claim.row, core.clock.now()
     with db.writing(core.engine) as session:
         if session.connection().execute(_SENT, {"row": row.id, "now": now, "ref": ref}).rowcount:
-            audit.sent(session, now, row.id or 0)
+            audit.sent(session, now, row, ref)
         if ref and row.kind in (*CARDS, *EDITS):
             _remember(session, row, ref, now)
 
@@ -121,6 +121,7 @@ def mark_twice(core: Core, claim: Claim) -> None:
     """The next post may be the second; written down before it is made."""
     with db.writing(core.engine) as session:
         _set(session, claim, maybe_twice=True)
+    claim.row.maybe_twice = True
 
 
 def _set(session: Session, claim: Claim, **values: Any) -> bool:

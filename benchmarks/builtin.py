@@ -4,7 +4,7 @@
 
 DIR holds the corpora that the model card names, as `<name>.jsonl.gz` of `text` and `label`; FILE holds rows with
 `categories`, `severity` and `flags`. What readers said of the corpora's texts stands beside this file, as hashes and
-labels. Takes about ten minutes.
+labels. Takes about a quarter of an hour.
 """
 
 import argparse

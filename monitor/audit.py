@@ -10,6 +10,7 @@ from sqlalchemy import CursorResult, delete, update
 from sqlmodel import Session, col
 
 from monitor import known
+from monitor.bulk import insert_rows
 from monitor.models import Case, Crisis, Event, Outbox
 from monitor.notices import Notice
 
@@ -59,11 +60,11 @@ def record(
     note(session, at, subject_of(row), row.id, what, actor, door, before, after)
 
 
-def sent(session: Session, at: datetime, outbox_id: int) -> None:
-    """A provider accepted a message; its row says so already."""
-    row = session.get_one(Outbox, outbox_id)
-    told = {"ref": row.provider_ref, "maybe_twice": row.maybe_twice}
-    note(session, at, row.subject, row.subject_id, "sent", after=_place(row) | told)
+def sent(session: Session, at: datetime, row: Outbox, ref: str) -> None:
+    """A provider accepted a message, and how it calls it."""
+    told = {"ref": ref, "maybe_twice": row.maybe_twice}
+    event = {"at": at, "actor": "评哨", "door": "system", "subject": row.subject, "subject_id": row.subject_id}
+    insert_rows(session, Event, [event | {"what": "sent", "before": {}, "after": _place(row) | told}])
 
 
 def dead(session: Session, at: datetime, row: Outbox, error: str) -> None:

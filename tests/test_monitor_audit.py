@@ -191,9 +191,8 @@ def make_message(session: Session, **values: Any) -> Outbox:
 def test_a_send_is_told_with_its_place(core: Core) -> None:
     """What, where, under which key, and as what the provider knows it."""
     with db.writing(core.engine) as session:
-        row = make_message(session, provider_ref="1.2", maybe_twice=True)
-        assert row.id is not None
-        audit.sent(session, NOW, row.id)
+        row = make_message(session, maybe_twice=True)
+        audit.sent(session, NOW, row, "1.2")
         audit.dead(session, NOW, row, "channel_not_found")
     sent, dead = events(core.engine)
     place = {"key": "crisis:1:opened", "channel": "ops", "target": "C1"}
