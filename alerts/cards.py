@@ -33,6 +33,9 @@ class Links(Protocol):
     def view(self, subject: str, subject_id: int) -> str:
         """A page that shows a case or crisis."""
 
+    def desk(self, subject: str, subject_id: int) -> str:
+        """The page of the desk where people who are logged in act on it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reader:
@@ -45,6 +48,7 @@ class Reader:
         links: Makes the addresses.
         clicks: The channel brings clicks on buttons back; otherwise buttons are links.
         person: Whom the links are signed for; None for a group, or a reader who may only look.
+        desk: People can log in to the desk: there a group acts whose channel brings no clicks back.
     """
 
     now: datetime
@@ -53,6 +57,7 @@ class Reader:
     links: Links
     clicks: bool = True
     person: Person | None = None
+    desk: bool = False
 
     def moment(self, at: datetime) -> str:
         """The time as its reader calls it."""
@@ -179,6 +184,8 @@ def _buttons(row: Case | Crisis, more: str, reader: Reader) -> tuple[Button, ...
             shown.append(Button(action, info.label, confirm=_CONFIRM.get(action, "")))
         elif reader.person and info.allowed(subject, reader.person.role):
             shown.append(Button(action, info.label, reader.links.make(action, subject, row_id, reader.person.name)))
+    if reader.desk and not reader.clicks and reader.person is None:
+        shown.append(Button("desk", "去处理", reader.links.desk(subject, row_id)))
     return (*shown, Button("view", more, reader.links.view(subject, row_id)))
 
 

@@ -78,6 +78,10 @@ class Links:
         link = Link(action, subject, subject_id, person, secrets.token_urlsafe(9))
         return f"{self._base}/a/{self._sign(link, ACTION_LIFE)}"
 
+    def desk(self, subject: str, subject_id: int) -> str:
+        """The page of the desk where people who are logged in act on a case or crisis."""
+        return f"{self._base}/{'cases' if subject == 'case' else 'crises'}/{subject_id}"
+
     def view(self, subject: str, subject_id: int) -> str:
         """A link to the page that shows a case or crisis, good for `VIEW_LIFE`."""
         return f"{self._base}/v/{self._sign(View(subject, subject_id), VIEW_LIFE)}"

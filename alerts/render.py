@@ -12,7 +12,7 @@ from alerts.channel import Channel, Letter
 from alerts.content import Card, Ping
 from monitor import queries
 from monitor.core import Core
-from monitor.models import Message, Outbox, Person
+from monitor.models import Account, Message, Outbox, Person
 from monitor.queries import CaseView, CrisisView
 
 CARDS = ("crisis.opened", "case.opened")
@@ -56,12 +56,14 @@ def render(core: Core, session: Session, row: Outbox, channel: Channel, links: L
 
 
 def _reader(core: Core, session: Session, row: Outbox, channel: Channel, links: Links) -> Reader:
-    person = None
+    person, desk = None, False
     if not channel.clicks:
-        known = select(Person).where(Person.email == row.target, col(Person.active)).order_by(col(Person.id))
-        person = session.exec(known).first()
+        if "@" in row.target:  # a group has no mailbox, and nobody's links go to a group
+            known = select(Person).where(Person.email == row.target, col(Person.active)).order_by(col(Person.id))
+            person = session.exec(known).first()
+        desk = session.exec(select(Account.name).limit(1)).first() is not None
     settings = core.settings
-    return Reader(core.clock.now(), settings.zone, settings.shop_name, links, channel.clicks, person)
+    return Reader(core.clock.now(), settings.zone, settings.shop_name, links, channel.clicks, person, desk)
 
 
 def _card(session: Session, row: Outbox, reader: Reader) -> Card | Stale:

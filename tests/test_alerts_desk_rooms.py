@@ -340,3 +340,14 @@ def test_posts_with_their_spread(desk: httpx.Client, core: Core) -> None:
     assert "&lt;b&gt;别买" in page
     assert f'/cases/{case}"' in page
     assert desk.get("/mentions?page=3").status_code == 200
+
+
+def test_the_buyers_of_a_crisis(desk: httpx.Client, core: Core) -> None:
+    """A table of who is affected, masked, for those who may see the shop."""
+    crisis = open_crisis(core, ["没收到货", "说是签收了"])
+    enter(desk, "客服一号")
+    assert f"/crises/{crisis}/buyers.csv" in desk.get(f"/crises/{crisis}").text
+    table = desk.get(f"/crises/{crisis}/buyers.csv")
+    assert table.status_code == 200
+    assert "李**明" in table.text
+    assert desk.get("/crises/99/buyers.csv").status_code == 404

@@ -7,15 +7,24 @@ from typing import Any
 
 import golden
 import pytest
-from factories import NOW, make_settings
+from factories import NOW, make_core, make_settings
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pytest_httpserver import HTTPServer
 from robots import APP, SECRET, TOKEN, Robots
+from sqlmodel import select
+from subjects import open_case
 
 from alerts.channel import Channel, Gone, Letter, SendError, Uncertain, load
 from alerts.channels import dingtalk, feishu, wecom
 from alerts.content import Button, Card, Ping, Span, bold, clean, line
+from alerts.links import Links
+from alerts.render import render
+from alerts.routing import make_notify
+from monitor import db, directory
+from monitor.core import Core
+from monitor.models import Account, Outbox
+from monitor.notices import Notice
 from monitor.settings import Channel as Config
 
 FORMS = {"dingtalk": dingtalk.form, "wecom": wecom.form, "feishu": feishu.card}
@@ -228,3 +237,32 @@ class TestFeishuApp:
         kind = load("feishu")
         assert kind.edits(Config(name="a", kind="feishu", app_id=APP))
         assert not kind.edits(Config(name="a", kind="feishu"))
+
+
+def test_a_group_is_led_to_the_desk_and_signs_for_nobody(core: Core) -> None:
+    """A robot's card opens the desk once people can log in; links signed for a person never go to a group."""
+    settings_ = make_settings(
+        channels=[{"name": "群", "kind": "dingtalk", "token_env": "T"}],
+        routes={"case": ["群"]},
+        people=[{"name": "客服一号", "role": "agent"}],
+    )
+    house = make_core(core.engine, settings_, core.clock, notify=make_notify(settings_, core.clock))
+    with db.writing(core.engine) as session:
+        directory.sync(session, settings_)
+    case = open_case(house, ["杯子漏水"])
+    with db.writing(core.engine) as session:
+        house.notify(session, [Notice("case.opened", f"case:{case}:opened:0", "case", case, "demo")])
+    links = Links(house.secret, "http://desk.test", house.clock)
+
+    def buttons() -> list[tuple[str, str]]:
+        with db.writing(core.engine) as session:
+            row = session.exec(select(Outbox)).one()
+            made = render(house, session, row, load("dingtalk")(settings_.channels[0], settings_), links)
+            assert isinstance(made, Letter)
+            return [(one.action, one.url) for one in made.card.buttons]
+
+    assert [action for action, _ in buttons()] == ["view"]
+    with db.writing(core.engine) as session:
+        session.add(Account(name="客服一号", created_at=NOW))
+    assert buttons()[0] == ("desk", f"http://desk.test/cases/{case}")
+    assert [action for action, _ in buttons()] == ["desk", "view"]

@@ -58,7 +58,8 @@ def test_case_view(core: Core) -> None:
     with db.writing(core.engine) as session:
         row = session.get(Case, case)
         assert row is not None
-        timers.arm(session, timers.case_rows(case, NOW + timedelta(days=1), row.policy | CLOCKS, 1, settings=core.settings))
+        later = NOW + timedelta(days=1)
+        timers.arm(session, timers.case_rows(case, later, row.policy | CLOCKS, 1, settings=core.settings))
     with db.reading(core.engine) as session:
         view = queries.case_view(session, case)
         assert queries.case_view(session, 99) is None

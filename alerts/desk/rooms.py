@@ -1,5 +1,6 @@
 """What people see and do once they are in: the inbox, cases and crises with their actions, messages that got stuck."""
 
+import io
 import secrets
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -16,7 +17,7 @@ from alerts.desk.entrance import homes
 from alerts.desk.inbox import WHICH, Filters, Which
 from alerts.desk.pages import Pages
 from alerts.desk.sessions import Doorkeeper, Viewer, own_form
-from monitor import categories, db, queries
+from monitor import categories, db, exports, queries, sheets
 from monitor.core import Core
 from monitor.moves import Action
 from monitor.transitions import ACTIONS
@@ -89,6 +90,7 @@ class _Rooms:
                 options=_options(session, viewer, found),
                 once=secrets.token_urlsafe(12),
                 problem=problem,
+                buyers=f"{self.pages.root}/crises/{number}/buyers.csv",
             )
 
     def act(self, viewer: Viewer, plural: str, number: int, action: str, fields: dict[str, str]) -> Response:
@@ -107,6 +109,13 @@ class _Rooms:
         if outcome.done:
             return RedirectResponse(f"{self.pages.root}/{plural}/{number}", 303)
         return self.show(viewer, kind, number, problem=outcome.text)
+
+    def buyers(self, viewer: Viewer, number: int) -> Response:
+        out = io.BytesIO()
+        with db.reading(self.core.engine) as session:
+            self._found(session, viewer, "crisis", number)
+            sheets.write(exports.buyers(session, number, self.core.settings.zone), "csv", out)
+        return self.pages.file(out.getvalue(), "text/csv; charset=utf-8", f"buyers-{number}.csv")
 
     def _found(self, session: Session, viewer: Viewer, kind: Kind, number: int) -> subjects.Subject:
         found = subjects.read(session, kind, number)
@@ -148,6 +157,10 @@ def router(core: Core, pages: Pages, door: Doorkeeper) -> APIRouter:
             raise HTTPException(403, "重发消息要主管来做。")
         await run_in_threadpool(outbox.retry, core, [number])
         return RedirectResponse(f"{pages.root}/outbox", 303)
+
+    @routes.get("/crises/{number}/buyers.csv", summary="危机涉及的买家，已隐去个人信息", response_class=Response)
+    def buyers(viewer: Annotated[Viewer, known], number: Number) -> Response:
+        return rooms.buyers(viewer, number)
 
     for plural, kind in _PATHS.items():
         _add_subjects(routes, rooms, known, plural, kind)
