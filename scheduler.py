@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from alerts.actions import Outcome
     from alerts.channel import Channel
+    from alerts.desk.sockets import SocketDoor
     from alerts.links import Links
     from monitor.clock import Clock
     from monitor.core import Core
@@ -230,8 +231,19 @@ class App:
             watch=Watch(self.core, self.core.clock, time.monotonic, os.uname().nodename).look,
             hand_over=lambda: handover.hand_over(self.core),
         )
-        if not await service.run(until=server.serve()):
+        sockets = self._open_sockets()
+        done = await service.run(until=server.serve())
+        for socket in sockets:
+            socket.close()
+        if not done:
             os._exit(0)  # what is left waits for a provider, and asyncio.run would wait with it
+
+    def _open_sockets(self) -> "Sequence[SocketDoor]":
+        if not any(channel.app_token_env for channel in self.core.settings.channels):
+            return ()
+        from alerts.desk import sockets
+
+        return sockets.open_all(self.core, self.links)
 
     def doctor(self) -> "Iterator[tuple[str, Check]]":
         """Everything worth looking at, in order."""

@@ -136,6 +136,9 @@ class Channel(Section):
     """Channel id, chat id or mail address."""
     token_env: str = ""
     """Environment variable with the access token; of a robot, the secret end of its address; of an app, its secret."""
+    app_token_env: str = ""
+    """Of ``slack``: environment variable with the app-level token (``xapp-``); then clicks come by Socket Mode, and no
+    public address is needed."""
     app_id: str = ""
     """Of ``feishu``: the app's id; without one the channel is a robot."""
     signing_secret_env: str = ""

@@ -116,15 +116,24 @@ def _payload(body: bytes) -> dict[str, Any]:
 async def _tell(
     core: Core, links: Links, doing: "asyncio.Task[Outcome]", action: Action, payload: dict[str, Any]
 ) -> None:
-    """Tell the one who clicked why nothing was done; what was done shows on the card itself."""
     try:
         outcome = await doing
-    except OperationalError as error:
+    except Exception as error:  # noqa: BLE001 — Slack has its answer; the person must hear of any failure
+        outcome = failed(error, action)
+    await asyncio.to_thread(answer, core, links, outcome, action, payload)
+
+
+def failed(error: Exception, action: Action) -> Outcome:
+    """What the person hears of a click that could not be kept; why goes to the log."""
+    if isinstance(error, OperationalError):
         _log.error("store_refused", action=action.what, error=str(error.orig))
-        outcome = Outcome(done=False, text=_AGAIN)
-    except Exception:  # noqa: BLE001 — Slack has its answer; the person must hear of any failure
-        _log.exception("slack_click_failed", action=action.what, subject=action.subject, id=action.subject_id)
-        outcome = Outcome(done=False, text=_AGAIN)
+    else:
+        _log.error("slack_click_failed", action=action.what, subject=action.subject, exc_info=error)
+    return Outcome(done=False, text=_AGAIN)
+
+
+def answer(core: Core, links: Links, outcome: Outcome, action: Action, payload: dict[str, Any]) -> None:
+    """Tell the one who clicked why nothing was done; what was done shows on the card itself."""
     address = str(payload.get("response_url", ""))
     if outcome.done or not _ours(core, address):
         return
@@ -133,7 +142,7 @@ async def _tell(
         page = links.make(action.what, action.subject, action.subject_id, outcome.person)
         text += f"\n<{page}|在这里填写>"
     try:
-        await asyncio.to_thread(_post, address, text)
+        _post(address, text)
     except Exception as error:  # noqa: BLE001 — the click was handled; only this courtesy is lost
         _log.warning("slack_reply_failed", error=str(error))
 
