@@ -18,10 +18,10 @@ from monitor.core import Core
 from monitor.firing import fire
 from monitor.models import Case, Crisis, Timer
 from monitor.settings import Settings
-from monitor.states import CRISIS_OPEN, STAGES
+from monitor.states import STAGES
 
 _LOCK = 0x70_73_74_6D  # any number, the same in every process
-_NAGGED = ("received", "assigned", "contacted", *CRISIS_OPEN)  # an answered case waits for its buyer, not for us
+_NAGGED = ("received", "assigned", "contacted", "open", "acknowledged")  # then it waits for the buyers, not for us
 
 
 def crisis_rows(

@@ -423,3 +423,14 @@ def test_a_digest_goes_where_its_parts_would_have_gone(engine: Engine, clock: Ha
         boss.payload = boss.payload | {"crises": [[99, []]]}
         with pytest.raises(LookupError):
             digest_card(session, boss, reader)
+
+
+def test_nobody_is_asked_once_the_customers_know(core: Core) -> None:
+    """After the last tick a crisis waits for its buyers: no question every half hour through the night."""
+    crisis = make_crisis(core)
+    do(core, "claim", "crisis", crisis)
+    for tick in ("notified_sms", "notified_push", "notified_call"):
+        do(core, tick, "crisis", crisis)
+    with db.reading(core.engine) as session:
+        mine = (Timer.crisis_id == crisis, Timer.step == "stalled", Timer.state == "armed")
+        assert session.exec(select(Timer).where(*mine)).all() == []
