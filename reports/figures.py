@@ -13,7 +13,7 @@ from reports.counts import Category, Counts, Group, Triple
 from reports.coverage import Coverage, coverage
 from reports.crises import Crises, crises
 from reports.improvements import Mended, improvements
-from reports.ledger import Ledger, clearance, ledger
+from reports.ledger import Ledger, clearance, followups, ledger
 from reports.period import Kind, Windows, windows
 from reports.quotes import Quote, worst
 from reports.shares import Share, unusual
@@ -95,6 +95,7 @@ class Review:
         ledger: What became of the span's negatives.
         clearance: 日清率 of the span.
         clearance_before: And of the span before.
+        followups: 追评率 of the span.
         responses: How fast buyers were answered.
         by_stage: Deadlines met and missed by stage.
         by_person: And by person.
@@ -117,6 +118,7 @@ class Review:
     ledger: Ledger
     clearance: Share
     clearance_before: Share
+    followups: Share
     responses: clocks.Responses
     by_stage: list[clocks.Kept]
     by_person: list[clocks.Kept]
@@ -186,6 +188,7 @@ def review(core: Core, kind: Kind, day: date) -> Review:
             ledger(session, spans.now, core.settings.policy.detect.max_age),
             clearance(session, spans.now),
             clearance(session, spans.prior),
+            followups(session, spans.now),
             clocks.responses(session, spans.now),
             by_stage,
             by_person,

@@ -7,7 +7,7 @@ from itertools import pairwise
 from sqlalchemy import case, func, select
 from sqlmodel import Session
 
-from monitor.clearance import cleared
+from monitor.clearance import cleared, followed_up
 from reports.period import Period
 from reports.shares import Share
 from reports.store import C, F, false_alarm, judged, settled, suspected, tally, within
@@ -79,3 +79,9 @@ def clearance(session: Session, period: Period) -> Share:
     """日清率: negatives that were dealt with before the end of the local day on which they were written."""
     days = [cleared(session, start, end) for start, end in pairwise(period.edges)]
     return Share(sum(day.done for day in days), sum(day.of for day in days))
+
+
+def followups(session: Session, period: Period) -> Share:
+    """追评率: authors of bad reviews who were contacted in the span, and who then wrote again."""
+    found = followed_up(session, period.start, period.end)
+    return Share(found.done, found.of)

@@ -19,7 +19,7 @@ from sqlmodel import select
 
 from monitor import db, directory
 from monitor.core import Core
-from monitor.models import Crisis, Event, Improvement, Source
+from monitor.models import Case, Crisis, Event, Improvement, Source
 from reports.build import Report, build, standing_alone, write
 from reports.period import Kind
 
@@ -281,3 +281,26 @@ _PALE = """() => {
   return [...document.querySelectorAll('h1,h2,h3,p,td,th,a,span,b')]
     .filter(element => speaks(element) && contrast(element) < 4).map(element => element.textContent);
 }"""
+
+
+def test_who_was_contacted_and_wrote_again_is_told(engine: Engine) -> None:
+    """追评率 stands in the weekly mail, in text and HTML, once somebody was contacted."""
+    core = _core(engine)
+    at = NOW - timedelta(days=6)
+    store(
+        engine,
+        [Record(at, text="杯子漏水", stars=1, negative=True, categories=["quality"], severity="medium")] * 2,
+        NOW,
+    )
+    assert "追评率" not in build(core, "weekly", date(2026, 11, 16)).text
+    with db.writing(engine) as session:
+        cases = session.exec(select(Case.id).order_by(Case.id)).all()
+        for n, case in enumerate(cases):
+            facts = {"actor": "客服一号", "door": "slack", "subject": "case", "subject_id": case}
+            session.add(Event(at=at, what="contacted", **facts))
+            if n == 0:
+                later = {"at": at + timedelta(hours=1), "after": {"change": "followup"}}
+                session.add(Event(what="feedback.followup", **facts, **later))
+    report = build(core, "weekly", date(2026, 11, 16))
+    assert "追评率" in report.text
+    assert "追评率" in report.html
