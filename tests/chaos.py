@@ -161,8 +161,8 @@ def main() -> int:
     """The long run; exit status 1 where anything was lost or came twice."""
     options = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     options.add_argument("--store", choices=("sqlite", "postgresql"), default="sqlite")
-    options.add_argument("--reviews", type=int, default=160)
-    options.add_argument("--kills", type=int, default=50)
+    options.add_argument("--reviews", type=int, default=210)
+    options.add_argument("--kills", type=int, default=52)
     options.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     chosen = options.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="pingshao-chaos-"))

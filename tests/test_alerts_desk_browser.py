@@ -111,6 +111,7 @@ def look(browser: Browser, url: str, width: int, name: str, shots: Path) -> list
     return wrong
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [390, 1440])
 def test_pages_fit_and_are_quiet(browser: Browser, house: Core, tmp_path: Path, width: int) -> None:
     """No console message, no blocked or failed request, nothing wider than the window; hostile text runs nowhere."""

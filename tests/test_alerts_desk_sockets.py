@@ -150,6 +150,7 @@ def test_fault_28_the_socket_drops_before_the_acknowledgement(core: Core, slack:
         assert len(session.exec(select(Inbound)).all()) == 1
 
 
+@pytest.mark.slow
 def test_slack_may_be_away_at_the_start(core: Core, slack: Slack, monkeypatch: pytest.MonkeyPatch) -> None:
     """The service starts all the same, and the door opens when Slack is back."""
     monkeypatch.setattr("alerts.desk.sockets._PAUSES", (0.05,))
@@ -170,6 +171,7 @@ def test_a_door_that_never_opened_closes(core: Core, slack: Slack) -> None:
     assert slack.connections == []
 
 
+@pytest.mark.slow
 def test_what_is_not_kept_is_not_acknowledged(core: Core, slack: Slack) -> None:
     """While the store refuses, Slack hears no yes; delivered again later, the click is done."""
     engine = impatient(core.engine)

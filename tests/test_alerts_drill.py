@@ -53,6 +53,7 @@ def play(tmp_path: Path, text: str, settings: Settings) -> tuple[drill.Outcome, 
     return outcome, console.file.getvalue()
 
 
+@pytest.mark.slow
 def test_a_scenario_plays_on_the_teams_own_config(tmp_path: Path, httpserver: HTTPServer) -> None:
     """Clocks, people and routes are the team's; channels, mail server and store are not touched."""
     real = tmp_path / "real.db"

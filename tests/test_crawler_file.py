@@ -190,6 +190,7 @@ def breaks_off(path: Path, *_: object) -> Iterator[FeedbackItem]:
     raise SourceError(f"读不了 {path.name}") from OSError(5, "Input/output error")
 
 
+@pytest.mark.slow
 async def test_a_broken_file_among_good_ones_over_whole_crawls(exports: Path, tmp_path: Path) -> None:
     """Attention each time, as a new fault only when it has changed; the mark moves on, so the good are read once."""
     (exports / "exports[1]" / "bad.csv").write_bytes(b"")

@@ -267,6 +267,7 @@ def test_the_same_row_exported_twice_is_one_review(tmp_path: Path) -> None:
     assert found[0].external_id == found[1].external_id
 
 
+@pytest.mark.slow
 def test_fast_and_flat(tmp_path: Path) -> None:
     """Many rows do not pile up in memory; the speed is watched loosely here, exactly in benchmarks."""
     path = tmp_path / "a.csv"

@@ -75,6 +75,7 @@ def test_what_is_no_list_of_reviews(told: Told, kind: type[SourceError], says: s
     assert run.items == []
 
 
+@pytest.mark.slow
 def test_throttled_the_crawl_waits_and_the_token_is_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """A whole crawl process: 429 with Retry-After is waited for; then an expired token sets "attention", unseen."""
     monkeypatch.setenv("JUDGEME_TOKEN", ENV["JUDGEME_TOKEN"])

@@ -391,6 +391,7 @@ def test_every_opening_says_which_rule_it_follows(house: Core) -> None:
     assert happened(house) == ["opened"]
 
 
+@pytest.mark.slow
 async def test_a_source_of_questions_says_so_all_the_way(sqlite: Engine, tmp_path: Path, clock: HandClock) -> None:
     """From the config through the crawl's own process to the case; the next crawl brings the answer."""
     file = tmp_path / "a.csv"

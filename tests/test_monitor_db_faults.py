@@ -87,6 +87,7 @@ def test_fault_34_intake_of_a_locked_store_can_come_again(hasty: Engine, clock: 
     assert intake.store(core, site, items).new == 3
 
 
+@pytest.mark.slow
 async def test_fault_34_a_crawl_waits_for_a_locked_store(sqlite: Engine, tmp_path: Path, clock: HandClock) -> None:
     """Its items are kept, stored as soon as the lock is gone, and only then the watermark moves."""
     (tmp_path / "a.csv").write_text("评价ID,评价内容\n1,漏水了\n2,也漏水\n", encoding="utf-8")
@@ -276,6 +277,7 @@ def test_fault_36_a_cut_while_a_message_is_written_does_not_bury_it(
     assert double.keys() == [row.dedupe_key for row in rows(core, "crisis.opened")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
 async def test_fault_36_the_service_outlives_a_restart_of_the_database(
     engine: Engine, postgres: str, clock: HandClock, double: SlackDouble

@@ -146,6 +146,7 @@ def test_other_rules_are_another_model(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert models[0] == models[1] == _JUDGE.model != models[2]
 
 
+@pytest.mark.slow
 def test_snownlp_decides_the_polarity_only() -> None:
     """With the other engine the codes still come with evidence, and the model is named."""
     verdict = Judge("snownlp").judge(Text("客服态度恶劣，骗子店，再也不来了"))

@@ -269,6 +269,7 @@ def test_every_action_and_state_has_a_chinese_name() -> None:
     assert worst() == "low"
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(moves=st.lists(st.sampled_from([w for w, i in ACTIONS.items() if "crisis" in i.subjects]), max_size=12))
 def test_whatever_people_click_a_crisis_stays_sound(core: Core, moves: list[str]) -> None:

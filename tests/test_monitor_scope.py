@@ -59,6 +59,7 @@ def opened(core: Core, session: Session, ids: list[int]) -> dict[str, Any]:
     return crises.open_crisis(core, session, feedback_ids=ids, **facts).scope
 
 
+@pytest.mark.slow
 def test_fault_37_five_thousand_reviews_at_once(core: Core) -> None:
     """5,000 negative reviews in a minute are one crisis, with every review in the ledger, in some seconds."""
     core.__dict__["judge"] = Blunt()

@@ -124,6 +124,7 @@ def test_builtin_tells_praise_from_complaint() -> None:
     assert len(engine.p_negative([])) == 0
 
 
+@pytest.mark.slow
 def test_snownlp_engine() -> None:
     """SnowNLP answers in [0, 1] for ordinary, empty, wordless and unwritable texts."""
     engine = SnowNlp()

@@ -47,6 +47,7 @@ def points(core: Core) -> list[tuple[int, int | None]]:
         return [(point.step, point.likes) for point in queries.spreads(session, [row(core)]).get(1, [])]
 
 
+@pytest.mark.slow
 def test_counts_are_taken_on_a_decaying_schedule(core: Core, started: runs.Started) -> None:
     """One point each at 10 min, 1 h, 6 h, 24 h and 72 h however often it is seen; the newest counts are always kept."""
     store(core, started.origin, [post(1)])

@@ -83,6 +83,7 @@ def test_codes_are_learned_where_rows_carry_them(tmp_path: Path) -> None:
     assert verdict.model == result["model"]
 
 
+@pytest.mark.slow
 def test_training_twice_gives_the_same_file(tmp_path: Path) -> None:
     """The same rows give the same bytes, in another process with another order of sets, too."""
     rows = write(tmp_path / "own.jsonl", make_rows(coded=True))
@@ -97,6 +98,7 @@ def test_training_twice_gives_the_same_file(tmp_path: Path) -> None:
     assert files[0] == files[1]
 
 
+@pytest.mark.slow
 def test_rows_from_elsewhere_count_like_a_files_and_make_another_model(tmp_path: Path) -> None:
     """What staff corrected stands beside files, wins over the same text there, and names its place when it is bad."""
     file = write(tmp_path / "rows.jsonl", [{"text": "挺好", "negative": False}, {"text": "还行", "negative": False}])

@@ -84,6 +84,7 @@ def _busy(engine: Engine) -> Core:
     return core
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_golden(busy: Core, kind: Kind, request: pytest.FixtureRequest) -> None:
     """The pages are those that were looked at and kept, from either database."""
@@ -212,6 +213,7 @@ def test_sixty_categories_and_products(sqlite: Engine) -> None:
     assert len(json.loads(report.figures)["categories"]) == 60
 
 
+@pytest.mark.slow
 def test_files_stand_alone(sqlite: Engine, tmp_path: Path) -> None:
     """The folder holds page, pictures, mail and figures; writing it again changes nothing."""
     busy = _busy(sqlite)
@@ -245,6 +247,7 @@ def browser() -> Iterator[Any]:
         shown.close()
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 def test_it_fits_the_screen(sqlite: Engine, tmp_path: Path, browser: Any) -> None:
     """On a phone and a desktop, light and dark: nothing to scroll sideways, every picture there, text legible."""

@@ -336,6 +336,7 @@ _some = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(records=st.lists(_some, max_size=40))
 def test_sums_always_add_up(fresh: Callable[[], Core], records: list[Record]) -> None:

@@ -59,6 +59,7 @@ def _parsed(raw: bytes) -> EmailMessage:
     return mail
 
 
+@pytest.mark.slow
 def test_parts_and_pictures(sqlite: Engine) -> None:
     """Plain text first, then HTML with every picture it names, each with alt text and size; within the limits."""
     report = _report(sqlite)
