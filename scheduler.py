@@ -673,7 +673,7 @@ def outbox_retry(ids: Annotated[list[int] | None, typer.Argument(help="消息编
     from alerts import outbox
 
     app = _app()
-    count = outbox.retry(app.core, ids)
+    count = outbox.retry(app.core, ids, _user())
     typer.echo(f"重新排队 {count} 条，发出 {app.deliver_patiently()} 条")
     return 0
 
@@ -756,7 +756,7 @@ def user_add(
     known = next((person.role for person in app.core.settings.people if person.name == name), None)
     role = known or _known("--role", role, get_args(Role))
     with db.writing(app.core.engine) as session:
-        accounts.add(session, name, role, _password(), app.core.clock.now())
+        accounts.add(session, name, role, _password(), app.core.clock.now(), _user())
     typer.echo(f"{name}（{role}）可以登录了")
     return 0
 
@@ -769,7 +769,7 @@ def user_password(name: str) -> int:
 
     app = _app()
     with db.writing(app.core.engine) as session:
-        accounts.set_password(session, name, _password())
+        accounts.set_password(session, name, _password(), app.core.clock.now(), _user())
     typer.echo(f"{name} 的密码换好了")
     return 0
 
@@ -782,7 +782,7 @@ def user_remove(name: str) -> int:
 
     app = _app()
     with db.writing(app.core.engine) as session:
-        accounts.remove(session, name)
+        accounts.remove(session, name, app.core.clock.now(), _user())
     typer.echo(f"{name} 进不来了")
     return 0
 

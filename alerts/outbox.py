@@ -19,7 +19,7 @@ from alerts.cards import Links
 from alerts.channel import MAIL, Channel, Gone, Letter, SendError, Uncertain
 from alerts.claims import WAITING, Claim
 from alerts.render import EDITS, Stale, card_ref, render, was_posted
-from monitor import db
+from monitor import audit, db
 from monitor.core import Core
 from monitor.models import Outbox
 
@@ -232,8 +232,8 @@ def listing(session: Session, states: Collection[str] = ("pending", "sending", "
     return list(session.exec(select(Outbox).where(col(Outbox.state).in_(states)).order_by(col(Outbox.id))))
 
 
-def retry(core: Core, ids: Collection[int] | None = None) -> int:
-    """Send again what is dead or waits for its next try: these rows, or all.
+def retry(core: Core, ids: Collection[int] | None = None, actor: str = "评哨", door: str = "cli") -> int:
+    """Send again what is dead or waits for its next try: these rows, or all; who asked for it is an event.
 
     Returns:
         How many will be tried now.
@@ -246,4 +246,7 @@ def retry(core: Core, ids: Collection[int] | None = None) -> int:
         now = core.clock.now()
         result = session.execute(update(Outbox).where(*which).values(state=again, not_before=now, attempts=0))
         assert isinstance(result, CursorResult)
+        if result.rowcount:
+            told = {"count": result.rowcount, "ids": sorted(ids or ())}
+            audit.note(session, now, "outbox", min(ids or (0,)), "retried", actor, door, after=told)
         return result.rowcount

@@ -100,7 +100,7 @@ def test_the_cookie_is_shut_and_ends(desk: httpx.Client, core: Core, clock: Hand
     assert desk.get("/cases").status_code == 303
     enter(desk)
     with db.writing(core.engine) as session:
-        accounts.set_password(session, "主管", "another horse")
+        accounts.set_password(session, "主管", "another horse", core.clock.now(), "老板")
     assert desk.get("/cases").status_code == 303
     desk.cookies.set("pingshao", "WyJcdTRlM2J1YWQiXQ.x")
     assert desk.get("/cases").status_code == 303
@@ -243,6 +243,8 @@ def test_the_board_and_stuck_messages(desk: httpx.Client, core: Core) -> None:
     assert do(desk, "/outbox/1/retry").status_code == 303
     with db.reading(core.engine) as session:
         assert session.get_one(Outbox, 1).state == "pending"
+        retried = session.exec(select(Event).where(Event.what == "retried")).one()
+    assert (retried.actor, retried.door, retried.subject_id) == ("主管", "desk", 1)
 
 
 def test_a_plan_brings_members_and_facts(desk: httpx.Client, core: Core) -> None:
@@ -279,15 +281,21 @@ def test_accounts_are_told_what_is_wrong(core: Core) -> None:
             (" ", "agent", PASSWORD, "不能是空的"),
         ):
             with pytest.raises(WrongCall, match=words):
-                accounts.add(session, name, role, password, now)
-        accounts.add(session, "新人", "agent", PASSWORD, now)
+                accounts.add(session, name, role, password, now, "老板")
+        accounts.add(session, "新人", "agent", PASSWORD, now, "老板")
         assert session.get_one(Account, "新人").password.startswith("$argon2id$")
         assert session.exec(select(Person.origin).where(Person.name == "新人")).one() == "desk"
         directory.sync(session, core.settings)
         assert session.exec(select(Person.active).where(Person.name == "新人")).one()
-        accounts.remove(session, "新人")
+        accounts.remove(session, "新人", now, "老板")
+        session.flush()
+        told = session.exec(select(Event.what).where(Event.actor == "老板")).all()
+        assert told == ["account.added", "account.removed"]
         assert not session.exec(select(Person.active).where(Person.name == "新人")).one()
-        for change in (lambda: accounts.remove(session, "x"), lambda: accounts.set_password(session, "x", PASSWORD)):
+        for change in (
+            lambda: accounts.remove(session, "x", now, "老板"),
+            lambda: accounts.set_password(session, "x", PASSWORD, now, "老板"),
+        ):
             with pytest.raises(WrongCall, match="没有叫"):
                 change()
 

@@ -7,6 +7,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlmodel import Session, select
 
+from monitor import audit
 from monitor.errors import WrongCall
 from monitor.models import Account, LoginTry, Person
 
@@ -26,7 +27,7 @@ class Resting(Exception):
         self.until = until
 
 
-def add(session: Session, name: str, role: str, password: str, now: datetime) -> None:
+def add(session: Session, name: str, role: str, password: str, now: datetime, actor: str) -> None:
     """Make an account, and the person it belongs to where the config has none of that name.
 
     Raises:
@@ -45,9 +46,10 @@ def add(session: Session, name: str, role: str, password: str, now: datetime) ->
     elif person.role != role:
         raise WrongCall(f"配置里 {name!r} 的角色是 {person.role}，不是 {role}；以配置为准")
     session.add(Account(name=name, password=hashed, created_at=now))
+    _told(session, name, "added", now, actor)
 
 
-def set_password(session: Session, name: str, password: str) -> None:
+def set_password(session: Session, name: str, password: str, now: datetime, actor: str) -> None:
     """Give an account another password; who is logged in by the old one no longer is.
 
     Raises:
@@ -58,9 +60,10 @@ def set_password(session: Session, name: str, password: str) -> None:
         raise WrongCall(f"没有叫 {name!r} 的账号；新建用 pingshao user add {name}")
     account.password, account.epoch = _hashed(password), account.epoch + 1
     session.add(account)
+    _told(session, name, "password", now, actor)
 
 
-def remove(session: Session, name: str) -> None:
+def remove(session: Session, name: str, now: datetime, actor: str) -> None:
     """Shut an account out; what its person did stays.
 
     Raises:
@@ -70,6 +73,7 @@ def remove(session: Session, name: str) -> None:
     if account is None:
         raise WrongCall(f"没有叫 {name!r} 的账号")
     session.delete(account)
+    _told(session, name, "removed", now, actor)
     person = session.exec(select(Person).where(Person.name == name)).one_or_none()
     if person is not None and person.origin == "desk":
         person.active = False
@@ -100,6 +104,10 @@ def log_in(session: Session, name: str, password: str, address: str, now: dateti
     for key, known in zip(keys, tries, strict=True):
         _failed(session, known or LoginTry(key=key, rest_until=now, at=now), now)
     return None
+
+
+def _told(session: Session, name: str, what: str, now: datetime, actor: str) -> None:
+    audit.note(session, now, "account", 0, f"account.{what}", actor, "cli", after={"name": name})
 
 
 def _failed(session: Session, row: LoginTry, now: datetime) -> None:

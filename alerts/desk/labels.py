@@ -28,6 +28,10 @@ _EVENTS: Mapping[str, str] = {
     "timer.breached": "超时",
     "rota.handover": "交班",
     "dead": "有消息没送到",
+    "retried": "重发消息",
+    "account.added": "开了账号",
+    "account.password": "换了密码",
+    "account.removed": "关了账号",
 }
 
 

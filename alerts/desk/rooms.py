@@ -155,7 +155,7 @@ def router(core: Core, pages: Pages, door: Doorkeeper) -> APIRouter:
         own_form(viewer, bodies.form(await bodies.read(request)), request, homes(core, request))
         if not viewer.leads:
             raise HTTPException(403, "重发消息要主管来做。")
-        await run_in_threadpool(outbox.retry, core, [number])
+        await run_in_threadpool(outbox.retry, core, [number], viewer.name, "desk")
         return RedirectResponse(f"{pages.root}/outbox", 303)
 
     @routes.get("/crises/{number}/buyers.csv", summary="危机涉及的买家，已隐去个人信息", response_class=Response)
