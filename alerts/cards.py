@@ -91,7 +91,7 @@ def crisis_name(view: CrisisView, reader: Reader) -> str:
     """``示例旗舰店 · 物流配送 · 37 位买家``."""
     many = view.crisis.scope.get("buyers") or view.count
     whose = "个账号" if view.crisis.kind == "mention" else "位买家"
-    return f"{reader.shop_name(view.crisis.shop_id)} · {_what(view.crisis)} · {many} {whose}"
+    return f"{reader.shop_name(view.crisis.shop_id)} · {words.trouble(view.crisis)} · {many} {whose}"
 
 
 def case_card(view: CaseView, reader: Reader) -> Card:
@@ -128,10 +128,6 @@ def case_name(view: CaseView, reader: Reader) -> str:
     named = "、".join(words.code(code) for code in case.categories[:3])
     what = named or ("问答" if case.kind == "question" else "未说明原因")
     return f"{reader.shop_name(case.shop_id)} · {what} · {words.SEVERITY[case.severity]}"
-
-
-def _what(crisis: Crisis) -> str:
-    return words.code(crisis.category) if crisis.category else "集中差评"
 
 
 def _holder(row: Case | Crisis, assignee: Person | None, severity: str) -> Line:

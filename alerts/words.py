@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from alerts.content import Line, Span, bold, clean, line
-from monitor.models import Feedback, Score, Timer
+from monitor.models import Crisis, Feedback, Score, Timer
 from monitor.states import PLATFORM_LABELS, SEVERITY_LABELS, STAGE_LABELS
 
 SEVERITY = SEVERITY_LABELS
@@ -22,6 +22,7 @@ MOSTLY = 0.6
 _COUNTS = {"likes": "赞", "reposts": "转发", "comments": "评论"}
 _NUMBERS = "①②③④⑤"
 _QUOTED = 300  # characters of a text shown in full
+_NAMED = 3  # categories of a crisis that are named
 _BEFORE = 60  # characters kept before the first telling word of a longer one
 
 
@@ -35,6 +36,11 @@ def _names() -> dict[str, str]:
 def code(name: str) -> str:
     """The Chinese name of a category or flag."""
     return _names().get(name, name)
+
+
+def trouble(crisis: Crisis) -> str:
+    """What a crisis is about: ``物流配送、错发漏发``."""
+    return "、".join(code(name) for name in crisis.categories[:_NAMED]) or "集中差评"
 
 
 def platform(name: str) -> str:

@@ -94,21 +94,39 @@ def open_for_case(core: Core, session: Session, case: Case, actor: str, door: st
     )
 
 
-def attach(core: Core, session: Session, crisis: Crisis, feedback_ids: Sequence[int], severity: str) -> None:
-    """Add feedbacks to a running crisis and bring its card up to date."""
+def attach(
+    core: Core, session: Session, crisis: Crisis, feedback_ids: Sequence[int], severity: str, also: str = ""
+) -> None:
+    """Add feedbacks to a running crisis and bring its card up to date.
+
+    Args:
+        core: Settings, store and clock.
+        session: A writing one.
+        crisis: One that runs.
+        feedback_ids: Those it has already are passed over.
+        severity: The worst of them.
+        also: A category that broke out with it: from now on what belongs to that joins too.
+    """
     now = core.clock.now()
     added, grown = _add(session, crisis, feedback_ids, now)
     if not added:
         return
-    _refresh(core, session, crisis, now, worst(crisis.severity, severity), grown)
-    record(session, now, crisis, "feedback.added", after={"added": added, "count": crisis.scope["count"]})
+    after = {"added": added, "count": grown["count"]}
+    values = {}
+    if also and also not in crisis.categories and (crisis.category or crisis.product):
+        values = {"also": [*crisis.also, also]}
+        after |= values
+    _refresh(core, session, crisis, now, worst(crisis.severity, severity), grown, **values)
+    record(session, now, crisis, "feedback.added", after=after)
 
 
-def _refresh(core: Core, session: Session, crisis: Crisis, now: datetime, severity: str, grown: dict[str, Any]) -> None:
+def _refresh(
+    core: Core, session: Session, crisis: Crisis, now: datetime, severity: str, grown: dict[str, Any], **values: Any
+) -> None:
     assert crisis.id is not None
     count = grown["count"]
     pinged = severity != crisis.severity or count >= 2 * max(crisis.pinged_count, 1)
-    values = {"scope": grown, "severity": severity, "pinged_count": count if pinged else crisis.pinged_count}
+    values |= {"scope": grown, "severity": severity, "pinged_count": count if pinged else crisis.pinged_count}
     change(session, crisis, now, **values)
     notices = [updated(crisis)]
     if pinged:

@@ -22,6 +22,7 @@ REACH = (1, 2, 4)
 
 _RECENT = timedelta(hours=24)  # a burst that ended longer ago is history, not a crisis
 _SETTLED = ("resolved", "closed")
+_HANDFUL = 0.1  # of a burst's feedbacks: so few that say the same are its buyers' common words
 
 
 def detect(core: Core, session: Session, batch: Sequence[Fresh]) -> list[int]:
@@ -106,17 +107,21 @@ def _join_running(core: Core, session: Session, items: Sequence[Fresh]) -> list[
 def _belongs(item: Fresh, crisis: Crisis, copied: dict[int | None, set[int]]) -> bool:
     return (
         item.shop_id == crisis.shop_id
-        and (not crisis.category or crisis.category in item.categories)
-        and (not crisis.product or crisis.product == item.product)
+        and (_about(crisis, item) or any(code in item.categories for code in crisis.also))
         and (crisis.cause != "copies" or item.feedback_id in copied[crisis.id])
         # a critical text of its own kind deserves its own alarm unless the crisis is about just that
-        and (item.severity != "critical" or crisis.category in item.categories[:1])
+        and (item.severity != "critical" or next(iter(item.categories), "") in (crisis.category, *crisis.also))
     )
 
 
+def _about(crisis: Crisis, item: Fresh) -> bool:
+    named = not crisis.category or crisis.category in item.categories
+    return named and (not crisis.product or crisis.product == item.product)
+
+
 def _alike(crisis: Crisis, group: Group, cause: str) -> bool:
-    same = (crisis.shop_id, crisis.category, crisis.product) == (group.shop_id, group.category, group.product)
-    return same and (crisis.cause == "copies") == (cause == "copies")
+    same = (crisis.category, crisis.product) == (group.category, group.product) or group.category in crisis.also
+    return crisis.shop_id == group.shop_id and same and (crisis.cause == "copies") == (cause == "copies")
 
 
 def _open_critical(core: Core, session: Session, items: Iterable[Fresh]) -> list[int]:
@@ -136,7 +141,7 @@ def _open_copies(core: Core, session: Session, items: Iterable[Fresh]) -> list[i
     for shop_id, ids in by_shop.items():
         for found in copies.copied(core, session, shop_id, ids):
             severity = worst("high", found.severity)
-            opened += _open(core, session, "copies", severity, found.group, found.feedback_ids)
+            opened += _break_out(core, session, "copies", severity, found.group, found.feedback_ids)
     return opened
 
 
@@ -147,23 +152,47 @@ def _free(session: Session, items: Sequence[Fresh]) -> list[Fresh]:
 
 
 def _open_bursts(core: Core, session: Session, items: Sequence[Fresh]) -> list[int]:
-    ends: dict[Group, datetime] = {}
+    found: dict[Group, list[datetime]] = defaultdict(list)
     for item in items:
-        found = [Group(item.shop_id, code) for code in item.categories]
-        found += [Group(item.shop_id, product=item.product)] if item.product else []
-        for group in (*found, Group(item.shop_id)):
-            ends[group] = max(item.happened_at, ends.get(group, item.happened_at))
+        found[Group(item.shop_id)].append(item.happened_at)
+        for code in item.categories:
+            found[Group(item.shop_id, code)].append(item.happened_at)
+        if item.product:
+            found[Group(item.shop_id, product=item.product)].append(item.happened_at)
     opened = []
-    # the narrower the group, the better it names the cause: categories, then products, then the whole shop
-    for group in sorted(ends, key=lambda g: (not g.category, not g.product, g.category, g.product)):
-        if members := _burst(core, session, group, ends[group]):
+    # the narrower the group, the better it names the cause: categories, the largest first, then products, then the shop
+    for group in sorted(found, key=lambda g: (not g.category, not g.product, -len(found[g]), g.category, g.product)):
+        if members := _burst(core, session, group, max(found[group])):
             severity = worst("high", *(member.severity for member in members))
             ids = [member.feedback_id for member in members]
             if one := copies.mostly(core, session, group.shop_id, ids):
-                opened += _open(core, session, "copies", worst("high", one.severity), one.group, one.feedback_ids)
+                severity = worst("high", one.severity)
+                opened += _break_out(core, session, "copies", severity, one.group, one.feedback_ids)
             else:
-                opened += _open(core, session, "burst", severity, group, ids)
+                opened += _break_out(core, session, "burst", severity, group, ids)
     return opened
+
+
+def _break_out(
+    core: Core, session: Session, cause: str, severity: str, group: Group, feedback_ids: Sequence[int]
+) -> list[int]:
+    """Add a burst, or a handful of copies, to the shop's burst of a moment ago, or open a crisis; gives what it opened.
+
+    What goes wrong once is complained of as late, as missing and as nobody answering: to the crisis group that is one
+    trouble, with one card and three clocks.
+    """
+    running = _breaking_out(core, session, group.shop_id)
+    if running is None or (cause == "copies" and len(feedback_ids) > _HANDFUL * running.scope["count"]):
+        return _open(core, session, cause, severity, group, feedback_ids)
+    crises.attach(core, session, running, feedback_ids, severity, also=group.category if cause == "burst" else "")
+    return []
+
+
+def _breaking_out(core: Core, session: Session, shop_id: str | None) -> Crisis | None:
+    """The shop's burst that opened a moment ago."""
+    since = core.clock.now() - core.settings.policy.detect.burst_window * REACH[-1]
+    running = _homes(session, {shop_id}, CRISIS_OPEN)
+    return next((home for like, home in running if like.cause == "burst" and home.opened_at >= since), None)
 
 
 def _burst(core: Core, session: Session, group: Group, end: datetime) -> list[groups.Member]:
@@ -171,13 +200,18 @@ def _burst(core: Core, session: Session, group: Group, end: datetime) -> list[gr
     policy = core.settings.policy.detect
     starts = [end - policy.burst_window * times for times in REACH]
     members = groups.free(session, group, starts[-1], end)
-    if sum(member.happened_at > starts[0] for member in members) < policy.burst_count:
+    if not members:
+        return []
+    # what a burst of some categories has taken already shows that the shop as a whole is in trouble
+    running = _breaking_out(core, session, group.shop_id) if group == Group(group.shop_id) else None
+    taken = groups.taken(session, running, starts, end) if running else [0] * len(starts)
+    if taken[0] + sum(member.happened_at > starts[0] for member in members) < policy.burst_count:
         return []
     totals = groups.totals(session, group, starts, end)
-    for start, total in zip(starts, totals, strict=True):
+    for start, total, others in zip(starts, totals, taken, strict=True):
         here = [member for member in members if member.happened_at > start]
         hours = (end - start) / timedelta(hours=1)
-        if groups.usual(core, session, group, start).broken(len(here), total, hours):
+        if here and groups.usual(core, session, group, start).broken(others + len(here), total, hours):
             return here
     return []
 

@@ -96,8 +96,7 @@ def _crises(session: Session, rows: Sequence[Any]) -> Iterator[dict[str, Any]]:
         .where(col(CrisisFeedback.crisis_id).in_(ids))
         .order_by(col(CrisisFeedback.feedback_id))
     )
-    shape: Callable[[Crisis], list[str]] = lambda crisis: [crisis.category] if crisis.category else []  # noqa: E731 — one line, used once
-    yield from _troubles(session, rows, members, Timer.crisis_id, shape)
+    yield from _troubles(session, rows, members, Timer.crisis_id, lambda crisis: crisis.categories)
 
 
 def _troubles(

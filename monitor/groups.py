@@ -57,6 +57,15 @@ def totals(session: Session, group: Group, starts: Sequence[datetime], end: date
     return list(session.execute(select(*within).where(*_here(group, min(starts), end))).one())
 
 
+def taken(session: Session, crisis: Crisis, starts: Sequence[datetime], end: datetime) -> list[int]:
+    """How many of a crisis's feedbacks came after each of ``starts`` and up to ``end``."""
+    within: Any = [func.count().filter(col(Feedback.happened_at) > start) for start in starts]
+    mine = (
+        select(*within).join(CrisisFeedback).where(CrisisFeedback.crisis_id == crisis.id, Feedback.happened_at <= end)
+    )
+    return list(session.execute(mine).one())
+
+
 def usual(core: Core, session: Session, group: Group, start: datetime) -> Norm:
     """What is usual for the group at a time, by the four weeks before."""
     here = span_of(start)

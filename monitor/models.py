@@ -203,6 +203,7 @@ class Crisis(SQLModel, table=True):
     kind: str = "review"  # review | mention: which three clocks it runs
     cause: str  # critical | burst | copies | spread | person
     category: str = ""
+    also: list[str] = _json_list()  # other categories that broke out with it: what belongs to them joins too
     product: str = ""
     severity: str
     opened_at: datetime
@@ -223,6 +224,11 @@ class Crisis(SQLModel, table=True):
     merged_into: int | None = Field(default=None, foreign_key="crisis.id")
     policy: dict[str, Any] = _json()  # the clocks in seconds, as they stood at opening
     version: int = 1
+
+    @property
+    def categories(self) -> list[str]:
+        """What it is about, the main category first; none where it is about all kinds of complaints."""
+        return [code for code in (self.category, *self.also) if code]
 
 
 class CrisisFeedback(SQLModel, table=True):

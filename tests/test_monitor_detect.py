@@ -200,3 +200,34 @@ def test_a_product_wide_burst_of_mixed_complaints_is_found(core: Core) -> None:
     for category in ("quality", "damage", "service"):
         put(core, 2, category=category, product="保温杯")
     assert [(c.category, c.product, c.scope["count"]) for c in crises(core)] == [("", "保温杯", 6)]
+
+
+def test_what_breaks_out_together_is_one_crisis(core: Core) -> None:
+    """Late, missing and nobody answers: several categories of one trouble have one card, and more of each joins."""
+    put(core, 8)
+    put(core, 6, category="wrong_item")
+    core.clock.move(timedelta(hours=5))
+    put(core, 1, core.clock.now(), category="wrong_item")
+    put(core, 1, core.clock.now(), category="quality")
+    (crisis,) = crises(core)
+    assert crisis.categories == ["logistics", "wrong_item"]
+    assert crisis.scope["count"] == 15
+    assert core.notify.kinds().count("crisis.opened") == 1
+
+
+def test_another_trouble_later_is_another_crisis(core: Core) -> None:
+    """Half a day after the first broke out, other complaints are not taken for a part of it."""
+    put(core, 6)
+    core.clock.move(timedelta(hours=12))
+    put(core, 6, core.clock.now(), category="wrong_item")
+    assert [crisis.categories for crisis in crises(core)] == [["logistics"], ["wrong_item"]]
+
+
+def test_copies_beside_a_burst_keep_their_own_card(core: Core) -> None:
+    """A burst hides no campaign; but a handful that say the same in a flood are part of it."""
+    put(core, 40)
+    put(core, 12, category="wrong_item", text="这家店的杯子有毒大家千万不要买")
+    assert [crisis.cause for crisis in crises(core)] == ["burst", "copies"]
+    put(core, 200)
+    put(core, 8, category="service", text="客服一直不回我的消息等了三天了都没人")
+    assert [crisis.scope["count"] for crisis in crises(core)] == [248, 12]

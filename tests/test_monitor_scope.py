@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from blunt import Blunt
 from factories import NOW, make_item
 from sqlmodel import Session, col, func, select
 from subjects import add_feedbacks
@@ -18,33 +17,27 @@ from monitor.intake import BATCH, Counts, store
 from monitor.models import Crisis, CrisisFeedback, Event, Feedback
 
 FLOOD = 5000
-PARTS = [
-    "杯盖",
-    "杯身",
-    "提绳",
-    "密封圈",
-    "外包装",
-    "颜色",
-    "气味",
-    "做工",
-    "尺寸",
-    "内胆",
-    "吸管",
-    "说明书",
-    "杯刷",
-    "滤网",
+TROUBLES = [
+    "显示签收了，根本没收到货",
+    "快递一直不动，等了十天还没到",
+    "少发了一个{part}，问了也不补",
+    "发错货了，要的不是这个{part}",
+    "{part}收到就是坏的",
+    "{part}一碰就漏水，质量太差",
+    "客服一直不理人，{part}的事问了三天",
+    "退款申请了一周还没退，{part}也不给换",
 ]
-BLAMES = [
-    "很差",
-    "漏水",
-    "差得离谱",
-    "一碰就漏",
-    "和图上差太多",
-    "用一天就漏",
-    "差评",
-    "比上次差",
-    "说不出的差",
-    "质量差",
+PARTS = ["杯盖", "杯身", "提绳", "密封圈", "外包装", "内胆", "吸管", "杯刷", "滤网", "底座", "手柄", "保温层"]
+ENDS = [
+    "，差评",
+    "，太失望了",
+    "，再也不买了",
+    "，气死人",
+    "，谁买谁后悔",
+    "，垃圾",
+    "，要投诉",
+    "，别买",
+    "，一星都嫌多",
 ]
 
 
@@ -62,16 +55,14 @@ def opened(core: Core, session: Session, ids: list[int]) -> dict[str, Any]:
 @pytest.mark.slow
 def test_fault_37_five_thousand_reviews_at_once(core: Core) -> None:
     """5,000 negative reviews in a minute are one crisis, with every review in the ledger, in some seconds."""
-    core.__dict__["judge"] = Blunt()
     run = runs.start(core, "site", "html", "demo")
     assert run is not None
     rng = random.Random(37)
     items = [
         make_item(
             str(n),
-            "，".join(
-                f"{part}{blame}" for part, blame in zip(rng.sample(PARTS, 4), rng.sample(BLAMES, 4), strict=True)
-            ),
+            "。".join(rng.choice(TROUBLES).format(part=rng.choice(PARTS)) + rng.choice(ENDS) for _ in range(3)),
+            stars=1,
             author=f"买家{n % 4000}",
             extra={"warehouse": "苏州仓" if n % 10 else "广州仓"},
             created_at=NOW - timedelta(seconds=60 * n / FLOOD),
@@ -90,7 +81,9 @@ def test_fault_37_five_thousand_reviews_at_once(core: Core) -> None:
     assert crisis.scope["count"] == members == FLOOD
     assert crisis.scope["buyers"] == 4000
     assert crisis.scope["warehouse"] == [["苏州仓", 4500], ["广州仓", 500]]
-    assert events == ["opened"] + ["feedback.added"] * 9
+    assert len(crisis.categories) > 1
+    assert events[0] == "opened"
+    assert set(events[1:]) == {"feedback.added"}
     kinds = core.notify.kinds()
     assert kinds.count("crisis.opened") == 1
     assert kinds.count("crisis.grew") == 3

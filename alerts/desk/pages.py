@@ -56,6 +56,7 @@ class Pages:
             "when": self._when,
             "clock": self._clock,
             "category": words.code,
+            "trouble": words.trouble,
             "event": labels.event,
             "shop": core.settings.shop_name,
             "shared": lambda crisis, count: (

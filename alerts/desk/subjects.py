@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlmodel import Session, col, func, select
 
-from alerts.words import code
+from alerts.words import code, trouble
 from monitor import queries
 from monitor.categories import complaints
 from monitor.models import Case, Crisis, CrisisFeedback, Event, Feedback, Person, Score, Spread, Timer
@@ -105,7 +105,7 @@ def choices(session: Session, subject: Subject, action: str) -> list[tuple[str, 
     if action == "merge":
         others = select(Crisis).where(col(Crisis.state).in_(CRISIS_OPEN), Crisis.id != subject.row.id)
         rows = session.exec(others.order_by(col(Crisis.id).desc())).all()
-        return [(str(row.id), f"危机 #{row.id} {code(row.category) or '集中差评'}") for row in rows]
+        return [(str(row.id), f"危机 #{row.id} {trouble(row)}") for row in rows]
     if action == "refile":
         return list(complaints().items())
     people = session.exec(select(Person.name).where(Person.active).order_by(Person.name)).all()
