@@ -15,7 +15,7 @@ from monitor.privacy import mask
 from monitor.text import clean
 from monitor.transitions import ACTIONS
 
-Door = Literal["slack", "feishu", "link", "desk"]
+Door = Literal["slack", "feishu", "link", "desk", "api"]
 _MOST_TO = 100  # characters of a name or number
 
 
@@ -26,14 +26,16 @@ class Click:
     Attributes:
         door: Where it came in.
         key: The same click delivered again has the same key.
-        person: The person's id at that provider, or the name at the doors ``link`` and ``desk``.
+        person: The person's id at that provider, or the name at the doors ``link``, ``desk`` and ``api``.
         action: What is to be done.
+        role: Of a program that acts as itself; empty where a person acts.
     """
 
     door: Door
     key: str
     person: str
     action: Action
+    role: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ def handle(core: Core, click: Click) -> Outcome:
     A double gets the first outcome and changes nothing; a refusal leaves nothing but the inbound row and its event.
     What the person wrote is cleaned, and personal data in it masked, before anything is stored.
     """
-    click = replace(click, action=_tidy(click.action))
+    click = replace(click, action=tidy(click.action))
     with db.writing(core.engine) as session:
         row = _receive(core, session, click)
         if row is None:
@@ -74,6 +76,18 @@ def handle(core: Core, click: Click) -> Outcome:
             why = {"action": row.action, "reason": outcome.text}
             audit.note(session, row.at, row.subject, row.subject_id, "refused", row.actor, row.door, after=why)
         return outcome
+
+
+def ready(session: Session, click: Click) -> Outcome:
+    """Whether the person could do this now, if all that it needs were given; nothing is written down."""
+    person = _person(session, click)
+    if person is None:
+        return _stranger(click)
+    try:
+        lifecycle.check(session, click.action, Actor(person.name, person.role, click.door))
+    except Refused as refusal:
+        return Outcome(False, str(refusal), person.name)
+    return Outcome(True, "", person.name)
 
 
 def found(session: Session, door: Door, key: str) -> Outcome | None:
@@ -111,7 +125,7 @@ def _receive(core: Core, session: Session, click: Click) -> Inbound | None:
 def _do(core: Core, session: Session, click: Click) -> Outcome:
     person = _person(session, click)
     if person is None:
-        return Outcome(done=False, text=f"没有认出您（{click.person}），请让管理员把您加到配置的 people 里。")
+        return _stranger(click)
     try:
         with session.begin_nested():
             actor = Actor(person.name, person.role, click.door)
@@ -120,7 +134,12 @@ def _do(core: Core, session: Session, click: Click) -> Outcome:
         return Outcome(False, str(refusal), person.name, lacks(click.action) and _may(click.action, person))
 
 
-def _tidy(action: Action) -> Action:
+def _stranger(click: Click) -> Outcome:
+    return Outcome(done=False, text=f"没有认出您（{click.person}），请让管理员把您加到配置的 people 里。")
+
+
+def tidy(action: Action) -> Action:
+    """The action as it is stored: what was written is cleaned, and personal data in it masked."""
     to = "".join(filter(str.isprintable, action.to))[:_MOST_TO]  # a name must stay as the config spells it
     more = {name: mask(clean(said)).text for name, said in (action.more or {}).items()}
     return replace(action, note=mask(clean(action.note)).text, to=to, more=more)
@@ -131,6 +150,8 @@ def _may(action: Action, person: Person) -> bool:
 
 
 def _person(session: Session, click: Click) -> Person | None:
-    known_by = Person.name if click.door in ("link", "desk") else getattr(Person, click.door)
+    if click.role:
+        return Person(name=click.person, role=click.role)
+    known_by = Person.name if click.door in ("link", "desk", "api") else getattr(Person, click.door)
     wanted = select(Person).where(col(Person.active), col(known_by) == click.person, col(known_by) != "")
     return session.exec(wanted).first()

@@ -6,12 +6,16 @@ from typing import Any
 
 from alerts.channel import SendError
 from alerts.content import Button, Card, Line, Ping, Span
+from alerts.forms import asks
 
 MOST_BLOCKS = 50
 LONGEST_TEXT = 3000
 """Characters of a section, after escaping."""
 _LONGEST_LABEL = 75
 _BUTTONS_A_ROW = 5
+_MOST_OPTIONS = 5
+MENU = "more"
+"""The action of the menu; its choice's value is the action proper and what it is about."""
 _GAP = "\u200b"  # Slack sees bold marks only at a word's edge, and Chinese has none: invisible blanks make one
 _MARKS = re.compile(r"((?<![A-Za-z0-9])[*_~`]|[*_~`](?![A-Za-z0-9]))")  # snake_case is no markup
 _USER = re.compile(r"[UW][A-Z0-9]+")
@@ -33,9 +37,10 @@ def blocks(card: Card) -> list[dict[str, Any]]:
         built.append(_section(pings(card.ping)))
     for line in card.lines:
         built += _line(line)
-    for start in range(0, len(card.buttons), _BUTTONS_A_ROW):
-        row = card.buttons[start : start + _BUTTONS_A_ROW]
-        built.append({"type": "actions", "elements": [_button(button, card.about) for button in row]})
+    elements = [_button(button, card.about) for button in card.buttons]
+    elements += [_menu(card)] if card.more else []
+    for start in range(0, len(elements), _BUTTONS_A_ROW):
+        built.append({"type": "actions", "elements": elements[start : start + _BUTTONS_A_ROW]})
     if len(built) > MOST_BLOCKS:
         raise TooLong(f"一条消息最多 {MOST_BLOCKS} 块，这条有 {len(built)} 块", permanent=True)
     return built
@@ -106,6 +111,16 @@ def _section(text: str) -> dict[str, Any]:
     return {"type": "section", "text": _text(text)}
 
 
+def _menu(card: Card) -> dict[str, Any]:
+    if len(card.more) > _MOST_OPTIONS:
+        raise TooLong(f"“更多”里最多 {_MOST_OPTIONS} 项，这里有 {len(card.more)} 项", permanent=True)
+    options = [
+        {"text": {"type": "plain_text", "text": one.label[:_LONGEST_LABEL]}, "value": f"{one.action} {card.about}"}
+        for one in card.more
+    ]
+    return {"type": "overflow", "action_id": MENU, "options": options}
+
+
 def _button(button: Button, about: str) -> dict[str, Any]:
     label = {"type": "plain_text", "text": button.label[:_LONGEST_LABEL]}
     built: dict[str, Any] = {"type": "button", "action_id": button.action, "text": label, "value": about}
@@ -113,7 +128,7 @@ def _button(button: Button, about: str) -> dict[str, Any]:
         built["url"] = button.url
     if button.action == "claim":
         built["style"] = "primary"
-    if button.confirm:
+    if button.confirm and not asks(button.action, about.partition(":")[0]):  # a form asks once more by itself
         built["confirm"] = {
             "title": {"type": "plain_text", "text": label["text"]},
             "text": {"type": "plain_text", "text": button.confirm},

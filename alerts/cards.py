@@ -1,6 +1,6 @@
 """The live cards of cases and crises: what happened, whose it is, by when, and what to say first."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
@@ -18,6 +18,10 @@ from monitor.transitions import ACTIONS, NOTICE_WAYS
 _BUTTONS = {
     "case": ("claim", "contacted", "answered", "resolved", "escalate", "false_alarm"),
     "crisis": ("claim", "plan", *chain.from_iterable(NOTICE_WAYS.values()), "resolved", "false_alarm", "review"),
+}
+_MORE = {
+    "case": ("assign", "refile", "extortion", "note", "close", "reopen"),
+    "crisis": ("assign", "merge", "note", "close", "reopen"),
 }
 _CASES = {"review": "差评", "mention": "负面帖子", "question": "买家提问"}
 _CONFIRM = {"false_alarm": "确定是误报吗？计时会停下来。"}
@@ -84,6 +88,7 @@ def crisis_card(view: CrisisView, reader: Reader) -> Card:
         lines=tuple(lines),
         buttons=_buttons(crisis, more, reader),
         about=f"crisis:{crisis.id}",
+        more=_menu(crisis, reader),
     )
 
 
@@ -114,6 +119,7 @@ def case_card(view: CaseView, reader: Reader) -> Card:
         lines=tuple(lines),
         buttons=_buttons(case, "看详情", reader),
         about=f"case:{case.id}",
+        more=_menu(case, reader),
     )
 
 
@@ -172,10 +178,8 @@ def _buttons(row: Case | Crisis, more: str, reader: Reader) -> tuple[Button, ...
     subject = "case" if isinstance(row, Case) else "crisis"
     row_id = row.id or 0
     shown = []
-    for action in _BUTTONS[subject]:
+    for action in _possible(row, _BUTTONS[subject]):
         info = ACTIONS[action]
-        if row.state not in info.moves[subject][0] or _pointless(action, row):
-            continue
         if reader.clicks:
             shown.append(Button(action, info.label, confirm=_CONFIRM.get(action, "")))
         elif reader.person and info.allowed(subject, reader.person.role):
@@ -183,6 +187,20 @@ def _buttons(row: Case | Crisis, more: str, reader: Reader) -> tuple[Button, ...
     if reader.desk and not reader.clicks and reader.person is None:
         shown.append(Button("desk", "去处理", reader.links.desk(subject, row_id)))
     return (*shown, Button("view", more, reader.links.view(subject, row_id)))
+
+
+def _menu(row: Case | Crisis, reader: Reader) -> tuple[Button, ...]:
+    """What can be done besides, where clicks come back; elsewhere the desk has it."""
+    actions = _possible(row, _MORE["case" if isinstance(row, Case) else "crisis"]) if reader.clicks else ()
+    return tuple(Button(action, ACTIONS[action].label) for action in actions)
+
+
+def _possible(row: Case | Crisis, actions: Iterable[str]) -> Iterator[str]:
+    """Of these actions, those that the row's state allows and that are not done yet."""
+    subject = "case" if isinstance(row, Case) else "crisis"
+    return (
+        action for action in actions if row.state in ACTIONS[action].moves[subject][0] and not _pointless(action, row)
+    )
 
 
 def _pointless(action: str, row: Case | Crisis) -> bool:

@@ -77,6 +77,7 @@ class Card:
         buttons: What can be done.
         about: ``crisis:12``: what the buttons act on.
         ping: Who is called on.
+        more: What is done now and then: behind one menu, on channels that bring clicks back and have menus.
         maybe_twice: The reader may have had it before.
     """
 
@@ -85,6 +86,7 @@ class Card:
     buttons: tuple[Button, ...] = ()
     about: str = ""
     ping: tuple[Ping, ...] = ()
+    more: tuple[Button, ...] = ()
     maybe_twice: bool = False
 
     @property

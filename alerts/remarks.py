@@ -19,6 +19,7 @@ _SUBJECTS = {
     "report": "报告",
     "outbox": "消息",
     "clock": "时钟",
+    "indicator": "指标",
     "timers": "补报",
 }
 _KINDS = {
@@ -30,6 +31,7 @@ _KINDS = {
     "report": "报告",
     "outbox": "送达异常",
     "clock": "时钟异常",
+    "indicator": "指标变差",
     "timers": "补报",
 }
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from alerts import cards, clock_card, digest, handover, lists, remarks
+from alerts import cards, clock_card, digest, handover, indicator_card, lists, remarks
 from alerts.cards import Links, Reader
 from alerts.channel import Channel, Letter
 from alerts.content import Card, Ping
@@ -20,6 +20,12 @@ EDITS = ("crisis.updated", "case.updated")
 OPENINGS = (*CARDS, "cases.opened")
 LISTS = ("cases.opened", "cases.overdue")
 _LISTED_DEAD = 30
+_PLAIN = {
+    "source": remarks.source_card,
+    "clock": clock_card.clock_card,
+    "indicator": indicator_card.indicator_card,
+}
+"""Cards that say no more than their row, by its subject."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +83,10 @@ def _card(session: Session, row: Outbox, reader: Reader) -> Card | Stale:
 
 
 def _about_the_house(session: Session, row: Outbox, reader: Reader) -> Card:
-    if row.kind.startswith("source."):
-        return remarks.source_card(row, reader)
+    if plain := _PLAIN.get(row.subject):
+        return plain(row, reader)
     if row.kind == "outbox.dead":
         return remarks.dead_card(row, *_dead(session, row), reader)
-    if row.kind == "clock.jumped":
-        return clock_card.clock_card(row, reader)
     if row.kind == "rota.handover":
         return handover.handover_card(session, row, reader)
     if row.kind == "timers.digest":

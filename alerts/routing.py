@@ -115,6 +115,8 @@ def _route(settings: Settings, notice: Notice) -> list[str]:
     routes = settings.routes
     if notice.subject in ("source", "outbox", "clock"):
         return routes.system or routes.crisis
+    if notice.subject == "indicator":
+        return routes.summary
     if notice.kind == "timers.digest":
         crises, cases = notice.facts["crises"], notice.facts["count"]
         return [*(routes.crisis if crises else []), *(routes.case if cases else [])]

@@ -44,9 +44,16 @@ class CaseMove(Move[Case]):
         return self._plain(now, closed_at=now)
 
     def _false_alarm(self, now: datetime) -> str:
+        """No complaint at all, or one about what was named in its stead: a label either way."""
         timers.cancel(self.session, self.row)
-        corrections.false_alarm(self.session, self.row, self.actor.name, now)
-        return self._plain(now)
+        if not self.action.to.strip():
+            corrections.false_alarm(self.session, self.row, self.actor.name, now)
+            return self._plain(now)
+        codes = _codes(self.action.to)
+        named = f"其实是{'、'.join(categories.names()[code] for code in codes)}"
+        self.told = {"note": "；".join(filter(None, (named, self.action.note.strip()))), "categories": codes}
+        corrections.refile(self.session, self.row, codes, self.actor.name, now)
+        return self._plain(now, categories=codes)
 
     def _refile(self, now: datetime) -> str:
         codes = _codes(self.action.to)

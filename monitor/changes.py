@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlmodel import Session
 
-from monitor import audit, directory, known
+from monitor import audit, directory, known, overrides
 from monitor.settings import Settings
 
 _LOGIN = re.compile(r"://[^/@\s]*@")  # an address may hold a password
@@ -21,15 +21,12 @@ def start(session: Session, settings: Settings, at: datetime, actor: str) -> Non
 
     Args:
         session: The caller's transaction.
-        settings: The config of this start.
+        settings: The config file of this start; of people, what the desk says of them counts.
         at: When.
         actor: Who started the process.
     """
     last = known.hold(session, "config", at)
-    for person, what in directory.sync(session, settings):
-        assert person.id is not None
-        told = {"name": person.name, "role": person.role}
-        audit.note(session, at, "person", person.id, what, actor, "cli", after=told)
+    people(session, overrides.lay(settings, overrides.said(session)).settings, at, actor, "cli")
     told = flat(settings)
     if told == last.value:
         return
@@ -41,6 +38,14 @@ def start(session: Session, settings: Settings, at: datetime, actor: str) -> Non
         audit.note(session, at, "config", 0, "changed", actor, "cli", before, after)
     last.value, last.at = told, at
     session.add(last)
+
+
+def people(session: Session, settings: Settings, at: datetime, actor: str, door: str) -> None:
+    """Bring the people that count into the store, and leave events of who joined and who left."""
+    for person, what in directory.sync(session, settings):
+        assert person.id is not None
+        told = {"name": person.name, "role": person.role}
+        audit.note(session, at, "person", person.id, what, actor, door, after=told)
 
 
 def flat(settings: Settings) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def load(path: Path) -> Settings:
     except ValidationError as error:
         raise ConfigError(f"{path}: {describe(error, Settings)}") from None
     settings = _absolute(settings, path.resolve().parent)
-    for problem in _cross_checks(settings):
+    for problem in problems(settings):
         raise ConfigError(f"{path}: {problem}")
     return settings
 
@@ -161,7 +161,8 @@ def _with(section: _S, **values: Any) -> _S:
     return section.model_copy(update=values)
 
 
-def _cross_checks(settings: Settings) -> Iterator[str]:
+def problems(settings: Settings) -> Iterator[str]:
+    """What its parts say that does not fit together, one line each."""
     try:
         _ = settings.zone
     except (ZoneInfoNotFoundError, ValueError, OSError):  # a zone that is named in the file was looked up already

@@ -1,7 +1,7 @@
 """What nearly everything needs: settings, store, clock, and the way to tell people; made by the composition root."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from monitor.quota import Budget
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Core:
     """The house's common ground, handed to functions as their first argument.
 
     Attributes:
-        settings: The whole config.
+        settings: The whole config, with what the desk changed of it; `monitor.overrides.refresh` alone replaces it.
         engine: The database.
         clock: The time.
         secret: Signs links and salts author hashes.
@@ -35,6 +35,13 @@ class Core:
     secret: bytes
     notify: Notify
     view: Callable[[str, int], str]
+    file: Settings = field(init=False)
+    """The config as the file has it."""
+    laid: int = field(init=False, default=0)
+    """How many changes of the desk ``settings`` knows of."""
+
+    def __post_init__(self) -> None:
+        self.file = self.settings
 
     @cached_property
     def judge(self) -> "Scorer":

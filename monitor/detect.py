@@ -5,24 +5,29 @@ explains. What belongs to a running crisis joins it; the same trouble soon after
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from sqlmodel import Session, col, select
 
 from monitor import copies, crises, groups, posts
+from monitor.bursts import Norm
 from monitor.core import Core
 from monitor.fresh import Fresh
-from monitor.groups import Group
+from monitor.groups import Group, Member
 from monitor.models import Crisis, CrisisFeedback
+from monitor.policies import DetectPolicy
 from monitor.states import CRISIS_OPEN, worst
 
 REACH = (1, 2, 4)
 """Complaints of so many windows are taken together: what one alone leaves open, several may show."""
+RECENT = timedelta(hours=24)
+"""A burst that ended longer ago is history, not a crisis."""
+HANDFUL = 0.1
+"""Of a burst's feedbacks: so few that say the same are its buyers' common words."""
 
-_RECENT = timedelta(hours=24)  # a burst that ended longer ago is history, not a crisis
 _SETTLED = ("resolved", "closed")
-_HANDFUL = 0.1  # of a burst's feedbacks: so few that say the same are its buyers' common words
 
 
 def detect(core: Core, session: Session, batch: Sequence[Fresh]) -> list[int]:
@@ -58,7 +63,7 @@ def spreading(core: Core, session: Session, feedback_ids: Sequence[int]) -> list
         severity = worst("high", *(severity for _, severity in members))
         ids = [feedback_id for feedback_id, _ in members]
         running = _homes(session, {group.shop_id}, CRISIS_OPEN)
-        if home := next((home for like, home in running if _alike(like, group, "spread")), None):
+        if home := next((home for like, home in running if alike(like, group, "spread")), None):
             crises.attach(core, session, home, ids, severity)
         else:
             opened += _open(core, session, "spread", severity, group, ids)
@@ -66,7 +71,7 @@ def spreading(core: Core, session: Session, feedback_ids: Sequence[int]) -> list
 
 
 def _oldest(core: Core) -> datetime:
-    return core.clock.now() - max(_RECENT, core.settings.policy.detect.burst_window)
+    return core.clock.now() - max(RECENT, core.settings.policy.detect.burst_window)
 
 
 def _homes(
@@ -93,7 +98,7 @@ def _join_running(core: Core, session: Session, items: Sequence[Fresh]) -> list[
     joining: dict[int, list[Fresh]] = defaultdict(list)
     left = []
     for item in items:
-        home = next((home for like, home in homes if _belongs(item, like, copied)), None)
+        home = next((home for like, home in homes if belongs(item, like, copied)), None)
         if home is not None and home.id is not None:
             joining[home.id].append(item)
         else:
@@ -104,7 +109,8 @@ def _join_running(core: Core, session: Session, items: Sequence[Fresh]) -> list[
     return left
 
 
-def _belongs(item: Fresh, crisis: Crisis, copied: dict[int | None, set[int]]) -> bool:
+def belongs(item: Fresh, crisis: Crisis, copied: Mapping[int | None, Collection[int]]) -> bool:
+    """Whether a complaint is one more of a running crisis; ``copied``: by crisis of copies, who says what it is about."""
     return (
         item.shop_id == crisis.shop_id
         and (_about(crisis, item) or any(code in item.categories for code in crisis.also))
@@ -119,7 +125,8 @@ def _about(crisis: Crisis, item: Fresh) -> bool:
     return named and (not crisis.product or crisis.product == item.product)
 
 
-def _alike(crisis: Crisis, group: Group, cause: str) -> bool:
+def alike(crisis: Crisis, group: Group, cause: str) -> bool:
+    """Whether a crisis is about what breaks out now."""
     same = (crisis.category, crisis.product) == (group.category, group.product) or group.category in crisis.also
     return crisis.shop_id == group.shop_id and same and (crisis.cause == "copies") == (cause == "copies")
 
@@ -151,18 +158,23 @@ def _free(session: Session, items: Sequence[Fresh]) -> list[Fresh]:
     return [item for item in items if item.feedback_id not in taken]
 
 
-def _open_bursts(core: Core, session: Session, items: Sequence[Fresh]) -> list[int]:
+def candidates(items: Sequence[Fresh]) -> list[tuple[Group, datetime]]:
+    """Groups in which a burst may show, each with its latest complaint.
+
+    The narrower the group, the better it names the cause: categories, the largest first, then products, then the shop.
+    """
     found: dict[Group, list[datetime]] = defaultdict(list)
     for item in items:
-        found[Group(item.shop_id)].append(item.happened_at)
-        for code in item.categories:
-            found[Group(item.shop_id, code)].append(item.happened_at)
-        if item.product:
-            found[Group(item.shop_id, product=item.product)].append(item.happened_at)
+        for group in groups.of(item):
+            found[group].append(item.happened_at)
+    order = sorted(found, key=lambda g: (not g.category, not g.product, -len(found[g]), g.category, g.product))
+    return [(group, max(found[group])) for group in order]
+
+
+def _open_bursts(core: Core, session: Session, items: Sequence[Fresh]) -> list[int]:
     opened = []
-    # the narrower the group, the better it names the cause: categories, the largest first, then products, then the shop
-    for group in sorted(found, key=lambda g: (not g.category, not g.product, -len(found[g]), g.category, g.product)):
-        if members := _burst(core, session, group, max(found[group])):
+    for group, end in candidates(items):
+        if members := _burst(core, session, group, end):
             severity = worst("high", *(member.severity for member in members))
             ids = [member.feedback_id for member in members]
             if one := copies.mostly(core, session, group.shop_id, ids):
@@ -182,7 +194,7 @@ def _break_out(
     trouble, with one card and three clocks.
     """
     running = _breaking_out(core, session, group.shop_id)
-    if running is None or (cause == "copies" and len(feedback_ids) > _HANDFUL * running.scope["count"]):
+    if running is None or (cause == "copies" and len(feedback_ids) > HANDFUL * running.scope["count"]):
         return _open(core, session, cause, severity, group, feedback_ids)
     crises.attach(core, session, running, feedback_ids, severity, also=group.category if cause == "burst" else "")
     return []
@@ -196,7 +208,6 @@ def _breaking_out(core: Core, session: Session, shop_id: str | None) -> Crisis |
 
 
 def _burst(core: Core, session: Session, group: Group, end: datetime) -> list[groups.Member]:
-    """The group's complaints in the shortest time in which they are unusual; none where they are usual."""
     policy = core.settings.policy.detect
     starts = [end - policy.burst_window * times for times in REACH]
     members = groups.free(session, group, starts[-1], end)
@@ -205,13 +216,35 @@ def _burst(core: Core, session: Session, group: Group, end: datetime) -> list[gr
     # what a burst of some categories has taken already shows that the shop as a whole is in trouble
     running = _breaking_out(core, session, group.shop_id) if group == Group(group.shop_id) else None
     taken = groups.taken(session, running, starts, end) if running else [0] * len(starts)
+    totals, usual = partial(groups.totals, session, group), partial(groups.usual, core, session, group)
+    return unusual(policy, end, members, taken, totals, usual)
+
+
+def unusual(
+    policy: DetectPolicy,
+    end: datetime,
+    members: Sequence[Member],
+    taken: Sequence[int],
+    totals: Callable[[Sequence[datetime], datetime], Sequence[int]],
+    usual: Callable[[datetime], Norm],
+) -> list[Member]:
+    """A group's complaints in the shortest time in which they are unusual; none where they are usual.
+
+    Args:
+        policy: Count and window.
+        end: When the latest of them happened.
+        members: Those in no crisis, of all the windows of `REACH`.
+        taken: How many of each window a running burst has already.
+        totals: How many feedbacks of the shop each window has, asked for only where there are enough complaints.
+        usual: What is usual for the group at a window's start.
+    """
+    starts = [end - policy.burst_window * times for times in REACH]
     if taken[0] + sum(member.happened_at > starts[0] for member in members) < policy.burst_count:
         return []
-    totals = groups.totals(session, group, starts, end)
-    for start, total, others in zip(starts, totals, taken, strict=True):
+    for start, total, others in zip(starts, totals(starts, end), taken, strict=True):
         here = [member for member in members if member.happened_at > start]
         hours = (end - start) / timedelta(hours=1)
-        if here and groups.usual(core, session, group, start).broken(others + len(here), total, hours):
+        if here and usual(start).broken(others + len(here), total, hours):
             return here
     return []
 
@@ -222,7 +255,7 @@ def _open(
     """Open a crisis, or reopen the one about the same that was settled not long ago; gives what was opened."""
     since = core.clock.now() - core.settings.policy.detect.reopen_within
     settled = _homes(session, {group.shop_id}, _SETTLED, since)
-    if home := next((home for like, home in reversed(settled) if _alike(like, group, cause)), None):
+    if home := next((home for like, home in reversed(settled) if alike(like, group, cause)), None):
         crises.reopen(core, session, home, feedback_ids, severity)
         return []
     crisis = crises.open_crisis(

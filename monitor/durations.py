@@ -7,7 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, PlainSerializer
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_LONGEST = 36_500 * 86_400  # a century: moments stay within what a datetime holds
+_HOURS_UP_TO = 48 * 3600
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -15,14 +17,25 @@ def parse_duration(value: Any) -> timedelta:
     """Read ``90s``, ``10m``, ``1h`` or ``7d``.
 
     Raises:
-        ValueError: anything else, negative spans included.
+        ValueError: anything else, negative spans included, and what is longer than a century.
     """
     if isinstance(value, timedelta):
         return value
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhd])\s*", value) if isinstance(value, str) else None
     if not match:
         raise ValueError(f"应为时长，如 90s、10m、1h、7d，实为 {value!r}")
-    return timedelta(**{_UNITS[match[2]]: float(match[1])})
+    seconds = float(match[1]) * _SECONDS[match[2]]
+    if seconds > _LONGEST:
+        raise ValueError(f"应为时长，最长 36500d，实为 {value!r}")
+    return timedelta(seconds=seconds)
+
+
+def spell_duration(value: timedelta) -> str:
+    """The span as `parse_duration` reads it, in the largest usual unit that gives a whole number: 24h, but 7d."""
+    seconds = value.total_seconds()
+    units = "dhm" if seconds > _HOURS_UP_TO else "hm"
+    unit = next((one for one in units if seconds and seconds % _SECONDS[one] == 0), "s")
+    return f"{seconds / _SECONDS[unit]:.10g}{unit}"
 
 
 def parse_clock_time(value: Any) -> str:

@@ -11,6 +11,7 @@ from sqlmodel import Session, col, func, select
 
 from monitor.bursts import HISTORY, SPAN, Norm, norm, span_of
 from monitor.core import Core
+from monitor.fresh import Fresh
 from monitor.models import Crisis, CrisisFeedback, Feedback, Score
 
 _GROWN = 1.25  # times as many feedbacks before a past is counted again
@@ -33,6 +34,13 @@ class Member:
     feedback_id: int
     severity: str | None
     happened_at: datetime
+
+
+def of(item: Fresh) -> list[Group]:
+    """The groups that a complaint belongs to: its shop's, those of its categories, its product's."""
+    shop = item.shop_id
+    mine = [Group(shop), *(Group(shop, code) for code in item.categories)]
+    return [*mine, Group(shop, product=item.product)] if item.product else mine
 
 
 def free(session: Session, group: Group, start: datetime, end: datetime) -> list[Member]:

@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, func, select
 
 from crawler.items import FeedbackItem
-from monitor import cases, corrections, db, detect, mending, spread
+from monitor import cases, corrections, db, detect, mending, search, spread
 from monitor.bulk import insert_rows, table, update_column
 from monitor.core import Core
 from monitor.engines import filed
@@ -110,6 +110,7 @@ def _look_up(session: Session, origin: Origin, drafts: dict[str, _Draft]) -> lis
 
 
 def _write(core: Core, session: Session, drafts: Sequence[_Draft], now: datetime, origin: Origin) -> Counts:
+    search.drop(session, [draft.known.id or 0 for draft in drafts if draft.known is not None])
     new = _insert(session, [draft for draft in drafts if draft.known is None])
     changed = _change(session, [draft for draft in drafts if draft.known is not None], now)
     stored = [*new, *changed]
@@ -117,6 +118,8 @@ def _write(core: Core, session: Session, drafts: Sequence[_Draft], now: datetime
     _scores(session, stored, now)
     batch = [_fresh(core, draft, origin) for draft in stored]
     opened = cases.file_feedback(core, session, batch)
+    known = [draft.known.id or 0 for draft in drafts if draft.known is not None]  # also what another writer changed
+    search.add(session, [*(draft.feedback_id for draft in new), *known])
     crises = detect.detect(core, session, batch)
     cases.tell(core, session, opened)
     return Counts(

@@ -26,26 +26,46 @@ def act(core: Core, session: Session, action: Action, actor: Actor) -> str:
     Raises:
         Refused: unknown action or subject, wrong role, wrong state, something missing, or somebody was faster.
     """
+    info = _permitted(action, actor)
+    if info.needs and not getattr(action, info.needs).strip():
+        raise Refused(f"“{info.label}”还缺{_LACKING[info.needs]}")
+    row = _ready(session, action, info, lock=True)
+    target = info.leads(action.subject, row.state)
+    if isinstance(row, Case):
+        return CaseMove(core, session, action, actor, row, target).run()
+    return CrisisMove(core, session, action, actor, row, target).run()
+
+
+def check(session: Session, action: Action, actor: Actor) -> None:
+    """Whether a person could do this now, whatever would be given with it; changes nothing.
+
+    Raises:
+        Refused: as `act` does.
+    """
+    _ready(session, action, _permitted(action, actor), lock=False)
+
+
+def _permitted(action: Action, actor: Actor) -> ActionInfo:
     info = ACTIONS.get(action.what)
     if info is None or action.subject not in info.subjects:
         raise Refused("没有这个操作")
     if not info.allowed(action.subject, actor.role):
         raise Refused(f"{actor.name or '您'}没有“{info.label}”的权限，请找主管")
-    if info.needs and not getattr(action, info.needs).strip():
-        raise Refused(f"“{info.label}”还缺{_LACKING[info.needs]}")
+    return info
+
+
+def _ready(session: Session, action: Action, info: ActionInfo, *, lock: bool) -> Case | Crisis:
+    """The row, in a state from which the action may start."""
     row: Case | Crisis | None
     if action.subject == "case":
-        row = session.get(Case, action.subject_id, with_for_update=True)
+        row = session.get(Case, action.subject_id, with_for_update=lock or None)
     else:
-        row = session.get(Crisis, action.subject_id, with_for_update=True)
+        row = session.get(Crisis, action.subject_id, with_for_update=lock or None)
     if row is None:
         raise Refused("找不到这条记录")
     if row.state not in info.moves[action.subject][0] or (isinstance(row, Crisis) and info.kind not in ("", row.kind)):
         raise Refused(_why_not(row, info))
-    target = info.leads(action.subject, row.state)
-    if isinstance(row, Case):
-        return CaseMove(core, session, action, actor, row, target).run()
-    return CrisisMove(core, session, action, actor, row, target).run()
+    return row
 
 
 def _why_not(row: Case | Crisis, info: ActionInfo) -> str:

@@ -376,6 +376,24 @@ class LoginTry(SQLModel, table=True):
     at: datetime
 
 
+class ApiToken(SQLModel, table=True):
+    """A program's way in: it acts as a person, or in a role of its own."""
+
+    __tablename__ = "api_token"
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(unique=True)
+    digest: str = Field(unique=True)  # SHA-256 in hex; the token itself is shown once and kept nowhere
+    person_id: int | None = Field(default=None, foreign_key="person.id")
+    role: str = ""  # of a program that acts as itself
+    scopes: list[str] = _json_list()  # read | act | export | admin
+    shops: list[str] = _json_list()
+    created_at: datetime
+    created_by: str
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = None  # not written more than once a minute
+    revoked_at: datetime | None = None
+
+
 class Swap(SQLModel, table=True):
     """One person stands in for another on the rota, from when to when."""
 
@@ -395,6 +413,16 @@ class Correction(SQLModel, table=True):
     actor: str
     before: dict[str, Any] = _json()
     after: dict[str, Any] = _json()
+
+
+class Override(SQLModel, table=True):
+    """What the desk says in place of the config file, key by key; a row stays when the file's word counts again."""
+
+    key: str = Field(primary_key=True)  # policy.detect.burst_count, routes.crisis, rotas, people.<name>, replies.<code>
+    value: dict[str, Any] = _json()  # {"value": …}; empty where the file's word counts
+    version: int = 1
+    at: datetime
+    actor: str
 
 
 class Pace(SQLModel, table=True):
@@ -433,6 +461,7 @@ class Indicator(SQLModel, table=True):
     day: date
     value: float
     industry: float | None = None
+    above: float | None = None  # percent above the industry's, as the back end says
 
 
 class Improvement(SQLModel, table=True):

@@ -24,6 +24,7 @@ Kind = Literal[
     "source.recovered",
     "source.expiring",  # credentials end within days; facts as of source.trouble, "error" says when
     "clock.jumped",  # subject "clock"; facts: {"how": "jump" | "skew", "seconds" (+ ahead, - behind), "host"}
+    "indicator.worse",  # subject "indicator"; facts: {"name", "value", "industry", "limit", "day" (ISO)}
     "outbox.dead",  # subject "outbox"; facts: {"channel", "target", "kind", "error"}
 ]
 

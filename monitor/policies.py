@@ -130,6 +130,31 @@ class AssignPolicy(Section):
     """What somebody has not finished when his duty ends goes to whoever is on duty then."""
 
 
+class IndicatorPolicy(Section):
+    """From where on a shop indicator is bad and told; without a figure, on the wrong side of the industry's value."""
+
+    dispute_rate: float | None = None
+    """退款纠纷率, in percent: more is bad."""
+    self_completion: float | None = None
+    """退款自主完结率, in percent: less is bad."""
+    refund_hours: float | None = None
+    """仅退款完结时长, in hours: more is bad."""
+    return_hours: float | None = None
+    """退货退款完结时长, in hours: more is bad."""
+    dsr_description: float | None = None
+    """描述相符, of 5: less is bad."""
+    dsr_service: float | None = None
+    """服务态度, of 5: less is bad."""
+    dsr_logistics: float | None = None
+    """物流服务, of 5: less is bad."""
+    return_rate: float | None = None
+    """退货率, in percent: more is bad."""
+    retained_returns: float | None = None
+    """退货挽回率, in percent: less is bad."""
+    upheld: float | None = 0
+    """投诉成立 of a day: more is bad."""
+
+
 class Policy(Section):
     """Rules and figures."""
 
@@ -143,6 +168,8 @@ class Policy(Section):
     """Quiet hours."""
     assign: AssignPolicy = AssignPolicy()
     """Assignment."""
+    indicators: IndicatorPolicy = IndicatorPolicy()
+    """Shop indicators."""
 
 
 class Calendar(Section):

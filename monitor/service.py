@@ -11,12 +11,13 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from sqlalchemy.exc import OperationalError
 
-from monitor import skew
+from monitor import overrides, skew
 from monitor.core import Core
 from monitor.durations import within
 from monitor.settings import Source
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _SWEEP_EVERY = 1.0  # seconds between two looks for due timers
 _DELIVER_EVERY = 0.5  # seconds between two looks at the outbox
 _HAND_OVER_EVERY = 60.0  # seconds between two looks at who is on duty
+_SETTINGS_EVERY = 2.0  # seconds between two looks at what the desk changed of the config
 _SUMMARIES_EVERY = 30  # seconds between two looks for summaries that are due
 _EVERY = timedelta(minutes=10)  # between two crawls of a source that does not say
 _LOOK = timedelta(seconds=30)  # between two looks at whether a source with two rhythms is due
@@ -65,6 +67,7 @@ class Service:
     ) -> None:
         self._core, self._crawl = core, crawl
         self._loops = [("sweep", sweep, _SWEEP_EVERY), ("watch", watch, skew.LOOK_EVERY)]
+        self._loops += [("settings", partial(overrides.refresh, core), _SETTINGS_EVERY)]
         self._loops += [("hand over", hand_over, _HAND_OVER_EVERY)]
         self._loops += [(f"deliver {name}", send, _DELIVER_EVERY) for name, send in deliver.items()]
         self._bells = {name: asyncio.Event() for name, *_ in self._loops}

@@ -11,11 +11,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from monitor import company_login
 from monitor.durations import ClockTime, Duration, Monthly, Promotion, Rate, Weekly
 from monitor.policies import Calendar, Policy, Rota
 from monitor.section import Section
 
-Role = Literal["agent", "lead", "manager", "brand", "admin"]
+Role = company_login.Role
 
 
 def _zone(name: str) -> str:
@@ -287,6 +288,10 @@ class Desk(Section):
     """Header in which a proxy names the person it has let in, such as ``X-Forwarded-User``; empty for none."""
     header_from: list[str] = ["127.0.0.1", "::1"]
     """Addresses of proxies whose ``user_header`` counts."""
+    api_rate: Rate = "120/1m"
+    """Most requests of one API token in a time, to each process of the service."""
+    oidc: company_login.Oidc | None = None
+    """The company's own login."""
 
 
 class Settings(BaseSettings):

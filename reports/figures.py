@@ -8,7 +8,7 @@ from typing import Literal
 from monitor import db
 from monitor.core import Core
 from monitor.settings import Settings
-from reports import clocks, counts
+from reports import clocks, counts, indicators
 from reports.counts import Category, Counts, Group, Triple
 from reports.coverage import Coverage, coverage
 from reports.crises import Crises, crises
@@ -102,6 +102,7 @@ class Review:
         crises: Crises.
         quotes: Cases for the review meeting.
         improvements: What was mended.
+        indicators: What back ends say of the shops; of a month, with points.
         coverage: What the figures rest on.
     """
 
@@ -125,6 +126,7 @@ class Review:
     crises: Crises
     quotes: list[Quote]
     improvements: list[Mended]
+    indicators: list[indicators.Shop]
     coverage: Coverage
 
 
@@ -195,6 +197,7 @@ def review(core: Core, kind: Kind, day: date) -> Review:
             crises(session, spans.now.start, spans.now.end),
             worst(session, spans.now, _QUOTES),
             improvements(session, spans.now, subject),
+            indicators.indicators(session, spans, kind, core.settings),
             coverage(session, spans.now, core.settings, now),
         )
 

@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from monitor import categories
+from monitor.indicators import KINDS, shown
 from monitor.states import PLATFORM_LABELS, SEVERITY_LABELS, STAGE_LABELS, STATE_LABELS
 from monitor.transitions import ACTIONS
 from reports.crises import Happening
@@ -85,6 +86,16 @@ def happening(event: Happening) -> str:
         return (stage("crisis", event.stage) if event.stage else "") + _EVENTS[event.what]
     action = ACTIONS.get(event.what)
     return action.label if action else event.what
+
+
+def indicator(name: str) -> str:
+    """A shop indicator's name."""
+    return KINDS[name].label
+
+
+def measured(name: str, value: float | None) -> str:
+    """A shop indicator's value with its unit; a dash where it is not known."""
+    return "—" if value is None else shown(name, value)
 
 
 def state(code: str) -> str:

@@ -75,9 +75,9 @@ def ledger(session: Session, period: Period, late_since: timedelta) -> Ledger:
     )
 
 
-def clearance(session: Session, period: Period) -> Share:
-    """日清率: negatives that were dealt with before the end of the local day on which they were written."""
-    days = [cleared(session, start, end) for start, end in pairwise(period.edges)]
+def clearance(session: Session, period: Period, shop: str | None = None) -> Share:
+    """日清率: negatives, of a shop or all, dealt with before the end of the local day on which they were written."""
+    days = [cleared(session, start, end, shop) for start, end in pairwise(period.edges)]
     return Share(sum(day.done for day in days), sum(day.of for day in days))
 
 

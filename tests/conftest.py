@@ -6,6 +6,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from factories import NOW, make_core, make_settings
@@ -16,6 +17,9 @@ from monitor import db
 from monitor.clock import HandClock
 from monitor.core import Core
 from monitor.settings import Settings
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # real third-party software as a target: only where it is installed (isso, in a venv of its own, on the PATH)
 _TARGETS = {"isso": "test_real_targets.py", "pelican": "test_real_blog.py"}
@@ -92,6 +96,15 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     engine = db.connect(url)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Browser"]:
+    """The system's Chromium, once for all tests."""
+    from browsing import launched
+
+    with launched(tmp_path_factory.mktemp("fonts")) as browser:
+        yield browser
 
 
 @pytest.fixture

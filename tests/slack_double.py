@@ -12,6 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl
 
+from slack_rules import elements_problem, view_problem
+
 _TEXT_LIMITS = {"section": 3000, "context": 3000, "header": 150}
 
 
@@ -27,6 +29,9 @@ class SlackDouble:
         self.messages: list[dict[str, Any]] = []
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.accepted: list[tuple[str, dict[str, Any]]] = []
+        self.views: list[dict[str, Any]] = []
+        self.triggers: list[str] = []
+        self.expired: set[str] = set()
         self.faults: dict[str, deque[str]] = {}
         self.page = 100
         self.url = ""
@@ -71,6 +76,8 @@ class SlackDouble:
             return self._post(arguments)
         if method == "chat.update":
             return self._update(arguments)
+        if method == "views.open":
+            return self._open(arguments)
         if method in ("conversations.history", "conversations.replies"):
             return self._history(method, arguments)
         return {"ok": True}
@@ -93,6 +100,20 @@ class SlackDouble:
                 self.accepted.append(("chat.update", arguments))
                 return {"ok": True, "ts": arguments["ts"]}
         return {"ok": False, "error": "message_not_found"}
+
+    def _open(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """A trigger works once, and three seconds long: those in `expired` are older."""
+        trigger, view = arguments.get("trigger_id"), arguments.get("view")
+        if not trigger or arguments.keys() - {"trigger_id", "view"}:
+            return {"ok": False, "error": "invalid_arguments"}
+        view = json.loads(view) if isinstance(view, str) else view
+        if wrong := view_problem(view):
+            return {"ok": False, "error": "invalid_arguments", "response_metadata": {"messages": [wrong]}}
+        if trigger in self.expired or trigger in self.triggers:
+            return {"ok": False, "error": "exchanged_trigger_id" if trigger in self.triggers else "expired_trigger_id"}
+        self.triggers.append(trigger)
+        self.views.append({**view, "id": f"V{len(self.views) + 1}", "hash": f"{self._next}.{len(self.views)}"})
+        return {"ok": True, "view": self.views[-1]}
 
     def _history(self, method: str, arguments: dict[str, Any]) -> dict[str, Any]:
         found = [m for m in self.messages if m["channel"] == arguments["channel"]]
@@ -130,8 +151,7 @@ def _bad(block: dict[str, Any]) -> bool:
     if block["type"] == "divider":
         return False
     if block["type"] == "actions":
-        ids = [element["action_id"] for element in block["elements"]]
-        return not 0 < len(ids) <= 25 or len(ids) != len(set(ids)) or any(map(_bad_button, block["elements"]))
+        return bool(elements_problem(block["elements"]))
     texts = block["elements"] if block["type"] == "context" else [block["text"]]
     limit = _TEXT_LIMITS[block["type"]]
     return any(not 0 < len(text["text"]) <= limit or _bad_markup(text) for text in texts)
@@ -143,16 +163,6 @@ def _bad_markup(text: dict[str, Any]) -> bool:
         return False
     rest = re.sub(r"<(?:https?://[^<>|]{1,3000}\|[^<>]+|@[UW][A-Z0-9]+)>", "", text["text"])
     return bool(re.search(r"[<>]|&(?!(?:amp|lt|gt);)", rest)) or text.get("verbatim") is not True
-
-
-def _bad_button(button: dict[str, Any]) -> bool:
-    return (
-        button["type"] != "button"
-        or not 0 < len(button["text"]["text"]) <= 75
-        or len(button.get("value", "")) > 2000
-        or len(button.get("url", "")) > 3000
-        or not 0 < len(button["action_id"]) <= 255
-    )
 
 
 def _is_code(fault: str) -> bool:

@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from sqlmodel import Session, select
 from subjects import add_feedbacks, open_case
 
-from alerts import blocks, cards, lists, mails, remarks, words
+from alerts import blocks, cards, indicator_card, lists, mails, remarks, words
 from alerts.cards import Reader
 from alerts.content import Card, Line, Ping, Span, clean, line, link
 from monitor import crises, lifecycle, queries, timers
@@ -344,6 +344,9 @@ def test_remarks(house: Core, session: Session, clock: HandClock, request: pytes
     session.commit()
     overdue = queries.case_views(session, [open_case(house, ["漏水"])])
     session.commit()
+    worse = {
+        "shop": "demo", "name": "dispute_rate", "value": 0.4, "industry": 0.3, "limit": None, "day": "2026-11-19",
+    }  # fmt: skip
     made = [
         remarks.timer_card(row_of("timer.reminder", stage="notice"), soon, title, lead, me),
         remarks.timer_card(row_of("timer.breached", stage="respond"), past, title, None, me),
@@ -366,6 +369,8 @@ def test_remarks(house: Core, session: Session, clock: HandClock, request: pytes
             31,
             me,
         ),
+        indicator_card.indicator_card(row_of("indicator.worse", "indicator", **worse), me),
+        indicator_card.indicator_card(row_of("indicator.worse", "indicator", **worse | {"limit": 0.25}), me),
         remarks.summary_card({"title": "今日小结", "lines": ["差评 3 条", "都已处理"]}),
     ]
     golden.check(request, "remarks.txt", "\n".join(mails.text(card) for card in made))

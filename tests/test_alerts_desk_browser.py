@@ -2,15 +2,14 @@
 
 import os
 import shutil
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import pylopdf_fonts_zh_cn
 import pytest
+from browsing import CHROMIUM
 from factories import make_core, make_settings
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from serving import serve
 from sqlalchemy import Engine
 from sqlmodel import select
@@ -23,7 +22,6 @@ from monitor.clock import HandClock
 from monitor.core import Core
 from monitor.models import Outbox, Source
 
-CHROMIUM = "/usr/bin/chromium"
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(not shutil.which(CHROMIUM), reason=f"no Chromium at {CHROMIUM}"),
@@ -31,22 +29,6 @@ pytestmark = [
 # What is wider than the window, were it only by a shadow.
 WIDER = "() => [...document.querySelectorAll('*')].filter(e => e.getBoundingClientRect().right > innerWidth + 1).length"
 LONG = "包裹显示已签收，可是我一件都没有收到，打客服电话没有人接，" * 4
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    folder = tmp_path_factory.mktemp("fonts")
-    fonts = Path(pylopdf_fonts_zh_cn.__file__).parent
-    dirs = f"<include>/etc/fonts/fonts.conf</include><dir>{fonts}</dir><cachedir>{folder}</cachedir>"
-    (folder / "fonts.conf").write_text(f"<fontconfig>{dirs}</fontconfig>")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
-            env={**os.environ, "FONTCONFIG_FILE": str(folder / "fonts.conf")},
-        )
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

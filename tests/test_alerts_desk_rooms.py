@@ -306,7 +306,7 @@ def test_users_by_command(
     """The first admin is made on the command line; the password comes from standard input and is never shown."""
     (tmp_path / "pingshao.toml").write_text('[[shops]]\nid = "demo"\nname = "店"\n', encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("scheduler._password", lambda: PASSWORD)
+    monkeypatch.setattr("commands.users._password", lambda: PASSWORD)
     assert scheduler.run(["user", "add", "老板"]) == 0
     assert scheduler.run(["user", "password", "老板"]) == 0
     assert scheduler.run(["user", "list"]) == 0

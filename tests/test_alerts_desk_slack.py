@@ -24,7 +24,7 @@ from subjects import open_case, open_crisis
 from werkzeug import Request, Response
 
 from alerts.desk.app import create_app
-from alerts.desk.slack import _ours
+from alerts.desk.slack_clicks import _ours
 from alerts.links import Links
 from monitor import db, lifecycle
 from monitor.core import Core

@@ -17,7 +17,7 @@ import scheduler
 from crawler import reference, scaffold
 
 ROOT = Path(__file__).parent.parent
-NAMES = ["crawler", "monitor", "alerts", "reports", "docs", "tests"]
+NAMES = ["crawler", "monitor", "alerts", "reports", "commands", "docs", "tests"]
 URL = "https://shop.example/api/reviews"
 
 

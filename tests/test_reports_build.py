@@ -19,7 +19,7 @@ from sqlmodel import select
 
 from monitor import db, directory
 from monitor.core import Core
-from monitor.models import Case, Crisis, Event, Improvement, Source
+from monitor.models import Case, Crisis, Event, Improvement, Indicator, Source
 from reports.build import Report, build, standing_alone, write
 from reports.period import Kind
 
@@ -81,6 +81,12 @@ def _busy(engine: Engine) -> Core:
             session.add(Event(at=when, actor=actor, door="desk", subject="crisis", subject_id=1, what=what))
         session.add(Improvement(category="damage", what="加固包装", done_at=NOW - timedelta(days=25)))
         session.add(Improvement(category="logistics", what="换快递", done_at=NOW - timedelta(days=6)))
+        for name, days, value, industry in (
+            ("dispute_rate", 30, 0.42, 0.3), ("dispute_rate", 7, 0.35, 0.3), ("self_completion", 7, 93.5, 90),
+            ("dsr_service", 7, 4.86, 4.8), ("upheld", 9, 1, None), ("upheld", 25, 1, None),
+        ):  # fmt: skip
+            day = NOW.date() - timedelta(days)
+            session.add(Indicator(shop_id="demo", name=name, day=day, value=value, industry=industry))
     return core
 
 

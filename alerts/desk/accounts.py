@@ -1,5 +1,6 @@
 """Who may enter the desk: accounts with argon2 passwords, and a pause after each failed try that grows."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import cache
 
@@ -75,7 +76,7 @@ def remove(session: Session, name: str, now: datetime, actor: str) -> None:
     session.delete(account)
     _told(session, name, "removed", now, actor)
     person = session.exec(select(Person).where(Person.name == name)).one_or_none()
-    if person is not None and person.origin == "desk":
+    if person is not None and person.origin != "config":
         person.active = False
         session.add(person)
 
@@ -89,9 +90,7 @@ def log_in(session: Session, name: str, password: str, address: str, now: dateti
         Resting: too many failures; nothing was looked at.
     """
     keys = (f"name:{name[:_LONGEST]}", f"from:{address}")
-    tries = [session.get(LoginTry, key, with_for_update=True) for key in keys]
-    if until := max((row.rest_until for row in tries if row and row.rest_until > now), default=None):
-        raise Resting(until)
+    tries = rested(session, keys, now)
     account = session.get(Account, name)
     person = session.exec(select(Person).where(Person.name == name, Person.active)).one_or_none()
     right = _right(account.password if account else "", password)
@@ -101,9 +100,34 @@ def log_in(session: Session, name: str, password: str, address: str, now: dateti
         account.seen_at = now
         session.add(account)
         return account
+    _count(session, keys, tries, now)
+    return None
+
+
+def failed(session: Session, keys: Sequence[str], now: datetime) -> None:
+    """Count a failure against each of these.
+
+    Raises:
+        Resting: there were too many before; this one counts nothing.
+    """
+    _count(session, keys, rested(session, keys, now), now)
+
+
+def rested(session: Session, keys: Sequence[str], now: datetime) -> list[LoginTry | None]:
+    """What stands against each of these; none has to rest.
+
+    Raises:
+        Resting: one has to.
+    """
+    tries = [session.get(LoginTry, key, with_for_update=True) for key in keys]
+    if until := max((row.rest_until for row in tries if row and row.rest_until > now), default=None):
+        raise Resting(until)
+    return tries
+
+
+def _count(session: Session, keys: Sequence[str], tries: Sequence[LoginTry | None], now: datetime) -> None:
     for key, known in zip(keys, tries, strict=True):
         _failed(session, known or LoginTry(key=key, rest_until=now, at=now), now)
-    return None
 
 
 def _told(session: Session, name: str, what: str, now: datetime, actor: str) -> None:

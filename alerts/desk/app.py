@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlmodel import select
 from starlette.exceptions import HTTPException
 
-from alerts.desk import doors, entrance, feishu, hooks, records, rooms, slack, status
+from alerts.desk import doors, entrance, feishu, hooks, live, records, rooms, slack, status
 from alerts.desk.pages import HERE, Pages
 from alerts.desk.sessions import Doorkeeper
 from alerts.links import Expired, Forged, Links
@@ -24,7 +24,7 @@ _SENTENCES = {"Not Found": "没有这个页面。", "Method Not Allowed": "这�
 
 
 def create_app(core: Core, links: Links) -> FastAPI:
-    """The web application; it holds no state of its own.
+    """The web application; all it holds are the open pages that listen, in ``state.live``.
 
     Args:
         core: The common ground.
@@ -43,6 +43,8 @@ def create_app(core: Core, links: Links) -> FastAPI:
     app.include_router(entrance.router(core, pages, door))
     app.include_router(rooms.router(core, pages, door))
     app.include_router(records.router(core, pages, door))
+    app.state.live = live.Live(core)
+    app.include_router(live.router(app.state.live, door))
 
     @app.get("/", summary="状态页", response_class=HTMLResponse)
     def home(request: Request) -> HTMLResponse:

@@ -63,6 +63,7 @@ class _Rooms:
             which=WHICH,
             shops=[one for one in self.core.settings.shops if viewer.may_see(one.id)],
             codes=categories.complaints(),
+            once=secrets.token_urlsafe(12),
         )
 
     def crises(self, viewer: Viewer) -> HTMLResponse:

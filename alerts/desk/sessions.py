@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 from fastapi import HTTPException, Request
 from fastapi.responses import Response
 from itsdangerous import BadData, URLSafeSerializer
-from sqlmodel import Session, select
+from sqlmodel import Session, func, select
 
 from monitor import db
 from monitor.core import Core
-from monitor.models import Account, Person
+from monitor.models import Account, Event, Person
 
 COOKIE = "pingshao"
 FORM_KEY = "form_key"
@@ -31,6 +31,7 @@ class Viewer:
         shops: Shops the person may see; all when empty.
         form_key: What a form has to bring back.
         person_id: The person's row.
+        since: The newest event when the page was asked for: what came later is news to it.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Viewer:
     shops: tuple[str, ...]
     form_key: str
     person_id: int | None
+    since: int = 0
 
     @property
     def leads(self) -> bool:
@@ -62,8 +64,8 @@ class Doorkeeper:
         self._secure = urlsplit(core.settings.service.public_url).scheme == "https"
 
     def needed(self, session: Session) -> bool:
-        """Whether anybody has to log in: not before there is an account or a proxy that knows people."""
-        if self._core.settings.desk.user_header:
+        """Whether anybody has to log in: not before there is an account, or a proxy or company that knows people."""
+        if self._core.settings.desk.user_header or self._core.settings.desk.oidc:
             return True
         return session.exec(select(Account.name).limit(1)).first() is not None
 
@@ -76,9 +78,10 @@ class Doorkeeper:
         with db.reading(self._core.engine) as session:
             name, mark = self._known(session, request)
             person = session.exec(select(Person).where(Person.name == name, Person.active)).one_or_none()
+            since = session.exec(select(func.max(Event.id))).one() or 0
         if person is None:
             raise NotLoggedIn
-        return Viewer(person.name, person.role, tuple(person.shops), self._form_key(mark), person.id)
+        return Viewer(person.name, person.role, tuple(person.shops), self._form_key(mark), person.id, since)
 
     def let_in(self, response: Response, account: Account) -> None:
         """Give the account its cookie."""
@@ -96,7 +99,8 @@ class Doorkeeper:
 
     def let_out(self, response: Response) -> None:
         """Take the cookie away."""
-        response.delete_cookie(COOKIE, path=urlsplit(self._core.settings.service.public_url).path or "/")
+        path = urlsplit(self._core.settings.service.public_url).path or "/"
+        response.delete_cookie(COOKIE, path=path, httponly=True, secure=self._secure, samesite="lax")
 
     def _known(self, session: Session, request: Request) -> tuple[str, str]:
         """A name, and what its form key is made from."""
@@ -134,5 +138,9 @@ def own_form(viewer: Viewer, fields: dict[str, str], request: Request, homes: It
     origin = request.headers.get("origin", "")
     foreign = origin not in ("", "null", *homes)
     given = fields.get(FORM_KEY, "")
-    if foreign or not hmac.compare_digest(given.encode("utf-8", "replace"), viewer.form_key.encode()):
+    if (
+        foreign
+        or not viewer.form_key
+        or not hmac.compare_digest(given.encode("utf-8", "replace"), viewer.form_key.encode())
+    ):
         raise HTTPException(403, "这个表单不是从评哨的页面来的，或者放得太久了；请刷新页面再试。")

@@ -1,18 +1,20 @@
 """Slack's Socket Mode: clicks over a connection that we open, for a service without a public address."""
 
 import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import structlog
 from fastapi import HTTPException
-from slack_sdk import WebClient
 from slack_sdk.errors import SlackClientError
 from slack_sdk.socket_mode.builtin import SocketModeClient
 from slack_sdk.socket_mode.client import BaseSocketModeClient
 from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.socket_mode.response import SocketModeResponse
 
-from alerts.actions import handle
-from alerts.desk import slack
+from alerts.actions import Click, handle
+from alerts.desk import slack_clicks
 from alerts.links import Links
 from monitor.config import secret
 from monitor.core import Core
@@ -36,8 +38,7 @@ class SocketDoor:
 
     def __init__(self, core: Core, links: Links, channel: Channel) -> None:
         self._core, self._links, self._name = core, links, channel.name
-        base = channel.base_url or WebClient.BASE_URL
-        web = WebClient(base_url=base if base.endswith("/") else f"{base}/", timeout=10)
+        web = slack_clicks.web_client(channel, 10)
         self._client = SocketModeClient(app_token=secret(channel.app_token_env), web_client=web, concurrency=4)
         self._client.socket_mode_request_listeners.append(self._take)
         self._ending = threading.Event()
@@ -68,22 +69,44 @@ class SocketDoor:
                 return
 
     def _take(self, client: BaseSocketModeClient, request: SocketModeRequest) -> None:
-        asked = None
+        payload, asked = request.payload, None
+        submitted = payload.get("type") == "view_submission"
         if request.type == "interactive":
             try:
-                asked = slack.click(request.payload)
+                asked = slack_clicks.submission(payload) if submitted else slack_clicks.click(payload)
             except HTTPException as error:
                 _log.warning("socket_click_unreadable", channel=self._name, error=error.detail)
+        acknowledge = partial(self._acknowledge, client, request)
         if asked is None:
-            client.send_socket_mode_response(SocketModeResponse(envelope_id=request.envelope_id))
-            return
+            acknowledge()
+        elif submitted:
+            acknowledge(self._submitted(asked, payload))
+        elif slack_clicks.opens_form(asked):
+            acknowledge()
+            slack_clicks.open_form(self._core, self._links, asked, payload)
+        else:
+            self._clicked(asked, payload, acknowledge)
+
+    def _acknowledge(
+        self, client: BaseSocketModeClient, request: SocketModeRequest, said: dict[str, Any] | None = None
+    ) -> None:
+        client.send_socket_mode_response(SocketModeResponse(request.envelope_id, said or None))
+
+    def _clicked(self, asked: Click, payload: dict[str, Any], acknowledge: Callable[[], None]) -> None:
         try:
             outcome = handle(self._core, asked)
         except Exception as error:  # noqa: BLE001 — not kept, so not acknowledged; the person must hear of it
-            outcome = slack.failed(error, asked.action)
+            outcome = slack_clicks.failed(error, asked.action)
         else:
-            client.send_socket_mode_response(SocketModeResponse(envelope_id=request.envelope_id))
-        slack.answer(self._core, self._links, outcome, asked.action, request.payload)
+            acknowledge()
+        slack_clicks.answer(self._core, self._links, outcome, asked.action, payload)
+
+    def _submitted(self, asked: Click, payload: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return slack_clicks.submit(self._core, asked, payload)
+        except Exception as error:  # noqa: BLE001 — not kept: the form stays open and says so
+            slack_clicks.failed(error, asked.action)
+            return slack_clicks.not_kept(asked)
 
 
 def open_all(core: Core, links: Links) -> list[SocketDoor]:

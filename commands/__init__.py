@@ -1,0 +1,1 @@
+"""The command line, one small file per noun; ``cli`` says what each command is called."""

@@ -1,0 +1,167 @@
+"""The application: what the commands, the service and a rehearsal do with the house once it is put together."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from alerts.actions import Outcome
+    from alerts.channel import Channel
+    from alerts.links import Links
+    from monitor.core import Core
+    from monitor.settings import Source
+    from monitor.summaries import Summary
+
+_CRAWLS_AT_ONCE = 4
+_PATIENCE = 60.0  # seconds that a command waits for channels that take only so much at a time
+_OPENER = "scheduler:open_core"  # by name: a crawl process puts its own ground together, and nobody imports the root
+
+
+@dataclass(frozen=True)
+class App:
+    """The whole product, put together.
+
+    Attributes:
+        core: Settings, store, clock, notify.
+        channels: Where messages go, by name.
+        links: Makes and reads signed links.
+    """
+
+    core: "Core"
+    channels: "dict[str, Channel]"
+    links: "Links"
+
+    async def crawl(self, source: "Source") -> dict[str, Any]:
+        """One source, once; gives its ledger line."""
+        import asyncio
+
+        from monitor.crawling import crawl_source
+        from monitor.pushes import is_pushed, listen
+
+        if is_pushed(source):
+            return await asyncio.to_thread(listen, self.core, source)
+        return await crawl_source(self.core, source, _OPENER)
+
+    async def crawl_all(self, names: Sequence[str] = ()) -> list[dict[str, Any]]:
+        """The enabled sources, or those named, some at a time; one that breaks does not stop the others."""
+        import asyncio
+
+        from monitor.crawling import ledger_line
+        from monitor.pushes import is_pushed
+
+        gate = asyncio.Semaphore(_CRAWLS_AT_ONCE)
+
+        async def one(source: "Source") -> dict[str, Any]:
+            async with gate:
+                try:
+                    return await self.crawl(source)
+                except Exception as error:  # noqa: BLE001 — the ledger says which source broke and how
+                    return ledger_line(source.name, "failed", f"{type(error).__name__}: {error}")
+
+        known = self.core.settings.sources
+        chosen = [s for s in known if (s.name in names if names else s.enabled and not is_pushed(s))]
+        return await asyncio.gather(*map(one, chosen))
+
+    def once(self, names: Sequence[str] = ()) -> dict[str, Any]:
+        """One whole pass: crawl, store, score, detect, sweep, deliver; gives the ledger."""
+        import asyncio
+
+        from monitor import ledger
+
+        since = ledger.mark(self.core)
+        lines = asyncio.run(self.crawl_all(names))
+        fired, sent = self.sweep_and_deliver()
+        return ledger.ledger(self.core, since, lines, fired, sent)
+
+    def sweep_and_deliver(self) -> tuple[int, int]:
+        """Hand over what is to be, fire due timers, send what is due; gives how many of the last two."""
+        from monitor import handover, timers
+
+        handover.hand_over(self.core)
+        return timers.sweep(self.core), self.deliver_patiently()
+
+    def deliver(self, *names: str, ending: Callable[[], bool] = lambda: False) -> int:
+        """Send what the outbox holds and is due, on these channels or all, until ``ending``; gives how many went."""
+        from alerts import outbox
+
+        owner, sent = f"{os.uname().nodename}:{os.getpid()}:{threading.get_ident()}", 0
+        channels = {name: self.channels[name] for name in names or self.channels}
+        while done := outbox.deliver(self.core, channels, owner, links=self.links, ending=ending).sent:
+            sent += done
+        return sent
+
+    def deliver_patiently(self) -> int:
+        """As `deliver` on all channels, waiting for those that take only so much at a time: for commands that end."""
+        from alerts import outbox
+
+        sent, until = self.deliver(), time.monotonic() + _PATIENCE
+        while (at := outbox.next_slot(self.core, self.channels)) is not None:
+            wait = max(0.0, (at - self.core.clock.now()).total_seconds())
+            if time.monotonic() + wait > until:
+                break
+            time.sleep(wait)
+            if not (more := self.deliver()):
+                break
+            sent += more
+        return sent
+
+    def act(
+        self,
+        person: str,
+        action: str,
+        subject: str,
+        subject_id: int,
+        note: str = "",
+        to: str = "",
+        more: Mapping[str, str] | None = None,
+    ) -> "Outcome":
+        """Do what a person asks through the one action handler."""
+        import secrets
+
+        from alerts.actions import Click, handle
+        from monitor.moves import Action
+
+        click = Click("link", secrets.token_urlsafe(9), person, Action(action, subject, subject_id, note, to, more))
+        return handle(self.core, click)
+
+    def report(self, kind: Any, day: date, folder: Path | None = None, *, send: bool = False) -> list[Path]:
+        """Render a report, write it (below ``var_dir`` by default), queue it if asked; gives its files, HTML first."""
+        from monitor.summaries import Summary
+        from reports.build import build as build_report
+        from reports.build import write
+
+        report = build_report(self.core, kind, day)
+        files = write(report, folder or self.core.settings.service.var_dir / "reports")
+        if send:
+            eml = next(file for file in files if file.suffix == ".eml")
+            payload = {"eml": str(eml.resolve()), "lines": list(report.lines), "title": report.title}
+            self._queue(Summary(kind, day, self.core.clock.now()), payload)
+        return files
+
+    def _queue(self, summary: "Summary", payload: dict[str, Any]) -> None:
+        from alerts.routing import enqueue_report
+        from monitor import db, summaries
+
+        now = self.core.clock.now()
+        with db.writing(self.core.engine) as session:
+            summaries.record(session, summary, now)
+            enqueue_report(session, self.core.settings, summary.key, summary.kind, payload, now)
+
+    def send_due_summaries(self) -> int:
+        """Build and queue the summaries whose hour has come; gives how many."""
+        from monitor import db, summaries
+
+        with db.reading(self.core.engine) as session:
+            due = list(summaries.due(session, self.core.settings, self.core.clock.now()))
+        for summary in due:
+            self.report(summary.kind, summary.day, send=True)
+        return len(due)
+
+    def close(self) -> None:
+        """Give the database back."""
+        self.core.engine.dispose()

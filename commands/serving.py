@@ -1,0 +1,57 @@
+"""``serve``: the service's loops, the desk and Slack's sockets in one process, until it is told to end."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+
+from alerts.desk.app import create_app
+from commands.app import App
+from monitor import handover, timers
+from monitor.service import Service
+from monitor.skew import Watch
+
+if TYPE_CHECKING:
+    from alerts.desk.sockets import SocketDoor
+
+_FAREWELL = 2  # seconds for requests that are being answered when the service ends
+
+
+async def serve(app: App, host: str, port: int) -> None:
+    """Run everything until SIGTERM or SIGINT."""
+    quiet: dict[str, Any] = {"log_config": None, "access_log": False, "timeout_graceful_shutdown": _FAREWELL}
+    desk = create_app(app.core, app.links)
+    server = uvicorn.Server(uvicorn.Config(desk, host=host, port=port, **quiet))
+    # uvicorn would die of the signal itself once it has shut down; this service ends with status 0
+    server.capture_signals = nullcontext  # type: ignore[method-assign, assignment]
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, setattr, server, "should_exit", True)
+    service = Service(
+        app.core,
+        crawl=app.crawl,
+        sweep=lambda: timers.sweep(app.core),
+        deliver={name: partial(app.deliver, name, ending=lambda: server.should_exit) for name in app.channels},
+        summaries=app.send_due_summaries,
+        watch=Watch(app.core, app.core.clock, time.monotonic, os.uname().nodename).look,
+        hand_over=lambda: handover.hand_over(app.core),
+    )
+    sockets = _open_sockets(app)
+    done = await service.run(until=server.serve())
+    for socket in sockets:
+        socket.close()
+    if not done:
+        os._exit(0)  # what is left waits for a provider, and asyncio.run would wait with it
+
+
+def _open_sockets(app: App) -> "Sequence[SocketDoor]":
+    if not any(channel.app_token_env for channel in app.core.settings.channels):
+        return ()
+    from alerts.desk import sockets
+
+    return sockets.open_all(app.core, app.links)

@@ -1,0 +1,74 @@
+"""what the desk needs
+
+Revision: 0008, after 0007, 2026-11-22 12:00:00
+"""
+
+import sqlalchemy as sa
+import sqlmodel
+from alembic import op
+
+
+revision = '0008'
+down_revision = '0007'
+branch_labels = None
+depends_on = None
+
+# what monitor/search.py keeps: numbers alone, no words
+_SEARCH = {
+    'postgresql': (
+        'CREATE TABLE feedback_search (feedback_id integer PRIMARY KEY REFERENCES feedback (id) ON DELETE CASCADE,'
+        ' grams integer[] NOT NULL)',
+        'CREATE INDEX feedback_search_grams ON feedback_search USING gin (grams)',
+    ),
+    'sqlite': (
+        "CREATE VIRTUAL TABLE feedback_search USING fts5 (grams, content = '', detail = none, columnsize = 0,"
+        ' tokenize = ascii)',
+    ),
+}
+# feedback that is here already is indexed by the service while it works: `monitor.search.fill`
+_UNFILLED = {
+    'postgresql': """INSERT INTO known (name, value, at)
+        SELECT 'search.filled', json_build_object('below', max(id) + 1), now() FROM feedback HAVING max(id) > 0""",
+    'sqlite': """INSERT INTO known (name, value, at) SELECT 'search.filled', json_object('below', max(id) + 1),
+        strftime('%Y-%m-%d %H:%M:%f000', 'now') FROM feedback HAVING max(id) > 0""",
+}
+
+
+def upgrade() -> None:
+    for statement in (*_SEARCH[op.get_bind().dialect.name], _UNFILLED[op.get_bind().dialect.name]):
+        op.execute(statement)
+    op.create_table('override',
+    sa.Column('key', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('value', sa.JSON(), nullable=False),
+    sa.Column('version', sa.Integer(), nullable=False),
+    sa.Column('at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
+    sa.Column('actor', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.PrimaryKeyConstraint('key')
+    )
+    op.add_column('indicator', sa.Column('above', sa.Float(), nullable=True))
+    op.create_table('api_token',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('name', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('digest', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('person_id', sa.Integer(), nullable=True),
+    sa.Column('role', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('scopes', sa.JSON(), nullable=False),
+    sa.Column('shops', sa.JSON(), nullable=False),
+    sa.Column('created_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
+    sa.Column('created_by', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('expires_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True),
+    sa.Column('last_used_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True),
+    sa.Column('revoked_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True),
+    sa.ForeignKeyConstraint(['person_id'], ['person.id'], ),
+    sa.PrimaryKeyConstraint('id'),
+    sa.UniqueConstraint('digest'),
+    sa.UniqueConstraint('name')
+    )
+
+
+def downgrade() -> None:
+    op.execute('DROP TABLE feedback_search')
+    op.execute("DELETE FROM known WHERE name = 'search.filled'")
+    op.drop_table('api_token')
+    op.drop_column('indicator', 'above')
+    op.drop_table('override')
