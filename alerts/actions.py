@@ -15,8 +15,8 @@ from monitor.privacy import mask
 from monitor.text import clean
 from monitor.transitions import ACTIONS
 
-Door = Literal["slack", "feishu", "link", "desk", "api"]
-_MOST_TO = 100  # characters of a name or number
+Door = Literal["slack", "dingtalk", "wecom", "feishu", "link", "desk", "api"]
+_MOST_TO = 1000  # characters of a name, a number, or a list of codes
 
 
 @dataclass(frozen=True, slots=True)

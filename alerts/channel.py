@@ -98,6 +98,8 @@ class Channel(ABC):
     Attributes:
         live: A sent card can be edited in place.
         clicks: Clicks on buttons come back to us; otherwise buttons are signed links.
+        scarce: Edits are few: once they are used up, only what a person did is worth a new card.
+        threads: What answers a card stands below it, out of the way: there the card's history is kept.
         page: How many lines of a list one message holds.
         rate: The provider's published limit for one target, as ``20/1m``; empty where it has none.
         second_try: Calls that it takes to try a message again: more than one where it is asked for first.
@@ -105,6 +107,8 @@ class Channel(ABC):
 
     live = False
     clicks = False
+    scarce = False
+    threads = False
     page = 50
     rate = ""
     second_try = 1
@@ -135,8 +139,12 @@ class Channel(ABC):
             Uncertain: it may have arrived.
         """
 
-    def update(self, ref: str, letter: Letter) -> None:
-        """Put the card in the place of an older one, for `live` channels; raises as `send` does, or `Gone`."""
+    def update(self, ref: str, letter: Letter) -> str | None:
+        """Put the card in the place of an older one, for `live` channels; raises as `send` does, or `Gone`.
+
+        Returns:
+            The card's new name, where editing changes it.
+        """
         raise NotImplementedError
 
     def lookup(self, letter: Letter) -> str | None:

@@ -40,12 +40,14 @@ class Codes:
         code: The key of the code; nought is success.
         said: The key of the words.
         passing: Codes that time mends; all others are final.
+        slow: Codes that ask to be left alone, and for how many seconds.
         advice: What to do about a code, in the words of whoever has to do it.
     """
 
     code: str
     said: str
     passing: frozenset[int] = frozenset()
+    slow: Mapping[int, float] = field(default_factory=dict)
     advice: Mapping[int, str] = field(default_factory=dict)
 
 
@@ -155,7 +157,9 @@ def accepted(provider: str, answer: Answer, codes: Codes) -> dict[str, Any]:
         raise Uncertain(f"看不懂的回答：{answer.body[:200]!r}")
     if code != 0:
         said = codes.advice.get(code) or str(data.get(codes.said) or "没有说明原因")
-        raise SendError(f"{provider}拒绝：{said}（{code}）"[:300], permanent=code not in codes.passing, code=code)
+        wait = codes.slow.get(code)
+        final = wait is None and code not in codes.passing
+        raise SendError(f"{provider}拒绝：{said}（{code}）"[:300], permanent=final, retry_after=wait, code=code)
     return data
 
 

@@ -59,6 +59,31 @@ def fitted(card: Card, size: Callable[[Card], int], limit: int) -> Card:
     return card
 
 
+def pieces(text: str, most: int) -> list[str]:
+    """The text in parts of at most so many bytes, divided between its paragraphs where it can be."""
+    parts = [""]
+    for paragraph in text.split("\n\n"):
+        together = f"{parts[-1]}\n\n{paragraph}" if parts[-1] else paragraph
+        if len(together.encode()) <= most:
+            parts[-1] = together
+            continue
+        first, *others = _chopped(paragraph, most)
+        parts += [first, *(_LEADING.get(other[0], other[0]) + other[1:] for other in others)]
+    return [part for part in parts if part]
+
+
+def _chopped(text: str, most: int) -> list[str]:
+    """The text in parts of at most so many bytes, a little less where a leading mark may grow."""
+    chopped, size = [""], 0
+    for mark in text:
+        size += len(mark.encode())
+        if size > most - 2 and chopped[-1]:
+            chopped.append("")
+            size = len(mark.encode())
+        chopped[-1] += mark
+    return chopped
+
+
 def _quotes(card: Card) -> Iterator[int]:
     return (n for n, line in enumerate(card.lines) if line.role in ("quote", "text"))
 

@@ -18,7 +18,7 @@ from alerts import claims, outcomes, pace
 from alerts.cards import Links
 from alerts.channel import MAIL, Channel, Gone, Letter, SendError, Uncertain
 from alerts.claims import WAITING, Claim
-from alerts.render import EDITS, Stale, card_ref, render, was_posted
+from alerts.render import EDITS, Stale, acted_since, card_ref, render, was_posted
 from monitor import audit, db
 from monitor.core import Core
 from monitor.models import Outbox
@@ -43,6 +43,10 @@ class Delivered:
     uncertain: int = 0
     dead: int = 0
     folded: int = 0
+
+
+class _Pointless(Exception):
+    """The card cannot be edited, and a new one would say nothing worth it."""
 
 
 class _Lost(Exception):
@@ -165,15 +169,17 @@ class _Sender:
 
     def _post(self, taken: Claim, channel: Channel, letter: Letter, card: str | None) -> str:
         try:
-            ref = self._edit(taken, channel, letter, card) if taken.row.kind in EDITS else None
-            ref = self._send(taken, channel, letter) if ref is None else ref
+            edited = self._edit(taken, channel, letter, card) if taken.row.kind in EDITS else None
+            ref = self._send(taken, channel, letter) if edited is None else edited
         except _Lost:
             return "lost"
+        except _Pointless:
+            return outcomes.folded(self.core, taken, "卡片已经改不了，也没有人做过什么")
         except SendError as error:
             return outcomes.refused(self.core, taken, error, self.jitter)
         except Exception as error:  # noqa: BLE001 — whatever broke, the provider may have the message
             return outcomes.uncertain(self.core, taken, error, self.jitter)
-        outcomes.sent(self.core, taken, ref)
+        outcomes.sent(self.core, taken, ref, letter.at, card if edited else None)
         return "sent"
 
     def _edit(self, taken: Claim, channel: Channel, letter: Letter, card: str | None) -> str | None:
@@ -190,12 +196,17 @@ class _Sender:
         if card:
             self._renew(taken)
             try:
-                channel.update(card, letter)
-            except Gone:
-                _log.warning("outbox_card_gone", key=letter.key, channel=taken.row.channel)
-            else:
-                return card
+                return channel.update(card, letter) or card
+            except Gone as gone:
+                self._worth_a_new_card(taken, channel)
+                _log.warning("outbox_card_gone", key=letter.key, channel=taken.row.channel, error=str(gone))
         return None
+
+    def _worth_a_new_card(self, taken: Claim, channel: Channel) -> None:
+        if channel.scarce:
+            with db.reading(self.core.engine) as session:
+                if not acted_since(session, taken.row):
+                    raise _Pointless
 
     def _send(self, taken: Claim, channel: Channel, letter: Letter) -> str:
         """Post, after asking whether an earlier attempt arrived where one was made."""

@@ -32,17 +32,25 @@ _SENT = (
 _log = structlog.get_logger()
 
 
-def sent(core: Core, claim: Claim, ref: str) -> None:
-    """The provider has it; a live card is remembered, to be edited later."""
+def sent(core: Core, claim: Claim, ref: str, at: datetime, was: str | None = None) -> None:
+    """The provider has it; a live card is remembered, to be edited later.
+
+    Args:
+        core: The common ground.
+        claim: The row.
+        ref: The provider's name of it.
+        at: When it was written: whatever was done by then, it shows.
+        was: The name of the card that was edited in place; None where one was posted.
+    """
     row, now = claim.row, core.clock.now()
     with db.writing(core.engine) as session:
         if session.connection().execute(_SENT, {"row": row.id, "now": now, "ref": ref}).rowcount:
             audit.sent(session, now, row, ref)
         if ref and row.kind in (*CARDS, *EDITS):
-            _remember(session, row, ref, now)
+            _remember(session, row, ref, at, was)
 
 
-def _remember(session: Session, row: Outbox, ref: str, now: datetime) -> None:
+def _remember(session: Session, row: Outbox, ref: str, at: datetime, was: str | None) -> None:
     about: dict[str, Any] = {
         "subject": row.subject,
         "subject_id": row.subject_id,
@@ -50,8 +58,10 @@ def _remember(session: Session, row: Outbox, ref: str, now: datetime) -> None:
         "target": row.target,
     }
     where = [getattr(Message, name) == value for name, value in about.items()]
-    card = session.exec(select(Message).where(*where)).first() or Message(**about, provider_ref=ref, updated_at=now)
-    card.provider_ref, card.updated_at = ref, now
+    card = session.exec(select(Message).where(*where)).first() or Message(**about, provider_ref=ref, updated_at=at)
+    if was is None or card.provider_ref == was:  # else a click renamed it meanwhile
+        card.provider_ref = ref
+    card.updated_at = at
     session.add(card)
 
 

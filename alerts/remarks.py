@@ -9,6 +9,7 @@ from alerts.cards import Reader
 from alerts.content import Button, Card, Line, bold, line
 from monitor.models import Outbox, Person
 from monitor.queries import CrisisView
+from monitor.transitions import ACTIONS
 
 _RUNGS = {"assignee": "负责人", "channel": "全组", "lead": "主管", "manager": "经理"}
 _HEADS = {"timer.reminder": "【快到时限】", "timer.breached": "【超时】", "timer.rung": "【超时升级】"}
@@ -22,6 +23,7 @@ _SUBJECTS = {
     "indicator": "指标",
     "timers": "补报",
 }
+_WRITTEN = {"members": "应急小组成员", "facts": "已知事实"}
 _KINDS = {
     "crisis": "危机",
     "case": "差评",
@@ -52,6 +54,15 @@ def timer_card(row: Outbox, due: datetime, name: str, assignee: Person | None, r
         said = line(bold(f"升级到{to}"), f"：“{stage}”过时限 {late}了还没完成，{holder}。")
     about = f"{row.subject}:{row.subject_id}"
     return Card(f"{_HEADS[row.kind]}{_SUBJECTS[row.subject]}：{name}", (said,), (_page(row, reader),), about)
+
+
+def acted_card(row: Outbox, reader: Reader) -> Card:
+    """What somebody did, with all that was written: the history below a card."""
+    facts = row.payload
+    done = ACTIONS[facts["what"]].label
+    written = [*((_WRITTEN.get(name, name), text) for name, text in facts["more"].items()), ("", facts["note"])]
+    lines = [line(f"{name}：{text}" if name else text, role="quote") for name, text in written if text]
+    return Card(f"{reader.moment(datetime.fromisoformat(facts['at']))} {facts['who']} {done}", tuple(lines))
 
 
 def grown_card(row: Outbox, view: CrisisView, name: str, reader: Reader) -> Card:

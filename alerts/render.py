@@ -12,11 +12,13 @@ from alerts.channel import Channel, Letter
 from alerts.content import Card, Ping
 from monitor import queries
 from monitor.core import Core
-from monitor.models import Account, Message, Outbox, Person
+from monitor.models import Account, Event, Message, Outbox, Person
 from monitor.queries import CaseView, CrisisView
+from monitor.transitions import ACTIONS
 
 CARDS = ("crisis.opened", "case.opened")
 EDITS = ("crisis.updated", "case.updated")
+ACTED = ("crisis.acted", "case.acted")
 OPENINGS = (*CARDS, "cases.opened")
 LISTS = ("cases.opened", "cases.overdue")
 _LISTED_DEAD = 30
@@ -46,6 +48,9 @@ def render(core: Core, session: Session, row: Outbox, channel: Channel, links: L
     if isinstance(card, Stale):
         return card
     card = replace(card, ping=_pings(session, row, channel.kind), maybe_twice=row.maybe_twice)
+    thread = _thread(session, row)
+    if row.kind in ACTED and not thread:
+        return Stale("没有单独的卡片")
     return Letter(
         key=row.dedupe_key,
         target=row.target,
@@ -56,7 +61,7 @@ def render(core: Core, session: Session, row: Outbox, channel: Channel, links: L
         kind=row.kind,
         shop=row.payload.get("shop") or "",
         since=row.created_at,
-        thread=_thread(session, row),
+        thread=thread,
         eml=Path(row.payload["eml"]) if "eml" in row.payload else None,
     )
 
@@ -75,6 +80,8 @@ def _reader(core: Core, session: Session, row: Outbox, channel: Channel, links: 
 def _card(session: Session, row: Outbox, reader: Reader) -> Card | Stale:
     if row.kind in LISTS:
         return _list(session, row, reader)
+    if row.kind in ACTED:
+        return remarks.acted_card(row, reader)
     if row.subject == "crisis":
         return _about_crisis(session, row, reader)
     if row.subject == "case":
@@ -176,6 +183,16 @@ def was_posted(session: Session, row: Outbox) -> bool:
         col(Outbox.kind).in_((*CARDS, *EDITS)),
     )
     return session.exec(card.limit(1)).first() is not None
+
+
+def acted_since(session: Session, row: Outbox) -> bool:
+    """Whether anybody did something with the row's case or crisis that its card does not show yet."""
+    about = (Message.subject == row.subject, Message.subject_id == row.subject_id)
+    place = (Message.channel == row.channel, Message.target == row.target)
+    shown = select(Message.updated_at).where(*about, *place).scalar_subquery()
+    done = (Event.door != "system", col(Event.what).in_(ACTIONS), Event.at >= shown)
+    acted = select(Event.id).where(Event.subject == row.subject, Event.subject_id == row.subject_id, *done)
+    return session.exec(acted.limit(1)).first() is not None
 
 
 def card_ref(session: Session, row: Outbox) -> str:

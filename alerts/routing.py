@@ -17,6 +17,7 @@ from monitor.settings import Settings
 
 Place = tuple[str, str]
 _COPIED = ("evening", "weekly", "monthly")
+_AFTERWARDS = timedelta(seconds=1)  # history waits until the cards themselves have been brought up to date
 _HEAD_START = timedelta(hours=1)  # what has waited longer goes first: crises pass a flood of cases
 
 
@@ -109,6 +110,9 @@ def _rows(settings: Settings, staff: Staff, notice: Notice, now: datetime) -> It
             yield _row(notice.key, place, notice.kind, *about, payload, now)
         if notice.kind == "timer.breached" and _live(settings, place):
             yield _row(f"{notice.key}:card", place, f"{notice.subject}.updated", *about, {}, now)
+        if "acted" in notice.facts and _threads(settings, place):
+            row = _row(f"{notice.key}:acted", place, f"{notice.subject}.acted", *about, notice.facts["acted"], now)
+            yield row | {"not_before": now + _AFTERWARDS}
 
 
 def _route(settings: Settings, notice: Notice) -> list[str]:
@@ -155,6 +159,11 @@ def _elsewhere(settings: Settings, places: list[Place], notice: Notice) -> list[
 def _live(settings: Settings, place: Place) -> bool:
     channel = next((one for one in settings.channels if one.name == place[0]), None)
     return channel is not None and load(channel.kind).edits(channel)
+
+
+def _threads(settings: Settings, place: Place) -> bool:
+    channel = next((one for one in settings.channels if one.name == place[0]), None)
+    return channel is not None and load(channel.kind).threads
 
 
 def _pages(

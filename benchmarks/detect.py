@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.bursts import SPAN, Norm, norm, span_of
-from monitor.detect import REACH
+from monitor.outbreaks import REACH
 from monitor.policies import DetectPolicy
 
 START = datetime(2025, 1, 6, tzinfo=UTC)

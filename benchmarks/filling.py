@@ -234,7 +234,7 @@ class Filling:
     def _members(self) -> Iterator[dict[str, Any]]:
         total = self._count
         for n in range(40):
-            many, step = (self._many, 2) if n == 39 else (60, 20)
+            many, step = (self._many, 2) if n == 39 else (60, max(1, min(20, total // 41 // 60)))
             last = total if n == 39 else (n + 1) * (total // 41)
             for k in range(many):
                 yield {"crisis_id": n + 1, "feedback_id": last - k * step, "added_at": self._now}

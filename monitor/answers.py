@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from monitor import duplicates
 from monitor.text import clean
 
 Kind = Literal["banned", "copied", "no_empathy", "no_remedy", "off_topic", "late", "unanswered"]
@@ -28,6 +29,8 @@ KINDS: dict[Kind, str] = {
 
 _FOLDER = Path(__file__).with_name("answers")
 _LONGEST = 2000  # characters of an answer that are looked at
+_SHORT = 3  # letters of a clause that can say nothing of weight
+_CLAUSE = re.compile(r"[，,。！!？?；;~～…、\n]+")
 _SENTENCE = re.compile(r"[^。！？!?；;\n]*[。！？!?；;\n]?")
 
 
@@ -89,8 +92,18 @@ def _missing(answer: str) -> Iterator[Problem]:
     data = _manner()
     if not data["empathy"].search(answer):
         yield Problem("no_empathy", "", answer, "先道歉或体谅，再说别的")
-    if not data["remedy"].search(data["refusal"].sub("", answer)):
+    if _leads_nowhere(answer):
         yield Problem("no_remedy", "", answer, "没有补发、退换、联系或怎么做，买家看完不知道下一步")
+
+
+def _leads_nowhere(answer: str) -> bool:
+    """Neither a remedy nor anything that might be one: all of it is politeness, or it pushes the matter off."""
+    data = _manner()
+    refused = data["refusal"].search(answer) or data["excuse"].search(answer) or violations(answer)
+    if data["remedy"].search(data["refusal"].sub("", answer)):
+        return False
+    clauses = (clause for clause in _CLAUSE.split(answer) if duplicates.letters(clause) > _SHORT)
+    return bool(refused) or all(data["empty"].search(clause) for clause in clauses)
 
 
 def _off_topic(answer: str, complaint: str, categories: set[str]) -> Iterator[Problem]:
@@ -116,8 +129,7 @@ def _around(text: str, words: str) -> str:
 @cache
 def _banned() -> list[tuple[str, re.Pattern[str], re.Pattern[str]]]:
     return [
-        (group["why"], _any(group["patterns"]), _any(group["harmless"]))
-        for group in _read("banned.toml")["groups"]
+        (group["why"], _any(group["patterns"]), _any(group["harmless"])) for group in _read("banned.toml")["groups"]
     ]
 
 
@@ -134,7 +146,7 @@ def _manner() -> dict[str, Any]:
         )
         for one in data["topics"]
     ]
-    return {name: _any(data[name]) for name in ("empathy", "remedy", "refusal")} | {"topics": topics}
+    return {name: _any(data[name]) for name in ("empathy", "remedy", "refusal", "excuse", "empty")} | {"topics": topics}
 
 
 def _any(patterns: list[str]) -> re.Pattern[str]:

@@ -15,7 +15,8 @@ from monitor.states import worst
 
 _WITHIN = timedelta(days=1)
 _NEWEST = 1000  # negatives of a shop that are compared
-_LETTERS = 14  # buyers say shorter things in the same words by chance, and platforms fill in what they left out
+LETTERS = 14
+"""Buyers say shorter things in the same words by chance, and platforms fill in what they left out."""
 
 
 _COLUMNS: Any = (
@@ -60,7 +61,7 @@ def _telling(session: Session, *where: Any) -> list[Any]:
     """The newest of these feedbacks that are long enough, oldest first."""
     newest = select(*_COLUMNS).join(Score).where(*where).order_by(col(Feedback.id).desc()).limit(_NEWEST)
     rows = session.execute(newest).all()
-    return [row for row in reversed(rows) if duplicates.letters(row.text) >= _LETTERS]
+    return [row for row in reversed(rows) if duplicates.letters(row.text) >= LETTERS]
 
 
 def _texts(core: Core, rows: Sequence[Any]) -> list[list[Any]]:

@@ -5,27 +5,19 @@ explains. What belongs to a running crisis joins it; the same trouble soon after
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
 from functools import partial
 
 from sqlmodel import Session, col, select
 
 from monitor import copies, crises, groups, posts
-from monitor.bursts import Norm
 from monitor.core import Core
 from monitor.fresh import Fresh
-from monitor.groups import Group, Member
+from monitor.groups import Group
 from monitor.models import Crisis, CrisisFeedback
-from monitor.policies import DetectPolicy
+from monitor.outbreaks import HANDFUL, REACH, RECENT, alike, belongs, candidates, unusual
 from monitor.states import CRISIS_OPEN, worst
-
-REACH = (1, 2, 4)
-"""Complaints of so many windows are taken together: what one alone leaves open, several may show."""
-RECENT = timedelta(hours=24)
-"""A burst that ended longer ago is history, not a crisis."""
-HANDFUL = 0.1
-"""Of a burst's feedbacks: so few that say the same are its buyers' common words."""
 
 _SETTLED = ("resolved", "closed")
 
@@ -109,28 +101,6 @@ def _join_running(core: Core, session: Session, items: Sequence[Fresh]) -> list[
     return left
 
 
-def belongs(item: Fresh, crisis: Crisis, copied: Mapping[int | None, Collection[int]]) -> bool:
-    """Whether a complaint is one more of a running crisis; ``copied``: by crisis of copies, who says what it is about."""
-    return (
-        item.shop_id == crisis.shop_id
-        and (_about(crisis, item) or any(code in item.categories for code in crisis.also))
-        and (crisis.cause != "copies" or item.feedback_id in copied[crisis.id])
-        # a critical text of its own kind deserves its own alarm unless the crisis is about just that
-        and (item.severity != "critical" or next(iter(item.categories), "") in (crisis.category, *crisis.also))
-    )
-
-
-def _about(crisis: Crisis, item: Fresh) -> bool:
-    named = not crisis.category or crisis.category in item.categories
-    return named and (not crisis.product or crisis.product == item.product)
-
-
-def alike(crisis: Crisis, group: Group, cause: str) -> bool:
-    """Whether a crisis is about what breaks out now."""
-    same = (crisis.category, crisis.product) == (group.category, group.product) or group.category in crisis.also
-    return crisis.shop_id == group.shop_id and same and (crisis.cause == "copies") == (cause == "copies")
-
-
 def _open_critical(core: Core, session: Session, items: Iterable[Fresh]) -> list[int]:
     found: dict[Group, list[int]] = defaultdict(list)
     for item in items:
@@ -156,19 +126,6 @@ def _free(session: Session, items: Sequence[Fresh]) -> list[Fresh]:
     ids = [item.feedback_id for item in items]
     taken = set(session.exec(select(CrisisFeedback.feedback_id).where(col(CrisisFeedback.feedback_id).in_(ids))))
     return [item for item in items if item.feedback_id not in taken]
-
-
-def candidates(items: Sequence[Fresh]) -> list[tuple[Group, datetime]]:
-    """Groups in which a burst may show, each with its latest complaint.
-
-    The narrower the group, the better it names the cause: categories, the largest first, then products, then the shop.
-    """
-    found: dict[Group, list[datetime]] = defaultdict(list)
-    for item in items:
-        for group in groups.of(item):
-            found[group].append(item.happened_at)
-    order = sorted(found, key=lambda g: (not g.category, not g.product, -len(found[g]), g.category, g.product))
-    return [(group, max(found[group])) for group in order]
 
 
 def _open_bursts(core: Core, session: Session, items: Sequence[Fresh]) -> list[int]:
@@ -218,35 +175,6 @@ def _burst(core: Core, session: Session, group: Group, end: datetime) -> list[gr
     taken = groups.taken(session, running, starts, end) if running else [0] * len(starts)
     totals, usual = partial(groups.totals, session, group), partial(groups.usual, core, session, group)
     return unusual(policy, end, members, taken, totals, usual)
-
-
-def unusual(
-    policy: DetectPolicy,
-    end: datetime,
-    members: Sequence[Member],
-    taken: Sequence[int],
-    totals: Callable[[Sequence[datetime], datetime], Sequence[int]],
-    usual: Callable[[datetime], Norm],
-) -> list[Member]:
-    """A group's complaints in the shortest time in which they are unusual; none where they are usual.
-
-    Args:
-        policy: Count and window.
-        end: When the latest of them happened.
-        members: Those in no crisis, of all the windows of `REACH`.
-        taken: How many of each window a running burst has already.
-        totals: How many feedbacks of the shop each window has, asked for only where there are enough complaints.
-        usual: What is usual for the group at a window's start.
-    """
-    starts = [end - policy.burst_window * times for times in REACH]
-    if taken[0] + sum(member.happened_at > starts[0] for member in members) < policy.burst_count:
-        return []
-    for start, total, others in zip(starts, totals(starts, end), taken, strict=True):
-        here = [member for member in members if member.happened_at > start]
-        hours = (end - start) / timedelta(hours=1)
-        if here and usual(start).broken(others + len(here), total, hours):
-            return here
-    return []
 
 
 def _open(

@@ -38,9 +38,13 @@ class Member:
 
 def of(item: Fresh) -> list[Group]:
     """The groups that a complaint belongs to: its shop's, those of its categories, its product's."""
-    shop = item.shop_id
-    mine = [Group(shop), *(Group(shop, code) for code in item.categories)]
-    return [*mine, Group(shop, product=item.product)] if item.product else mine
+    return named(item.shop_id, item.categories, item.product)
+
+
+def named(shop_id: str | None, categories: Iterable[str], product: str) -> list[Group]:
+    """The same by what it says."""
+    mine = [Group(shop_id), *(Group(shop_id, code) for code in categories)]
+    return [*mine, Group(shop_id, product=product)] if product else mine
 
 
 def free(session: Session, group: Group, start: datetime, end: datetime) -> list[Member]:

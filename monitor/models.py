@@ -451,6 +451,28 @@ class Quota(SQLModel, table=True):
     rest_until: datetime | None = None
 
 
+class AnswerFinding(SQLModel, table=True):
+    """Something wrong with a public answer, or that there is none; each once, whatever becomes of it."""
+
+    __tablename__ = "answer_finding"
+    __table_args__ = (
+        UniqueConstraint("feedback_id", "kind", "mark"),
+        Index("answer_finding_state", "state", "found_at"),
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    feedback_id: int = Field(foreign_key="feedback.id")
+    shop_id: str | None = Field(default=None, foreign_key="shop.id")
+    kind: str  # of monitor.answers.KINDS
+    mark: str = ""  # what tells it from others of its kind at the same answer: the banned words
+    words: str = ""  # the sentence to look at
+    why: str
+    answer: str = ""  # as it was when found
+    state: str = "open"  # open | mended | dismissed (staff say it is none: a label)
+    found_at: datetime
+    settled_at: datetime | None = None
+    settled_by: str = ""
+
+
 class Indicator(SQLModel, table=True):
     """A shop indicator of one day beside its industry's value."""
 

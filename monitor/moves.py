@@ -1,7 +1,7 @@
 """One action of one person on one row: what is asked, and what every action has in common."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
@@ -71,7 +71,9 @@ class Move(Generic[Row]):
         after |= self.told
         what, actor = self.action.what, self.actor
         record(self.session, now, self.row, what, actor.name, actor.door, before=before, after=after)
-        self.core.notify(self.session, [updated(self.row)])
+        told = {"who": actor.name, "what": what, "at": now.isoformat(), "note": str(after.get("note", ""))}
+        more = {name: text for name, text in (self.action.more or {}).items() if text.strip()}
+        self.core.notify(self.session, [replace(updated(self.row), facts={"acted": told | {"more": more}})])
         return str(said)
 
     def _before(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from sqlmodel import Session
 
 Kind = Literal[
     "crisis.opened",  # a new card
-    "crisis.updated",  # the card is edited in place; nobody is pinged
+    "crisis.updated",  # the card is edited in place; nobody is pinged; facts of a person's act: {"acted": {…}}
     "crisis.grew",  # the card is edited and people are pinged: volume doubled or severity rose
     "case.opened",
     "case.updated",

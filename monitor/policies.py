@@ -155,6 +155,17 @@ class IndicatorPolicy(Section):
     """投诉成立 of a day: more is bad."""
 
 
+class AnswersPolicy(Section):
+    """What is looked at in the shop's own public answers."""
+
+    unanswered: Duration = Field(default="24h", validate_default=True)
+    """A bad review without a public answer for so long is brought up, where the source shows answers; ``0s`` for never."""
+    copies: int = Field(default=5, ge=2)
+    """The same answer under so many complaints about different things is brought up."""
+    window: Duration = Field(default="7d", validate_default=True)
+    """How far back answers are compared and missing ones are looked for."""
+
+
 class Policy(Section):
     """Rules and figures."""
 
@@ -168,6 +179,8 @@ class Policy(Section):
     """Quiet hours."""
     assign: AssignPolicy = AssignPolicy()
     """Assignment."""
+    answers: AnswersPolicy = AnswersPolicy()
+    """The shop's answers."""
     indicators: IndicatorPolicy = IndicatorPolicy()
     """Shop indicators."""
 

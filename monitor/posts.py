@@ -1,6 +1,6 @@
 """Posts that reach many people, or more and more of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,6 +10,7 @@ from monitor import spread
 from monitor.core import Core
 from monitor.groups import unclaimed
 from monitor.models import Feedback, Score, Spread
+from monitor.policies import DetectPolicy
 
 _HOUR = timedelta(hours=1)
 
@@ -35,23 +36,28 @@ def spreading(core: Core, session: Session, feedback_ids: Sequence[int]) -> list
         )
         .order_by(col(Feedback.id))
     ).all()
-    counted = [(row, score, reach) for row, score in posts if (reach := _reach(row.extra))]
-    points = _points(session, [row.id or 0 for row, _, reach in counted if policy.growth <= reach < policy.reach], now)
-    return [
-        (row, score)
-        for row, score, reach in counted
-        if reach >= policy.reach
-        or any(reach - then >= policy.growth * max(1.0, (now - at) / _HOUR) for at, then in points.get(row.id or 0, []))
-    ]
+    counted = [(row, score, reach) for row, score in posts if (reach := reach_of(row.extra))]
+    doubtful = [row.id or 0 for row, _, reach in counted if policy.growth <= reach < policy.reach]
+    before = points(session, doubtful, now)
+    return [(row, score) for row, score, reach in counted if passes(policy, now, reach, before.get(row.id or 0, ()))]
 
 
-def _reach(counts: Mapping[str, Any]) -> int:
+def passes(policy: DetectPolicy, at: datetime, reach: int, before: Iterable[tuple[datetime, int]]) -> bool:
+    """Whether a post's reach, or its growth over any of the earlier counts, passes the policy's figures."""
+    return reach >= policy.reach or any(
+        reach - then >= policy.growth * max(1.0, (at - earlier) / _HOUR) for earlier, then in before
+    )
+
+
+def reach_of(counts: Mapping[str, Any]) -> int:
+    """Likes, reposts and comments taken together."""
     return sum(found for name in spread.COUNTS if isinstance(found := counts.get(name), int))
 
 
-def _points(session: Session, ids: Sequence[int], now: datetime) -> dict[int, list[tuple[datetime, int]]]:
+def points(session: Session, ids: Sequence[int], now: datetime) -> dict[int, list[tuple[datetime, int]]]:
+    """Post → what it reached at the times before now at which it was looked at."""
     found: dict[int, list[tuple[datetime, int]]] = {}
     for point in session.exec(select(Spread).where(col(Spread.feedback_id).in_(ids), Spread.at < now)):
         if (point.likes, point.reposts, point.comments) != (None, None, None):
-            found.setdefault(point.feedback_id, []).append((point.at, _reach(point.model_dump())))
+            found.setdefault(point.feedback_id, []).append((point.at, reach_of(point.model_dump())))
     return found

@@ -151,6 +151,11 @@ def open_crises(session: Session) -> list[CrisisLine]:
     ]
 
 
+def clocks_of_crises(session: Session, ids: list[int]) -> dict[int, dict[str, Timer]]:
+    """Crisis id → stage → the deadline of its newest generation."""
+    return _clocks(session, Timer.crisis_id, ids)
+
+
 def outbox_counts(session: Session) -> dict[str, int]:
     """How many messages are in each state."""
     return dict(session.exec(select(Outbox.state, func.count()).group_by(Outbox.state)).all())

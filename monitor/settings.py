@@ -141,10 +141,16 @@ class Channel(Section):
     """Of ``slack``: environment variable with the app-level token (``xapp-``); then clicks come by Socket Mode, and no
     public address is needed."""
     app_id: str = ""
-    """Of ``feishu``: the app's id; without one the channel is a robot."""
+    """Of an app: its id (Feishu's app_id, DingTalk's AppKey, WeCom's AgentId); without one the channel is a robot."""
+    corp_id: str = ""
+    """Of a WeCom app: the company's id (企业 ID)."""
+    card_template: str = ""
+    """Of a DingTalk app: the id of its card template; without one its cards are messages with links."""
     signing_secret_env: str = ""
-    """Environment variable with the secret of signatures: of clicks (Slack, Feishu's Encrypt Key), or of our own posts
-    (加签 of DingTalk and Feishu robots, webhook)."""
+    """Environment variable with the secret of signatures: of clicks (Slack, Feishu's Encrypt Key, the Token of WeCom's
+    callback, for DingTalk cards one of your own), or of our own posts (加签 of DingTalk and Feishu robots, webhook)."""
+    aes_key_env: str = ""
+    """Of a WeCom app: environment variable with the EncodingAESKey of its callback."""
     base_url: str = ""
     """Address of the provider's API; proxies, private clouds and tests stand in here."""
     rate: Rate | None = None

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, String, cast, func, select
 from sqlmodel import Session
 
 from monitor.settings import Settings
@@ -15,6 +15,7 @@ from reports.shares import Z_MANY, Share, Verdict, compare
 from reports.store import F, S, each, judged, negative, step, tally, within
 
 _HANDFUL = 5
+_EXTRA = ("sku", "warehouse", "courier")
 _HAPPY = 4  # stars from which a buyer counts as satisfied
 
 
@@ -151,7 +152,10 @@ def total(days: Days, windows: Windows) -> Triple:
 
 
 def by_group(session: Session, windows: Windows, kind: str, settings: Settings) -> dict[str, list[Group]]:
-    """Counts by ``shop``, ``platform`` and ``product``, most negatives first; a group without any now is left out."""
+    """Counts by ``shop``, ``platform``, ``product`` and what exports tell beside (``sku``, ``warehouse``, ``courier``).
+
+    Most negatives first; a group without any now is left out.
+    """
     keys = (F.shop_id, F.platform, F.product)
     segment = step(F.happened_at, windows.edges, range(len(windows.segments)))
     found = (
@@ -172,7 +176,26 @@ def by_group(session: Session, windows: Windows, kind: str, settings: Settings) 
         for dimension, name in names.items():
             groups = sums[dimension]
             groups[name(row)] = groups[name(row)].plus(counts, segments[row.i])
+    sums |= _by_extra(session, windows, kind)
     return {dimension: _ranked(groups) for dimension, groups in sums.items()}
+
+
+def _by_extra(session: Session, windows: Windows, kind: str) -> dict[str, dict[str, Triple]]:
+    told = [F.extra[name].as_string().label(name) for name in _EXTRA]
+    segment = step(F.happened_at, windows.edges, range(len(windows.segments)))
+    found = (
+        select(segment.label("i"), *told, *_COUNTS)
+        .select_from(judged)
+        .where(*_these(windows.all_days(), kind), cast(F.extra, String) != "{}")
+        .group_by("i", *_EXTRA)
+    )
+    sums: dict[str, dict[str, Triple]] = {name: defaultdict(Triple) for name in _EXTRA}
+    for row in session.execute(found):
+        counts = Counts(*row[len(_EXTRA) + 1 :])
+        for name, value in zip(_EXTRA, row[1:], strict=False):
+            if value:
+                sums[name][str(value)] = sums[name][str(value)].plus(counts, windows.segments[row.i])
+    return sums
 
 
 def by_category(session: Session, windows: Windows, kind: str, totals: Triple) -> list[Category]:

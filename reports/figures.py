@@ -17,6 +17,7 @@ from reports.ledger import Ledger, clearance, followups, ledger
 from reports.period import Kind, Windows, windows
 from reports.quotes import Quote, worst
 from reports.shares import Share, unusual
+from reports.whys import Why, whys
 from reports.words import Words, words
 
 _LEAST_NORM_DAYS = 7
@@ -88,8 +89,9 @@ class Review:
         subject: ``review``; ``mention`` where there were mentions and no reviews at all.
         days: Counts of every day of the spans.
         totals: Their sums.
-        groups: By ``shop``, ``platform`` and ``product``, at most a hundred each.
+        groups: By ``shop``, ``platform``, ``product``, ``sku``, ``warehouse`` and ``courier``, at most a hundred each.
         categories: By category.
+        whys: What may have made categories rise.
         mentions: Mentions beside the reviews.
         words: Words of the negative ones.
         ledger: What became of the span's negatives.
@@ -114,6 +116,7 @@ class Review:
     totals: Triple
     groups: dict[str, list[Group]]
     categories: list[Category]
+    whys: list[Why]
     mentions: Triple
     words: Words
     ledger: Ledger
@@ -175,6 +178,7 @@ def review(core: Core, kind: Kind, day: date) -> Review:
         if mentions.now.n and not totals.now.n:
             subject, totals = "mention", mentions
         groups = counts.by_group(session, spans, subject, core.settings)
+        categories = counts.by_category(session, spans, subject, totals)
         by_stage, by_person = clocks.kept(session, spans.now, now)
         return Review(
             kind,
@@ -184,7 +188,8 @@ def review(core: Core, kind: Kind, day: date) -> Review:
             days[subject],
             totals,
             {dimension: rows[:_GROUPS] for dimension, rows in groups.items()},
-            counts.by_category(session, spans, subject, totals),
+            categories,
+            whys(session, spans, subject, categories, core.settings),
             mentions,
             words(session, spans, subject, _names(core.settings, groups)),
             ledger(session, spans.now, core.settings.policy.detect.max_age),

@@ -11,6 +11,7 @@ from monitor.states import PLATFORM_LABELS, SEVERITY_LABELS, STAGE_LABELS, STATE
 from monitor.transitions import ACTIONS
 from reports.crises import Happening
 from reports.shares import Share, Verdict
+from reports.whys import Evidence
 
 SEVERITY = SEVERITY_LABELS
 _PREFIX = {"case": "工单", "crisis": "危机"}
@@ -39,6 +40,17 @@ CAUSE = {
     "spread": "帖子传播",
 }
 FELL = {"fell": "降了", "rose": "反而升了", "same": "看不出变化", "early": "还太早"}
+_WHYS = {
+    "shop": "为什么多在“{}”？这家店最近改了什么：页面、客服、发货？",
+    "platform": "为什么多在{}？那里的活动、规则或运费变了吗？",
+    "product": "为什么是“{}”？换过批次、供应商、配件或页面描述吗？",
+    "sku": "为什么是规格“{}”？和别的规格差在哪一道工序？",
+    "batch": "为什么是批次 {}？这一批的来料和质检记录怎么说？",
+    "warehouse": "为什么多在{}？那几天的人手、系统、打包和出库有什么不同？",
+    "courier": "为什么多在{}？是哪条线路、哪个网点，赔付和改派谈过吗？",
+    "region": "为什么多在{}？是天气、线路，还是当地网点？",
+    "said": "为什么这么多人说“{}”？从下单到收货，哪一步让他们这样说？",
+}
 _EVENTS = {
     "opened": "危机成立",
     "reopened": "又起，重新打开",
@@ -86,6 +98,11 @@ def happening(event: Happening) -> str:
         return (stage("crisis", event.stage) if event.stage else "") + _EVENTS[event.what]
     action = ACTIONS.get(event.what)
     return action.label if action else event.what
+
+
+def why(one: Evidence) -> str:
+    """A question about what stands out."""
+    return _WHYS[one.field].format(short(platform(one.value) if one.field == "platform" else one.value, 20))
 
 
 def indicator(name: str) -> str:

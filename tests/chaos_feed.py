@@ -19,6 +19,8 @@ from urllib.parse import urlencode
 
 from slack_double import SlackDouble
 
+from alerts.forms import asks
+
 SECRETS = {"SLACK_TOKEN": "xoxb-test", "SLACK_SECRET": "slack's secret", "PUSH_SECRET": "the pushers' secret"}
 _CRITICAL = "喝完上吐下泻，进医院了，已经打 12315 投诉"
 _TEXTS = (
@@ -104,10 +106,11 @@ class Feeder:
             if not buttons or self._stop.is_set():
                 continue
             what, value, ts = chance.choice(buttons[-60:])
-            body = _click(what, value, ts, f"{n}.000001")
+            form = bool(asks(what, value.partition(":")[0]))
+            body = _submitted(what, value, f"V{n}") if form else _click(what, value, ts, f"{n}.000001")
             for _time in range(chance.choice((1, 1, 2))):  # Slack asks again where it saw no answer
                 if self._ask(chance, "/slack/actions", partial(_signed_click, body)):
-                    self.fed.clicks.add(f"{n}.000001:U1:{ts}:{what}")
+                    self.fed.clicks.add(f"V{n}:1.1:U1" if form else f"{n}.000001:U1:{ts}:{what}")
 
     def _ask(self, chance: random.Random, path: str, make: Callable[[], tuple[bytes, dict[str, str]]]) -> bool:
         """Post until somebody answers for it; whether one did before the run ended."""
@@ -146,6 +149,15 @@ def _click(what: str, value: str, message_ts: str, action_ts: str) -> bytes:
     button = {"type": "button", "action_id": what, "value": value, "action_ts": action_ts}
     container = {"type": "message", "message_ts": message_ts, "channel_id": "C1"}
     payload = {"type": "block_actions", "user": {"id": "U1"}, "container": container, "actions": [button]}
+    return urlencode({"payload": json.dumps(payload)}).encode()
+
+
+def _submitted(what: str, value: str, view_id: str) -> bytes:
+    """A button's form, sent off with nothing written in it."""
+    fields = {one.name: {one.name: {"type": "plain_text_input"}} for one in asks(what, value.partition(":")[0])}
+    view = {"id": view_id, "hash": "1.1", "callback_id": "pingshao", "state": {"values": fields}}
+    view["private_metadata"] = json.dumps({"action": what, "about": value})
+    payload = {"type": "view_submission", "user": {"id": "U1"}, "view": view}
     return urlencode({"payload": json.dumps(payload)}).encode()
 
 

@@ -48,6 +48,8 @@ class Record:
     resolved: timedelta | None = None
     who: str = ""
     first_seen: datetime | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+    said: str = ""
 
     @property
     def day(self) -> date:
@@ -167,7 +169,7 @@ def _feedback(n: int, record: Record, source_id: int | None) -> dict[str, Any]:
         "stars": record.stars,
         "author_hash": f"a{n}",
         "product": record.product,
-        "extra": {},
+        "extra": record.extra,
         "created_at": record.at,
         "happened_at": record.at,
         "first_seen_at": record.first_seen or record.at,
@@ -187,7 +189,7 @@ def _score(n: int, record: Record) -> dict[str, Any]:
         "severity": record.severity,
         "categories": record.categories,
         "flags": [],
-        "evidence": [],
+        "evidence": [{"text": record.said, "code": record.categories[0]}] if record.said else [],
         "scored_at": record.at,
     }
 

@@ -106,7 +106,7 @@ class SlackDouble:
         trigger, view = arguments.get("trigger_id"), arguments.get("view")
         if not trigger or arguments.keys() - {"trigger_id", "view"}:
             return {"ok": False, "error": "invalid_arguments"}
-        view = json.loads(view) if isinstance(view, str) else view
+        view = json.loads(view) if isinstance(view, str) else view or {}
         if wrong := view_problem(view):
             return {"ok": False, "error": "invalid_arguments", "response_metadata": {"messages": [wrong]}}
         if trigger in self.expired or trigger in self.triggers:

@@ -160,11 +160,11 @@ def test_words_are_searched_for(desk: Desk) -> None:
     """Typed words find the case that has them, and only it; none is said in words."""
     page, watched = desk.enter("客服一号", 390)
     page.get_by_label("找", exact=True).fill("漏水")
-    page.get_by_role("button", name="筛选").click()
+    page.get_by_role("button", name="查找").click()
     expect(page.locator("[data-row]")).to_have_count(1)
     expect(page.locator("[data-row]")).to_contain_text("包里全湿了")
     page.get_by_label("找", exact=True).fill("没有人写过的话")
-    page.get_by_role("button", name="筛选").click()
+    page.get_by_role("button", name="查找").click()
     expect(page.get_by_text("没有符合的工单。")).to_be_visible()
     watched.judge("search-none")
 

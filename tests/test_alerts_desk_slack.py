@@ -379,7 +379,7 @@ def test_slack_is_answered_in_time_even_when_the_store_is_busy(
 
 def test_an_old_click_is_known_days_later(desk: httpx.Client, core: Core) -> None:
     """The inbound row outlives the signature's five minutes."""
-    payload = make_payload("note", f"case:{open_case(core)}")
+    payload = make_payload("contacted", f"case:{open_case(core)}")
     press(desk, core, payload)
     core.clock.move(timedelta(days=3))  # type: ignore[attr-defined]
     press(desk, core, payload)

@@ -42,6 +42,7 @@ class Slack(Channel):
 
     live = True
     clicks = True
+    threads = True
     page = 20
     rate = "30/30s"  # Slack: one a second for each channel, with short bursts
     second_try = 2

@@ -33,9 +33,9 @@ Severity = Literal["", "low", "medium", "high", "critical"]
 _SCORE = ("negative", "p_negative", "categories", "severity", "flags", "evidence", "model")
 
 
-def moment(at: datetime | None) -> datetime | None:
+def moment(at: datetime) -> datetime:
     """A time that every database can compare with."""
-    return at and min(max(at, _FIRST), _LAST).astimezone(UTC)
+    return min(max(at, _FIRST), _LAST).astimezone(UTC)
 
 
 def mine(viewer: Viewer, shop_id: Any) -> list[Any]:

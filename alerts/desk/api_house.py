@@ -44,8 +44,8 @@ def router(core: Core, access: Access) -> APIRouter:
             found = health.overview(session, core.settings, core.clock.now())
         return [_health(one) for one in found if caller.viewer.may_see(one.shop_id)]
 
-    @routes.get("/people", summary="会收到提醒、会处理的人", responses=answers())
-    def people(caller: Annotated[Caller, reader]) -> Sequence[Someone]:
+    @routes.get("/people", summary="会收到提醒、会处理的人", responses=answers(), dependencies=[reader])
+    def people() -> Sequence[Someone]:
         with db.reading(core.engine) as session:
             found = session.exec(select(Person).order_by(Person.name)).all()
         return [Someone.model_validate(one) for one in found]
@@ -54,7 +54,7 @@ def router(core: Core, access: Access) -> APIRouter:
     def on_duty(
         caller: Annotated[Caller, reader], since: Since = None, days: Annotated[int, Query(ge=1, le=_MOST_DAYS)] = 7
     ) -> Sequence[OnDuty]:
-        start = moment(since) or core.clock.now()
+        start = moment(since or core.clock.now())
         with db.reading(core.engine) as session:
             found = rota.duties(core.settings, session, start, start + timedelta(days=days))
         shown = [one for one in found if any(map(caller.viewer.may_see, one.shops))]
@@ -66,16 +66,14 @@ def router(core: Core, access: Access) -> APIRouter:
 
 
 def _add_messages(routes: APIRouter, core: Core, access: Access) -> None:
-    @routes.get("/outbox", summary="消息，最新的在前", responses=answers())
-    def messages(
-        caller: Annotated[Caller, access.may("read")], state: State = "", after: After = "", limit: Limit = 50
-    ) -> Page[Letter]:
+    @routes.get("/outbox", summary="消息，最新的在前", responses=answers(), dependencies=[access.may("read")])
+    def messages(state: State = "", after: After = "", limit: Limit = 50) -> Page[Letter]:
         wanted = select(Outbox).order_by(col(Outbox.id).desc()).limit(limit + 1)
         wanted = wanted.where(Outbox.state == state) if state else wanted
         wanted = wanted.where(col(Outbox.id) < int(after)) if after else wanted
         with db.reading(core.engine) as session:
             rows = session.exec(wanted).all()
-        return _page(Letter, [_letter(row) for row in rows], limit)
+        return Page[Letter](items=[_letter(row) for row in rows[:limit]], next=_next(rows, limit))
 
     @routes.post("/outbox/{number}/retry", summary="重发一条消息", responses=answers(404))
     def retry(caller: Annotated[Caller, access.may("admin")], number: Number) -> Done:
@@ -98,8 +96,10 @@ def _add_audit(routes: APIRouter, core: Core, access: Access) -> None:
         wanted = wanted.where(col(Event.id) < int(after)) if after else wanted
         with db.reading(core.engine) as session:
             rows = session.exec(wanted).all()
-        told = [Audited.model_validate(_event(row) | {"before": row.before, "after": row.after}) for row in rows]
-        return _page(Audited, told, limit)
+        told = [
+            Audited.model_validate(_event(row) | {"before": row.before, "after": row.after}) for row in rows[:limit]
+        ]
+        return Page[Audited](items=told, next=_next(rows, limit))
 
 
 def happened(row: Event) -> Happened:
@@ -121,6 +121,5 @@ def _letter(row: Outbox) -> Letter:
     return Letter.model_validate(row.model_dump() | {"last_error": mask(row.last_error).text})
 
 
-def _page(kind: Any, items: Sequence[Any], limit: int) -> Any:
-    following = str(items[limit - 1].id) if len(items) > limit else None
-    return Page[kind](items=items[:limit], next=following)
+def _next(rows: Sequence[Outbox | Event], limit: int) -> str | None:
+    return str(rows[limit - 1].id) if len(rows) > limit else None

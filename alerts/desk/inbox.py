@@ -66,6 +66,15 @@ def read(session: Session, viewer: Viewer, filters: Filters, page: int) -> tuple
     return _lines(session, cases[:PAGE]), len(cases) > PAGE
 
 
+def listing(
+    session: Session, viewer: Viewer, filters: Filters, after: str, limit: int
+) -> tuple[list[Line], str | None]:
+    """Lines for programs, the newest case first, and what to ask for ``after`` these; None where there are no more."""
+    where = [*_where(viewer, filters), *([col(Case.id) < int(after)] if after else [])]
+    cases = session.exec(select(Case).where(*where).order_by(col(Case.id).desc()).limit(limit + 1)).all()
+    return _lines(session, cases[:limit]), str(cases[limit - 1].id) if len(cases) > limit else None
+
+
 def _where(viewer: Viewer, filters: Filters) -> list[Any]:
     where = _which(viewer, filters.which)
     if viewer.shops:

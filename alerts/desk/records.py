@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Query
@@ -18,11 +19,12 @@ from monitor.models import Event, Feedback, Score
 
 _PAGE = 50
 _PIECE = 1 << 16
-_TYPES = {
+TYPES = {
     "jsonl": "application/x-ndjson",
     "csv": "text/csv; charset=utf-8",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
+"""What each format of a table is called."""
 Page = Annotated[int, Query(ge=1, le=1_000_000)]
 
 
@@ -61,7 +63,7 @@ def router(core: Core, pages: Pages, door: Doorkeeper) -> APIRouter:
         if what not in exports.KINDS or kind not in sheets.FORMATS:
             raise HTTPException(404, "没有这张表。")
         headers = {"Content-Disposition": f'attachment; filename="{what}.{kind}"', "X-Content-Type-Options": "nosniff"}
-        return StreamingResponse(_table(core, what, kind), media_type=_TYPES[kind], headers=headers)
+        return StreamingResponse(pieces(core, what, kind), media_type=TYPES[kind], headers=headers)
 
     return routes
 
@@ -71,10 +73,11 @@ def _leads(viewer: Viewer) -> None:
         raise HTTPException(403, "这一页给主管看；只管部分店铺的人也看不了。")
 
 
-def _table(core: Core, what: str, kind: str) -> Iterator[bytes]:
+def pieces(core: Core, what: str, kind: str, since: datetime | None = None) -> Iterator[bytes]:
+    """A table of `monitor.exports` as a file, piece by piece."""
     with tempfile.TemporaryFile() as file:
         with db.reading(core.engine) as session:
-            sheets.write(exports.export(session, what, None, core.settings.zone), kind, file)
+            sheets.write(exports.export(session, what, since, core.settings.zone), kind, file)
         file.seek(0)
         while piece := file.read(_PIECE):
             yield piece

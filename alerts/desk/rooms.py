@@ -3,7 +3,7 @@
 import io
 import secrets
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
@@ -17,16 +17,16 @@ from alerts.desk.entrance import homes
 from alerts.desk.inbox import WHICH, Filters, Which
 from alerts.desk.pages import Pages
 from alerts.desk.sessions import Doorkeeper, Viewer, own_form
+from alerts.desk.subjects import PATHS, Kind
 from monitor import categories, db, exports, queries, sheets
 from monitor.core import Core
+from monitor.models import Crisis
 from monitor.moves import Action
-from monitor.transitions import ACTIONS
+from monitor.transitions import ACTIONS, NOTICE_WAYS
 
 _MAX_PAGE = 1_000_000
 _MAX_NOTE = 2000
 _MOST_STUCK = 200
-Kind = Literal["case", "crisis"]
-_PATHS: dict[str, Kind] = {"cases": "case", "crises": "crisis"}
 Page = Annotated[int, Query(ge=1, le=_MAX_PAGE)]
 Number = Annotated[int, Path(ge=1, lt=10**9)]
 
@@ -95,7 +95,7 @@ class _Rooms:
             )
 
     def act(self, viewer: Viewer, plural: str, number: int, action: str, fields: dict[str, str]) -> Response:
-        kind, once, note = _PATHS[plural], fields.get("once", ""), fields.get("note", "").strip()
+        kind, once, note = PATHS[plural], fields.get("once", ""), fields.get("note", "").strip()
         if action not in ACTIONS:
             raise HTTPException(404, "没有这个操作。")
         if not once:
@@ -163,7 +163,7 @@ def router(core: Core, pages: Pages, door: Doorkeeper) -> APIRouter:
     def buyers(viewer: Annotated[Viewer, known], number: Number) -> Response:
         return rooms.buyers(viewer, number)
 
-    for plural, kind in _PATHS.items():
+    for plural, kind in PATHS.items():
         _add_subjects(routes, rooms, known, plural, kind)
     return routes
 
@@ -182,12 +182,7 @@ def _add_subjects(routes: APIRouter, rooms: _Rooms, known: Any, plural: str, kin
 
 def _options(session: Session, viewer: Viewer, subject: subjects.Subject) -> list[Option]:
     """What this person can do with it now."""
-    kind = getattr(subject.row, "kind", "") if subject.kind == "crisis" else ""
     return [
-        Option(code, info.label, info.needs, subjects.choices(session, subject, code))
-        for code, info in ACTIONS.items()
-        if subject.kind in info.moves
-        and subject.row.state in info.moves[subject.kind][0]
-        and info.allowed(subject.kind, viewer.role)
-        and info.kind in ("", kind)
+        Option(code, ACTIONS[code].label, ACTIONS[code].needs, subjects.choices(session, subject, code))
+        for code in subjects.possible(subject, viewer.role)
     ]

@@ -1,20 +1,26 @@
 """One case or crisis with everything a reader needs: clocks, feedbacks with the words that told, and the audit."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sqlmodel import Session, col, func, select
 
+from alerts.desk.sessions import Viewer
 from alerts.words import code, trouble
 from monitor import queries
 from monitor.categories import complaints
 from monitor.models import Case, Crisis, CrisisFeedback, Event, Feedback, Person, Score, Spread, Timer
+from monitor.moves import Action
 from monitor.states import CRISIS_OPEN
 from monitor.transitions import ACTIONS
 
 PAGE = 50
 _MOST_EVENTS = 200
+Kind = Literal["case", "crisis"]
+PATHS: Mapping[str, Kind] = {"cases": "case", "crises": "crisis"}
+"""The word in addresses, and what it stands for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +102,29 @@ def shown(session: Session, found: Sequence[tuple[Feedback, Score | None]]) -> l
         )
         for row, score in found
     ]
+
+
+def possible(subject: Subject, role: str) -> list[str]:
+    """The actions that somebody of this role can do to it now."""
+    kind = subject.row.kind if isinstance(subject.row, Crisis) else ""
+    return [
+        name
+        for name, info in ACTIONS.items()
+        if subject.kind in info.moves
+        and subject.row.state in info.moves[subject.kind][0]
+        and info.allowed(subject.kind, role)
+        and info.kind in ("", kind)
+    ]
+
+
+def within(session: Session, viewer: Viewer, action: Action) -> bool:
+    """Whether what an action is about, and what it would be merged into, is there and the viewer's business."""
+    case = action.subject == "case"
+    row = session.get(Case, action.subject_id) if case else session.get(Crisis, action.subject_id)
+    about: list[Case | Crisis | None] = [row]
+    if action.what == "merge" and re.fullmatch("[0-9]{1,9}", action.to):
+        about.append(session.get(Crisis, int(action.to)))
+    return all(row is not None and viewer.may_see(row.shop_id) for row in about)
 
 
 def choices(session: Session, subject: Subject, action: str) -> list[tuple[str, str]]:

@@ -22,6 +22,7 @@
     item.textContent = words;
     if (act) item.onclick = act;
     says.replaceChildren(...(words ? [item] : []));
+    if (words === says.dataset.changed) setTimeout(() => item.remove(), 8000);
   }
 
   function count(number) {
@@ -50,7 +51,7 @@
     const focus = part.contains(document.activeElement) && name(document.activeElement);
     const open = new Set([...part.querySelectorAll("details[open]")].map((one) => one.dataset.key));
     part.replaceChildren(...fresh.childNodes);
-    part.querySelectorAll("details").forEach((one) => { one.open = open.has(one.dataset.key); });
+    part.querySelectorAll("details").forEach((one) => { one.open ||= open.has(one.dataset.key); });
     if (focus) [...part.querySelectorAll("a, button, summary, input, textarea, select")].find((one) => name(one) === focus)?.focus({ preventScroll: true });
     return true;
   }

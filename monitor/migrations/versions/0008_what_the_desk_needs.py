@@ -64,9 +64,29 @@ def upgrade() -> None:
     sa.UniqueConstraint('digest'),
     sa.UniqueConstraint('name')
     )
+    op.create_table('answer_finding',
+    sa.Column('id', sa.Integer(), nullable=False),
+    sa.Column('feedback_id', sa.Integer(), nullable=False),
+    sa.Column('shop_id', sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+    sa.Column('kind', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('mark', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('words', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('why', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('answer', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('state', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.Column('found_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=False),
+    sa.Column('settled_at', sqlmodel.sql.sqltypes.UTCDateTime(), nullable=True),
+    sa.Column('settled_by', sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+    sa.ForeignKeyConstraint(['feedback_id'], ['feedback.id'], ),
+    sa.ForeignKeyConstraint(['shop_id'], ['shop.id'], ),
+    sa.PrimaryKeyConstraint('id'),
+    sa.UniqueConstraint('feedback_id', 'kind', 'mark')
+    )
+    op.create_index('answer_finding_state', 'answer_finding', ['state', 'found_at'], unique=False)
 
 
 def downgrade() -> None:
+    op.drop_table('answer_finding')
     op.execute('DROP TABLE feedback_search')
     op.execute("DELETE FROM known WHERE name = 'search.filled'")
     op.drop_table('api_token')

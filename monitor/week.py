@@ -1,0 +1,170 @@
+"""What came in during a span, read once into memory so that rules can be tried on it: nothing here writes."""
+
+from bisect import bisect_right, insort
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import BigInteger, cast, extract
+from sqlmodel import Session, col, func, select
+
+from monitor import duplicates, groups, scope
+from monitor.bursts import HISTORY, SPAN, Norm, norm, span_of
+from monitor.copies import LETTERS
+from monitor.fresh import Fresh
+from monitor.groups import Group, Member
+from monitor.models import Feedback, Score
+
+MOST = 20_000
+"""Complaints that are looked at; of more, the newest."""
+MOST_TEXTS = 4_000
+"""Texts that are compared with one another; of more, the newest."""
+
+_MINUTE = 60
+_DAY = timedelta(days=1)
+_COLUMNS: Any = (
+    *(getattr(Feedback, name) for name in ("id", "shop_id", "kind", "product", "happened_at", "first_seen_at")),
+    *(getattr(Feedback, name) for name in ("timely", "author_hash", "author", "order_ref", "extra", "text")),
+    Score.severity,
+    Score.categories,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A complaint, when it came in, who wrote it, and what else is known."""
+
+    item: Fresh
+    at: datetime
+    who: str
+    text: str
+    extra: dict[str, Any]
+
+
+class Week:
+    """Complaints of a span in the order in which they came in, and what is usual around them.
+
+    Args:
+        session: Reads.
+        zone: In which weekends begin and end.
+        since: The span's begin.
+        until: Its end.
+        max_age: Older complaints open nothing.
+
+    Attributes:
+        arrivals: The complaints.
+        cut: There were more than `MOST`: the oldest are missing.
+    """
+
+    def __init__(self, session: Session, zone: ZoneInfo, since: datetime, until: datetime, max_age: timedelta) -> None:
+        self._session, self._zone, self.since, self.until = session, zone, since, until
+        wanted = select(*_COLUMNS).join(Score).where(col(Score.negative), *self._between(Feedback.first_seen_at, since))
+        rows = session.execute(wanted.order_by(col(Feedback.id).desc()).limit(MOST + 1)).all()
+        self.cut = len(rows) > MOST
+        found = [_arrival(row) for row in rows[:MOST] if row.happened_at >= row.first_seen_at - max_age]
+        self.arrivals = sorted(found, key=lambda one: (one.at, one.item.feedback_id))
+        self._there: dict[Group, list[tuple[datetime, int]]] = defaultdict(list)
+        self._severity: dict[int, str | None] = {}
+        self._norms: dict[Any, Norm] = {}
+
+    def arrive(self, items: Iterable[Fresh]) -> None:
+        """From now on these are there."""
+        for item in items:
+            self._severity[item.feedback_id] = item.severity
+            for group in groups.of(item) if item.timely else ():
+                insort(self._there[group], (item.happened_at, item.feedback_id))
+
+    def there(self, group: Group, start: datetime, end: datetime) -> list[Member]:
+        """Complaints of a group that are there and happened after ``start`` and up to ``end``."""
+        mine = self._there.get(group, [])
+        first, last = (bisect_right(mine, at, key=lambda one: one[0]) for at in (start, end))
+        return [Member(n, self._severity[n], at) for at, n in mine[first:last]]
+
+    def totals(self, shop_id: str | None, starts: Sequence[datetime], end: datetime) -> list[int]:
+        """How many feedbacks of the shop came after each of ``starts`` and up to ``end``, by whole minutes."""
+        minutes, sums = self._minutes[shop_id]
+        until = sums[bisect_right(minutes, end.timestamp() // _MINUTE)]
+        return [until - sums[bisect_right(minutes, start.timestamp() // _MINUTE)] for start in starts]
+
+    def usual(self, group: Group, start: datetime, broken_out: Collection[datetime]) -> Norm:
+        """What is usual for the group at a time, by the four weeks before it, but for the times of such trouble."""
+        key = (group, span_of(start), len(broken_out))
+        if key not in self._norms:
+            complaints, feedbacks = self._past
+            spans = {span_of(at) + step for at in broken_out for step in (-1, 0, 1)}
+            past = feedbacks[group.shop_id]
+            self._norms[key] = norm(complaints[group], past, start, self._zone, spans)
+        return self._norms[key]
+
+    @cached_property
+    def alike(self) -> dict[int, int]:
+        """Feedback → a number that near-copies share; only texts long enough to tell something."""
+        told = [one for one in self.arrivals if one.item.timely][-MOST_TEXTS:]
+        told = [one for one in told if duplicates.letters(one.text) >= LETTERS]
+        found = duplicates.groups([one.text for one in told])
+        return {told[n].item.feedback_id: number for number, same in enumerate(found) for n in same}
+
+    @cached_property
+    def _minutes(self) -> dict[str | None, tuple[list[int], list[int]]]:
+        """Shop → minutes with feedback, and how many feedbacks there were before each and in the end."""
+        found: dict[str | None, tuple[list[int], list[int]]] = defaultdict(lambda: ([], [0]))
+        for shop_id, minute, count in self._counted(_MINUTE, self.since - _DAY):
+            minutes, sums = found[shop_id]
+            minutes.append(minute)
+            sums.append(sums[-1] + count)
+        return found
+
+    @cached_property
+    def _past(self) -> tuple[dict[Group, Counter[int]], dict[str | None, Counter[int]]]:
+        """Complaints by group and span, feedbacks by shop and span, of this time and the four weeks before."""
+        since = self.since - HISTORY
+        feedbacks: dict[str | None, Counter[int]] = defaultdict(Counter)
+        for shop_id, span, count in self._counted(SPAN, since):
+            feedbacks[shop_id][span] = count
+        told: Any = (Feedback.shop_id, Feedback.product, Score.categories, _part(SPAN))
+        mine = select(*told).join(Score).where(*self._timely(since), col(Score.negative))
+        complaints: dict[Group, Counter[int]] = defaultdict(Counter)
+        for shop_id, product, categories, span in self._session.execute(mine):
+            for group in groups.named(shop_id, categories, product):
+                complaints[group][int(span)] += 1
+        return complaints, feedbacks
+
+    def _counted(self, seconds: int, since: datetime) -> list[tuple[str | None, int, int]]:
+        """Shop, part of time and how many feedbacks came in it, in order."""
+        part: Any = _part(seconds)
+        counted = (
+            select(Feedback.shop_id, part, func.count())
+            .where(*self._timely(since))
+            .group_by(col(Feedback.shop_id), part)
+        )
+        return [(shop_id, int(at), count) for shop_id, at, count in self._session.execute(counted.order_by(part))]
+
+    def _timely(self, since: datetime) -> tuple[Any, ...]:
+        return (col(Feedback.timely), *self._between(Feedback.happened_at, since))
+
+    def _between(self, column: Any, since: datetime) -> tuple[Any, Any]:
+        return column > since, column <= self.until
+
+
+def _part(seconds: int) -> Any:
+    return cast(extract("epoch", col(Feedback.happened_at)), BigInteger) // seconds
+
+
+def _arrival(row: Any) -> Arrival:
+    item = Fresh(
+        feedback_id=row.id,
+        shop_id=row.shop_id,
+        kind=row.kind,
+        product=row.product,
+        join_key="",
+        negative=True,
+        severity=row.severity,
+        categories=tuple(row.categories),
+        happened_at=row.happened_at,
+        timely=row.timely,
+    )
+    return Arrival(item, row.first_seen_at, scope.who(row), row.text, row.extra)
