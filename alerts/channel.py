@@ -7,6 +7,7 @@ Exceptions:
 """
 
 import difflib
+import hashlib
 import importlib
 import inspect
 import pkgutil
@@ -90,6 +91,12 @@ class Letter:
     since: datetime | None = None
     thread: str = ""
     eml: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """A name for the provider, always the same for the same letter: ``crisis-12-`` and 24 digits."""
+        digits = hashlib.sha256(f"{self.key}|{self.target}".encode()).hexdigest()[:24]
+        return f"{self.live.replace(':', '-')}-{digits}"
 
 
 class Channel(ABC):

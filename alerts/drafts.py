@@ -1,37 +1,101 @@
 """Reply drafts: empathy, attribution, remedy, from data by category, filled from the case, for people to copy and edit.
 
-What may not be said to a buyer stands in ``replies/banned.toml``; every draft is checked against it.
+A category's file holds variants of the three steps, ``grave`` ones for what is critical, and topics: narrower troubles
+with sentences of their own. What may not be said to a buyer is `monitor.answers`' to say; every draft is checked.
 """
 
 import re
 import tomllib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from monitor.answers import violations as violations
+from monitor.settings import Replies, Voice
+
 FOLDER = Path(__file__).with_name("replies")
 STEPS = ("empathy", "attribution", "remedy")
+THREATS = frozenset({"legal_threat", "media_threat"})
+"""Flags of writers who speak of the authorities or the press: they are answered formally."""
+
 _LONGEST_NAME = 20
-_NO_CATEGORY = ("banned", "notices")
+_NO_CATEGORY = ("notices", "grave", "threat", "synonyms")
+_FORMAL = ("high", "critical")
+_GREETED = re.compile(r"^您好[，。]")
+_PLACES = re.compile(r"\{(shop|product)\}")
+
+Steps = Mapping[str, Sequence[str]]
+"""Step → its variants."""
 
 
-def draft(category: str, subject_id: int, shop: str, product: str = "") -> str:
-    """A reply for a case or crisis; the same id always gets the same variant, neighbours get different ones.
+@dataclass(frozen=True, slots=True)
+class About:
+    """What is to be answered, and in whose voice.
 
-    Args:
+    Attributes:
         category: Code of the most important category; ``other`` where there is none of that name.
-        subject_id: Picks the variant.
+        number: The case's or crisis's id: the same always gets the same variants, neighbours get different ones.
         shop: The shop's name.
         product: The product's name; empty where it is not known.
+        severity: How bad it is.
+        flags: What else the writer does.
+        voice: How the shop speaks.
+        own: Sentences from the config in place of the shipped ones, by category.
     """
-    steps = _replies().get(category) or _replies()["other"]
-    names = {"shop": shop, "product": short(product) or "商品"}
-    said, n = "", subject_id
-    for step in STEPS:
-        variants = steps[step]
-        said += variants[n % len(variants)].format(**names)
-        n //= len(variants)
-    return said
+
+    category: str
+    number: int
+    shop: str
+    product: str = ""
+    severity: str = ""
+    flags: Collection[str] = ()
+    voice: Voice = Voice()
+    own: Mapping[str, Replies] | None = None
+
+    @property
+    def formal(self) -> bool:
+        """Whether it is too grave for promises and diminutives."""
+        return self.severity == "critical" or bool(THREATS & set(self.flags))
+
+
+def draft(about: About) -> str:
+    """The first reply that comes to mind."""
+    return compose(about, steps(about))
+
+
+def steps(about: About) -> Steps:
+    """The variants for what is to be answered: a threat's, a critical one's, the config's or the category's."""
+    shipped = _replies().get(about.category) or _replies()["other"]
+    if THREATS & set(about.flags):
+        return _read(FOLDER / "threat.toml")
+    if about.formal:
+        grave: Steps = shipped.get("grave") or _read(FOLDER / "grave.toml")
+        return grave
+    own = (about.own or {}).get(about.category)
+    return {step: (own and getattr(own, step)) or shipped[step] for step in STEPS}
+
+
+def compose(about: About, variants: Steps, turn: int = 0) -> str:
+    """A whole reply; another turn says all three steps in other words, as far as there are others."""
+    sizes = [len(variants[step]) for step in STEPS]
+    said, n = "", about.number + turn * (1 + sizes[0] + sizes[0] * sizes[1])
+    names = {"shop": about.shop, "product": short(about.product) or "商品"}
+    for step, size in zip(STEPS, sizes, strict=True):
+        said += _PLACES.sub(lambda place: names[place[1]], variants[step][n % size])
+        n //= size
+    return _voiced(about, said)
+
+
+def _voiced(about: About, said: str) -> str:
+    voice, grave = about.voice, bool(_GREETED.match(said))
+    greeting = "您好" if voice.greeting and about.severity in _FORMAL else voice.greeting
+    if voice.name:
+        said = f"{greeting or '您好'}，我是{voice.name}。{_GREETED.sub('', said)}"
+    elif greeting and not grave:
+        said = f"{greeting}，{said}"
+    return f"{said}{voice.signature}"
 
 
 def notice(category: str) -> dict[str, str]:
@@ -45,9 +109,21 @@ def categories() -> list[str]:
     return sorted(_replies())
 
 
-def every_draft(category: str) -> list[str]:
-    """All sentences of a category's drafts, unfilled."""
-    return [variant for step in STEPS for variant in _replies()[category][step]]
+def topics(category: str) -> list[dict[str, Any]]:
+    """The narrower troubles of a category: ``name``, ``words``, and the three steps."""
+    found: list[dict[str, Any]] = (_replies().get(category) or _replies()["other"]).get("topics", [])
+    return found
+
+
+def every_set(category: str) -> list[Steps]:
+    """All sets of variants of a category, unfilled: its own, the grave ones, those of its topics."""
+    data = _replies()[category]
+    return [data, *([data["grave"]] if "grave" in data else []), *topics(category)]
+
+
+def formal_sets() -> list[Steps]:
+    """The sets of variants for what is critical, and for threats."""
+    return [_read(FOLDER / "grave.toml"), _read(FOLDER / "threat.toml")]
 
 
 def templates() -> dict[str, str]:
@@ -55,9 +131,9 @@ def templates() -> dict[str, str]:
     return _read(FOLDER / "notices.toml")
 
 
-def violations(text: str) -> list[tuple[str, str]]:
-    """What in a reply may not be said: why, and the words."""
-    return [(why, match.group()) for why, pattern in _banned() for match in pattern.finditer(text)]
+def synonyms() -> dict[str, list[str]]:
+    """What people say in place of a word of the topics: the word, and its ways."""
+    return _read(FOLDER / "synonyms.toml")
 
 
 def short(name: str) -> str:
@@ -71,12 +147,6 @@ def _replies() -> dict[str, dict[str, Any]]:
 
 
 @cache
-def _banned() -> list[tuple[str, re.Pattern[str]]]:
-    return [
-        (group["why"], re.compile("|".join(group["patterns"]))) for group in _read(FOLDER / "banned.toml")["groups"]
-    ]
-
-
 def _read(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         return tomllib.load(file)

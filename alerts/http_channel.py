@@ -40,15 +40,15 @@ class Codes:
         code: The key of the code; nought is success.
         said: The key of the words.
         passing: Codes that time mends; all others are final.
-        slow: Codes that ask to be left alone, and for how many seconds.
         advice: What to do about a code, in the words of whoever has to do it.
+        slow: Codes that ask to be left alone, and for how many seconds.
     """
 
     code: str
     said: str
     passing: frozenset[int] = frozenset()
-    slow: Mapping[int, float] = field(default_factory=dict)
     advice: Mapping[int, str] = field(default_factory=dict)
+    slow: Mapping[int, float] = field(default_factory=dict)
 
 
 class HttpChannel(Channel):
@@ -123,6 +123,11 @@ class HttpChannel(Channel):
     @cached_property
     def _tls(self) -> ssl.SSLContext:
         return ssl.create_default_context()
+
+
+def packed(value: Any) -> bytes:
+    """A body of JSON."""
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def refusal(provider: str, answer: Answer) -> SendError | Uncertain | None:

@@ -238,9 +238,14 @@ class _Sender:
             raise _Lost
 
 
-def listing(session: Session, states: Collection[str] = ("pending", "sending", "uncertain", "dead")) -> list[Outbox]:
-    """Rows in these states, oldest first."""
-    return list(session.exec(select(Outbox).where(col(Outbox.state).in_(states)).order_by(col(Outbox.id))))
+def listing(
+    session: Session,
+    states: Collection[str] = ("pending", "sending", "uncertain", "dead"),
+    most: int | None = None,
+) -> list[Outbox]:
+    """Rows in these states, oldest first; no more than so many of the newest."""
+    newest = select(Outbox).where(col(Outbox.state).in_(states)).order_by(col(Outbox.id).desc())
+    return list(session.exec(newest.limit(most)))[::-1]
 
 
 def retry(core: Core, ids: Collection[int] | None = None, actor: str = "评哨", door: str = "cli") -> int:

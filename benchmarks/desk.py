@@ -1,9 +1,9 @@
 """How fast the desk's pages come out of a large store, and how heavy they are.
 
-    .venv/bin/python benchmarks/desk.py [--feedbacks 1000000] [--only sqlite|postgresql] [--folder DIR] [--database URL]
+    .venv/bin/python benchmarks/desk.py [--feedbacks 1000000] [--only sqlite|postgresql] [--folder DIR] [--times 20] …
 
 A store is filled in bulk (see benchmarks/filling.py) and the index for the search is built as the service builds it;
-then every page is asked through the real application, 20 times, and the time from the request to the last byte is
+then every page is asked through the real application, 20 times or as often as told, and the time from the request to the last byte is
 printed: the median, the 95th percentile, and the size. With a folder the stores stay and are used again. The lead who
 asks is logged in; logging in itself is slow on purpose (argon2) and is not a page.
 """
@@ -34,7 +34,6 @@ from monitor.core import Core
 from monitor.models import Account, Feedback
 from monitor.settings import Settings
 
-TIMES = 20
 NOW = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
 PASSWORD = "correct horse"  # noqa: S105 — of a store that is thrown away
 HOME = "http://127.0.0.1:8000"
@@ -45,7 +44,11 @@ def pages(cases: int) -> dict[str, str]:
     """What is asked: a name and an address; the numbers are those of the filling."""
     inbox = {f"inbox, {which}": f"/cases?which={which}" for which in ("mine", "free", "late", "done", "all")}
     words = {"frequent": FREQUENT, "rare": RARE, "of praise": "很满意", "of none": "不存在的词", "of one letter": "漏"}
-    looks = {f"inbox, {which}, word {name}": f"/cases?which={which}&q={word}" for name, word in words.items() for which in ("open", "all")}
+    looks = {
+        f"inbox, {which}, word {name}": f"/cases?which={which}&q={word}"
+        for name, word in words.items()
+        for which in ("open", "all")
+    }
     return {
         "first page": "/cases",
         **inbox,
@@ -126,10 +129,13 @@ def index(core: Core) -> None:
         if not done:
             break
     seconds = time.perf_counter() - start
-    print(f"indexed {count / seconds:,.0f} feedbacks/s, the writer held for {max(steps) * 1000:.0f} ms at most", flush=True)
+    print(
+        f"indexed {count / seconds:,.0f} feedbacks/s, the writer held for {max(steps) * 1000:.0f} ms at most",
+        flush=True,
+    )
 
 
-async def measure(core: Core) -> int:
+async def measure(core: Core, times: int) -> int:
     """Print a line for each page; gives how many are too slow or too heavy."""
     app = create_app(core, Links(core.secret, HOME, core.clock))
     bad = 0
@@ -141,7 +147,7 @@ async def measure(core: Core) -> int:
         print(f"{'':<38}   p50 ms   p95 ms      KB")
         for name, address in pages(cases).items():
             took, answer = [], None
-            for _ in range(TIMES):
+            for _ in range(times):
                 start = time.perf_counter()
                 answer = await client.get(address)
                 took.append((time.perf_counter() - start) * 1000)
@@ -150,7 +156,9 @@ async def measure(core: Core) -> int:
             size, p95 = len(answer.content) / 1024, statistics.quantiles(took, n=20)[-1]
             slow = statistics.median(took) > MOST_MS or (name == "first page" and size > MOST_KB)
             bad += slow
-            print(f"{name:<38} {statistics.median(took):8.1f} {p95:8.1f} {size:7.1f}{'  !' if slow else ''}", flush=True)
+            print(
+                f"{name:<38} {statistics.median(took):8.1f} {p95:8.1f} {size:7.1f}{'  !' if slow else ''}", flush=True
+            )
     return bad
 
 
@@ -172,23 +180,24 @@ def main() -> None:
     arguments.add_argument("--only", choices=("sqlite", "postgresql"))
     arguments.add_argument("--folder", type=Path)
     arguments.add_argument("--database", help="an empty PostgreSQL to use; one is made where none is given")
+    arguments.add_argument("--times", type=int, default=20, help="how often each page is asked")
     given = arguments.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     kept = nullcontext(str(given.folder)) if given.folder else TemporaryDirectory(prefix="pingshao-desk-")
     with kept as name:
         folder = Path(name)
         if given.only != "postgresql":
-            one_store("SQLite", f"sqlite:///{folder}/desk.db", given.feedbacks)
+            one_store("SQLite", f"sqlite:///{folder}/desk.db", given.feedbacks, given.times)
         if given.only != "sqlite":
             with postgres(given.database, folder / "pg") as url:
-                one_store("PostgreSQL", url, given.feedbacks)
+                one_store("PostgreSQL", url, given.feedbacks, given.times)
 
 
-def one_store(name: str, url: str, feedbacks: int) -> None:
+def one_store(name: str, url: str, feedbacks: int, times: int) -> None:
     print(f"\n{name}, {feedbacks:,} feedbacks", flush=True)
     core = make_core(db.connect(url))
     prepare(core, feedbacks)
-    bad = asyncio.run(measure(core))
+    bad = asyncio.run(measure(core, times))
     print(f"{bad} pages over {MOST_MS} ms or the first over {MOST_KB} KB")
     core.engine.dispose()
 

@@ -36,11 +36,11 @@ from monitor.states import CASE_OPEN
 RARE, FREQUENT = "紫檀木盒", "漏水"
 SHOPS = ("tmall-main", "jd-main", "pdd-main", "douyin-main", "tmall-kids")
 CATEGORIES = ("quality", "logistics", "service", "price", "packaging", "description")
-THINGS = "杯子 保温杯 杯盖 包装 颜色 客服 快递 赠品 密封圈 提绳 味道 做工 尺寸 价格 背带 刻字 内胆 吸管 滤网 说明书".split()
-PRAISE = "很好看 比想象的好 用了两周没问题 很满意 家里人都喜欢 值这个价 回复很快 隔天就到了 保温一整天 手感不错".split()
-BLAME = (
-    "漏水 和图片差太多 压扁了 少了一个 没人理 等了十天 一股怪味 三天就坏 退货还要自己出运费 像是用过的 掉漆 盖不紧".split()
+THINGS = (
+    "杯子 保温杯 杯盖 包装 颜色 客服 快递 赠品 密封圈 提绳 味道 做工 尺寸 价格 背带 刻字 内胆 吸管 滤网 说明书".split()
 )
+PRAISE = "很好看 比想象的好 用了两周没问题 很满意 家里人都喜欢 值这个价 回复很快 隔天就到了 保温一整天 手感不错".split()
+BLAME = "漏水 和图片差太多 压扁了 少了一个 没人理 等了十天 一股怪味 三天就坏 退货还要自己出运费 像是用过的 掉漆 盖不紧".split()
 _MANY = 5000  # feedbacks of the largest crisis, where there are enough
 _CHUNK = 5000
 _DAYS = 700
@@ -114,7 +114,13 @@ class Filling:
     def _source(self, n: int) -> dict[str, Any]:
         shop = SHOPS[n % len(SHOPS)] if n < 9 else None
         row = {"name": f"source-{n}", "kind": "json", "shop_id": shop, "status": "ok", "last_run_at": self._now}
-        return row | {"id": n + 1, "last_success_at": self._now, "last_item_at": self._now, "last_error": "", "expires": {}}
+        return row | {
+            "id": n + 1,
+            "last_success_at": self._now,
+            "last_item_at": self._now,
+            "last_error": "",
+            "expires": {},
+        }
 
     def _text(self, *, bad: bool) -> str:
         rng = self._rng
@@ -329,4 +335,3 @@ class Filling:
 def people() -> list[dict[str, Any]]:
     """Who works there."""
     return [{"name": f"客服{n}号", "role": "agent"} for n in range(7)] + [{"name": "主管", "role": "lead"}]
-

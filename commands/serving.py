@@ -18,6 +18,8 @@ from monitor.service import Service
 from monitor.skew import Watch
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+
     from alerts.desk.sockets import SocketDoor
 
 _FAREWELL = 2  # seconds for requests that are being answered when the service ends
@@ -31,7 +33,7 @@ async def serve(app: App, host: str, port: int) -> None:
     # uvicorn would die of the signal itself once it has shut down; this service ends with status 0
     server.capture_signals = nullcontext  # type: ignore[method-assign, assignment]
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, setattr, server, "should_exit", True)
+        asyncio.get_running_loop().add_signal_handler(number, _end, server, desk)
     service = Service(
         app.core,
         crawl=app.crawl,
@@ -47,6 +49,11 @@ async def serve(app: App, host: str, port: int) -> None:
         socket.close()
     if not done:
         os._exit(0)  # what is left waits for a provider, and asyncio.run would wait with it
+
+
+def _end(server: uvicorn.Server, desk: "FastAPI") -> None:
+    server.should_exit = True
+    desk.state.live.close()
 
 
 def _open_sockets(app: App) -> "Sequence[SocketDoor]":

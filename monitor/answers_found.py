@@ -6,6 +6,7 @@ never brought up again. An answer that was called mended, was changed and still 
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import takewhile
 from typing import Any, Literal
 
 from sqlalchemy import and_, or_, update
@@ -16,6 +17,7 @@ from monitor import audit
 from monitor.answers import Kind, Problem, problems
 from monitor.audit import Refused
 from monitor.bulk import table
+from monitor.incoming import FOLLOWUP_MARK
 from monitor.models import AnswerFinding, Case, Feedback, FeedbackVersion, Score
 
 OURSELVES = "评哨"
@@ -58,26 +60,32 @@ def _check(session: Session, feedback_ids: Sequence[int], now: datetime) -> int:
     wanted = select(Feedback, complains, Score.categories).join(Score, isouter=True)
     wanted = wanted.join(Case, col(Case.id) == Feedback.case_id, isouter=True)
     rows = session.execute(wanted.where(col(Feedback.id).in_(feedback_ids))).all()
-    older = _reworded_since(session, [row for row, *_ in rows])
+    unsure = _unsure(session, [row for row, *_ in rows])
     present: dict[int, list[Problem]] = {}
     for row, bad, codes in rows:
-        complaint = f"{row.title} {row.text}".strip() if bad and row.id not in older else None
+        complaint = f"{row.title} {row.text}".strip() if bad and row.id not in unsure else None
         present[row.id] = problems(row.reply, complaint, codes or ()) if row.reply and not row.deleted else []
     answered = [row.id for row, *_ in rows if row.reply]
     _settle(session, now, col(AnswerFinding.feedback_id).in_(answered), AnswerFinding.kind == "unanswered")
     return keep(session, {row.id: row for row, *_ in rows}, present, _BY_WORDS, now)
 
 
-def _reworded_since(session: Session, rows: Sequence[Feedback]) -> set[int]:
-    """Feedbacks whose writer changed or added something after the answer came: it answers other words."""
-    several = {row.id: row for row in rows if row.version > 1 and row.id is not None}
+def _unsure(session: Session, rows: Sequence[Feedback]) -> set[int]:
+    """Feedbacks whose writer changed or added something when the answer stood there already: it meant other words."""
+    several = [row.id for row in rows if row.version > 1]
     versions = select(FeedbackVersion).where(col(FeedbackVersion.feedback_id).in_(several))
-    first: dict[int, FeedbackVersion] = {}
+    said: dict[int | None, list[FeedbackVersion]] = {}
     for version in session.exec(versions.order_by(col(FeedbackVersion.version).desc())):
-        same = version.reply == several[version.feedback_id].reply
-        if same and first.get(version.feedback_id, version).version - version.version <= 1:
-            first[version.feedback_id] = version
-    return {number for number, version in first.items() if version.text != several[number].text}
+        said.setdefault(version.feedback_id, []).append(version)
+    unsure = set()
+    for row in rows:
+        past = said.get(row.id, [])
+        since = list(takewhile(lambda version, row=row: version.reply == row.reply, past))  # type: ignore[misc]
+        before = past[len(since)].text if len(since) < len(past) else ""
+        added = FOLLOWUP_MARK in row.text and before != row.text
+        if row.id is not None and (added or any(version.text != row.text for version in since)):
+            unsure.add(row.id)
+    return unsure
 
 
 def keep(
@@ -96,8 +104,23 @@ def keep(
         kinds: What was looked for: an open finding of these that is not present any more is mended.
         now: When.
     """
-    there = {(number, one.kind, one.mark): one for number, found in present.items() for one in found}
-    mine = (col(AnswerFinding.feedback_id).in_(rows), col(AnswerFinding.kind).in_(list(kinds)))
+    new = 0
+    for at in range(0, len(rows), _CHUNK):
+        new += _keep(session, dict(list(rows.items())[at : at + _CHUNK]), present, list(kinds), now)
+    return new
+
+
+def _keep(
+    session: Session,
+    rows: Mapping[int, Feedback],
+    present: Mapping[int, Sequence[Problem]],
+    kinds: Sequence[Kind],
+    now: datetime,
+) -> int:
+    there: dict[tuple[int, str, str], Problem] = {}
+    for number in rows:
+        there |= {(number, one.kind, one.mark): one for one in present.get(number, ())}
+    mine = (col(AnswerFinding.feedback_id).in_(rows), col(AnswerFinding.kind).in_(kinds))
     for old in session.exec(select(AnswerFinding).where(*mine)):
         now_there = there.pop((old.feedback_id, old.kind, old.mark), None)
         if now_there is None and old.state == "open":

@@ -21,6 +21,7 @@ _WEEKEND = 5  # the first weekday of it
 
 _RARE_COUNT = 1e-6
 _RARE_SHARE = 3e-4
+_SURELY_USUAL = 4  # deviations of a Poisson's, the narrowest: fewer are never as rare as _RARE_COUNT
 _MOSTLY_COMPLAINTS = 0.5  # a source that carries little else shows nothing by its share
 
 # What is assumed before anything is known, and how much of one's own is needed to outweigh what is drawn towards.
@@ -51,8 +52,9 @@ class Norm:
 
     def broken(self, count: int, total: int, hours: float) -> bool:
         """Whether ``count`` complaints among ``total`` feedbacks in so many hours are unusual."""
+        mean = self.rate * hours
         if (
-            count <= self.rate * hours
+            count <= mean + _SURELY_USUAL * math.sqrt(mean)
             or _rate_tail(count, self.complaints, self.complaints / self.rate, hours) > _RARE_COUNT
         ):
             return False

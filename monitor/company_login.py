@@ -12,12 +12,17 @@ Role = Literal["agent", "lead", "manager", "brand", "admin"]
 _HERE = ("localhost", "127.0.0.1", "::1")
 
 
-def _issuer(url: str) -> str:
+def safe(url: object) -> bool:
+    """Whether it is an address that secrets may be sent to: by TLS, or on this machine."""
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(url) if isinstance(url, str) else urlsplit("")
     except ValueError:
-        parts = urlsplit("")
-    if not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _HERE)):
+        return False
+    return bool(parts.hostname) and (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _HERE))
+
+
+def _issuer(url: str) -> str:
+    if not safe(url):
         raise ValueError(f"应为 https 网址，如 https://login.example.com，实为 {url!r}")
     return url
 

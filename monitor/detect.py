@@ -16,7 +16,7 @@ from monitor.core import Core
 from monitor.fresh import Fresh
 from monitor.groups import Group
 from monitor.models import Crisis, CrisisFeedback
-from monitor.outbreaks import HANDFUL, REACH, RECENT, alike, belongs, candidates, unusual
+from monitor.outbreaks import HANDFUL, REACH, RECENT, alike, belongs, candidates, unusual, windows
 from monitor.states import CRISIS_OPEN, worst
 
 _SETTLED = ("resolved", "closed")
@@ -166,15 +166,17 @@ def _breaking_out(core: Core, session: Session, shop_id: str | None) -> Crisis |
 
 def _burst(core: Core, session: Session, group: Group, end: datetime) -> list[groups.Member]:
     policy = core.settings.policy.detect
-    starts = [end - policy.burst_window * times for times in REACH]
+    starts = windows(policy, end)
     members = groups.free(session, group, starts[-1], end)
     if not members:
         return []
     # what a burst of some categories has taken already shows that the shop as a whole is in trouble
     running = _breaking_out(core, session, group.shop_id) if group == Group(group.shop_id) else None
     taken = groups.taken(session, running, starts, end) if running else [0] * len(starts)
+    counts = [n + sum(one.happened_at > start for one in members) for start, n in zip(starts, taken, strict=True)]
     totals, usual = partial(groups.totals, session, group), partial(groups.usual, core, session, group)
-    return unusual(policy, end, members, taken, totals, usual)
+    since = unusual(policy, end, counts, totals, usual)
+    return [one for one in members if since is not None and one.happened_at > since]
 
 
 def _open(

@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import Integer, cast, literal
+from sqlalchemy import case as sql_case
 from sqlmodel import Session, col, func, select
 
 from crawler.fills import ITEMS
 from crawler.job import CrawlResult
+from monitor.bulk import table
 from monitor.expiry import Expiry, expiries, soon
 from monitor.models import Run, Source
 from monitor.norms import DAY, MEMORY, Arrivals, Rate, Reading, Size, rates, shrunk
@@ -18,6 +21,7 @@ from monitor.settings import Settings
 _NEWEST = 20  # runs that tell how it is
 _WHOLE = (1000, MEMORY)  # runs and days that tell how it was, where a run is judged
 _GLANCE = (100, 29)  # and where it is only shown
+_ROUNDING = 1e-9  # days: below a millisecond, above what SQLite's days lose
 _LABELS = {
     "id": "id（编号）",
     "text": "text（文字）",
@@ -48,26 +52,36 @@ class History:
     well: bool
 
 
-def history(
-    session: Session, source: Source, zone: ZoneInfo, now: datetime, depth: tuple[int, int] = _WHOLE
-) -> History:
-    """What the finished runs of a source tell, of so many runs and days."""
-    runs, days = depth
-    mine = (Run.source_id == source.id, Run.status != "running", Run.started_at > now - days * DAY)
+def history(session: Session, source: Source, zone: ZoneInfo, now: datetime) -> History:
+    """What the finished runs of a source tell."""
+    runs, days = _WHOLE
+    mine = _finished(source, now, days)
+    newest, past = _newest(session, mine, runs)
+    return History(
+        _readings(newest),
+        _readings(past),
+        [Size(at.astimezone(zone), seen) for at, seen, unchanged, _ in past if not unchanged],
+        _arrivals(session, mine, now),
+        source.status != "attention",
+    )
+
+
+def _finished(source: Source, now: datetime, days: int) -> tuple[Any, ...]:
+    return (Run.source_id == source.id, Run.status != "running", Run.started_at > now - days * DAY)
+
+
+def _newest(session: Session, mine: tuple[Any, ...], runs: int) -> tuple[Sequence[Any], Sequence[Any]]:
+    """The last runs that read something, and more of those that ended well; newest first."""
     read = (
         select(Run.started_at, Run.seen, Run.unchanged, Run.fills)
         .where(*mine, Run.seen > 0)
         .order_by(col(Run.started_at).desc())
     )
-    newest = session.exec(read.limit(_NEWEST)).all()
-    past = session.exec(read.where(Run.status == "ok").limit(runs)).all()
-    return History(
-        [{**fills, "seen": seen} for _, seen, _, fills in newest if fills],
-        [{**fills, "seen": seen} for _, seen, _, fills in past if fills],
-        [Size(at.astimezone(zone), seen) for at, seen, unchanged, _ in past if not unchanged],
-        _arrivals(session, mine, now),
-        source.status != "attention",
-    )
+    return session.exec(read.limit(_NEWEST)).all(), session.exec(read.where(Run.status == "ok").limit(runs)).all()
+
+
+def _readings(runs: Sequence[Any]) -> list[Reading]:
+    return [{**fills, "seen": seen} for _, seen, _, fills in runs if fills]
 
 
 def _arrivals(session: Session, mine: tuple[Any, ...], now: datetime) -> Arrivals:
@@ -168,6 +182,21 @@ class SourceHealth:
         return [str(one) for one in soon(self.expiries)]
 
 
+def _by_day(session: Session, mine: tuple[Any, ...], now: datetime) -> Arrivals:
+    """Arrivals of whole days up to now, summed up by the database: a page asks for all sources at once."""
+    at = literal(now, table(Run).c.started_at.type)
+    if session.get_bind().dialect.name == "postgresql":
+        ago: Any = func.floor(func.extract("epoch", at - col(Run.started_at)) / DAY.total_seconds())
+    else:
+        ago = cast(func.julianday(at) - func.julianday(Run.started_at) + _ROUNDING, Integer)
+    troubled = func.sum(sql_case((col(Run.status) != "ok", 1), else_=0))
+    summed = select(ago, func.sum(Run.new), troubled, func.min(Run.started_at)).where(*mine).group_by(ago)
+    days = session.exec(summed.order_by(ago.desc())).all()
+    counts = [(now - int(day) * DAY, int(new)) for day, new, _, _ in days]
+    bad = [now - int(day) * DAY for day, _, trouble, _ in days if trouble]
+    return Arrivals(counts, bad, min((first for *_, first in days), default=now))
+
+
 def overview(session: Session, settings: Settings, now: datetime) -> list[SourceHealth]:
     """Sources of the config in its order, then whatever else was imported."""
     rows = {row.name: row for row in session.exec(select(Source).order_by(Source.name))}
@@ -178,8 +207,12 @@ def overview(session: Session, settings: Settings, now: datetime) -> list[Source
 
 def health(session: Session, source: Source, zone: ZoneInfo, now: datetime) -> SourceHealth:
     """How one source is doing."""
-    past = history(session, source, zone, now, _GLANCE)
-    usual = past.arrivals.usual(now, timedelta(days=1))
+    runs, days = _GLANCE
+    mine = _finished(source, now, days)
+    newest, past = _newest(session, mine, runs)
+    arrivals = _by_day(session, mine, now)
+    usual = arrivals.usual(now, DAY)
+    brought = select(Run.started_at).where(*mine, Run.new > 0).order_by(col(Run.started_at).desc())
     return SourceHealth(
         source.name,
         source.kind,
@@ -189,9 +222,9 @@ def health(session: Session, source: Source, zone: ZoneInfo, now: datetime) -> S
         source.last_run_at,
         source.last_success_at,
         source.last_item_at,
-        past.arrivals.last,
-        past.arrivals.count(now, timedelta(days=1)),
+        session.exec(brought.limit(1)).first(),
+        arrivals.count(now, DAY),
         usual[0] if usual else None,
-        rates(past.newest, past.past),
+        rates(_readings(newest), _readings(past)),
         expiries(source, now.astimezone(zone).date()),
     )

@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, func, select
 
 from crawler.items import FeedbackItem
-from monitor import cases, corrections, db, detect, mending, search, spread
+from monitor import answers_found, cases, corrections, db, detect, mending, search, spread
 from monitor.bulk import insert_rows, table, update_column
 from monitor.core import Core
 from monitor.engines import filed
@@ -121,6 +121,7 @@ def _write(core: Core, session: Session, drafts: Sequence[_Draft], now: datetime
     known = [draft.known.id or 0 for draft in drafts if draft.known is not None]  # also what another writer changed
     search.add(session, [*(draft.feedback_id for draft in new), *known])
     crises = detect.detect(core, session, batch)
+    answers_found.check(session, [item.feedback_id for item in batch if _is_answered(item)], now)
     cases.tell(core, session, opened)
     return Counts(
         new=len(new),
@@ -129,6 +130,11 @@ def _write(core: Core, session: Session, drafts: Sequence[_Draft], now: datetime
         cases_opened=len(opened),
         crises_opened=len(crises),
     )
+
+
+def _is_answered(item: Fresh) -> bool:
+    """Whether the shop just answered, or changed or took back its answer; what history brings is not looked at."""
+    return item.change == "replied" or (item.replied and not item.stale)
 
 
 def _change(session: Session, drafts: Sequence[_Draft], now: datetime) -> list[_Draft]:

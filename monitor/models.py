@@ -97,6 +97,12 @@ class Feedback(SQLModel, table=True):
         Index("feedback_shop_happened", "shop_id", "happened_at"),
         Index("feedback_happened", "happened_at"),
         Index("feedback_text_key", "text_key", "happened_at"),
+        Index(
+            "feedback_mentions",
+            "happened_at",
+            sqlite_where=text("kind = 'mention'"),
+            postgresql_where=text("kind = 'mention'"),
+        ),
     )
     id: int | None = Field(default=None, primary_key=True)
     source_id: int = Field(foreign_key="source.id")
@@ -172,6 +178,7 @@ class Case(SQLModel, table=True):
     __table_args__ = (
         Index("case_join", "join_key"),
         Index("case_state", "state", "opened_at"),
+        Index("case_updated", "updated_at", "id"),
     )
     id: int | None = Field(default=None, primary_key=True)
     shop_id: str | None = Field(default=None, foreign_key="shop.id")
@@ -268,7 +275,7 @@ class Timer(SQLModel, table=True):
 class Event(SQLModel, table=True):
     """Append-only audit: who did what, through which door, and what changed."""
 
-    __table_args__ = (Index("event_subject", "subject", "subject_id"),)
+    __table_args__ = (Index("event_subject", "subject", "subject_id"), Index("event_actor", "actor", "id"))
     id: int | None = Field(default=None, primary_key=True)
     at: datetime
     actor: str
@@ -352,7 +359,7 @@ class Person(SQLModel, table=True):
     categories: list[str] = _json_list()
     tiers: list[str] = _json_list()
     most_open: int = 0
-    origin: str = "config"  # config | desk: who may take the person away again
+    origin: str = "config"  # config | desk | oidc: who may take the person away again
     active: bool = True
 
 
@@ -496,3 +503,28 @@ class Improvement(SQLModel, table=True):
     what: str
     done_at: datetime
     actor: str = ""
+
+
+class DayCount(SQLModel, table=True):
+    """Feedbacks of a local day by one thing that they share, as `reports.daycounts` counted them."""
+
+    __tablename__ = "day_count"
+    __table_args__ = (Index("day_count_day", "day", "field"),)
+    id: int | None = Field(default=None, primary_key=True)
+    day: date
+    kind: str
+    field: str  # shop | platform | product | sku | warehouse | courier | category
+    shop_id: str  # "" for none
+    value: str = ""
+    n: int
+    negative: int
+    starred: int
+    satisfied: int
+
+
+class DayChange(SQLModel, table=True):
+    """An hour (``YYYY-MM-DD HH``, UTC) whose feedbacks are to be counted anew; triggers write it."""
+
+    __tablename__ = "day_change"
+    id: int | None = Field(default=None, primary_key=True)
+    hour: str = Field(index=True)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from monitor import groups
 from monitor.bursts import Norm
 from monitor.fresh import Fresh
-from monitor.groups import Group, Member
+from monitor.groups import Group
 from monitor.models import Crisis
 from monitor.policies import DetectPolicy
 
@@ -63,27 +63,28 @@ def candidates(items: Sequence[Fresh]) -> list[tuple[Group, datetime]]:
 def unusual(
     policy: DetectPolicy,
     end: datetime,
-    members: Sequence[Member],
-    taken: Sequence[int],
+    counts: Sequence[int],
     totals: Callable[[Sequence[datetime], datetime], Sequence[int]],
     usual: Callable[[datetime], Norm],
-) -> list[Member]:
-    """A group's complaints in the shortest time in which they are unusual; none where they are usual.
+) -> datetime | None:
+    """Where the shortest time begins in which a group's complaints are unusual; None where they are usual.
 
     Args:
         policy: Count and window.
         end: When the latest of them happened.
-        members: Those in no crisis, of all the windows of `REACH`.
-        taken: How many of each window a running burst has already.
+        counts: How many there are in each of `windows`.
         totals: How many feedbacks of the shop each window has, asked for only where there are enough complaints.
         usual: What is usual for the group at a window's start.
     """
-    starts = [end - policy.burst_window * times for times in REACH]
-    if taken[0] + sum(member.happened_at > starts[0] for member in members) < policy.burst_count:
-        return []
-    for start, total, others in zip(starts, totals(starts, end), taken, strict=True):
-        here = [member for member in members if member.happened_at > start]
-        hours = (end - start) / timedelta(hours=1)
-        if here and usual(start).broken(others + len(here), total, hours):
-            return here
-    return []
+    if counts[0] < policy.burst_count:
+        return None
+    starts = windows(policy, end)
+    for start, total, count in zip(starts, totals(starts, end), counts, strict=True):
+        if usual(start).broken(count, total, (end - start) / timedelta(hours=1)):
+            return start
+    return None
+
+
+def windows(policy: DetectPolicy, end: datetime) -> list[datetime]:
+    """Where the times begin in which complaints are counted together."""
+    return [end - policy.burst_window * times for times in REACH]

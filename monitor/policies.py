@@ -159,7 +159,7 @@ class AnswersPolicy(Section):
     """What is looked at in the shop's own public answers."""
 
     unanswered: Duration = Field(default="24h", validate_default=True)
-    """A bad review without a public answer for so long is brought up, where the source shows answers; ``0s`` for never."""
+    """A bad review without a public answer is brought up after this where its source shows answers; ``0s``: never."""
     copies: int = Field(default=5, ge=2)
     """The same answer under so many complaints about different things is brought up."""
     window: Duration = Field(default="7d", validate_default=True)

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import case as sql_case
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, func, select
 
 from monitor.models import Case, Crisis, CrisisFeedback, Event, Feedback, Outbox, Person, Score, Source, Spread, Timer
@@ -174,23 +175,26 @@ class Copy:
 
 def also_on(session: Session, rows: Sequence[Feedback], limit: int = 20) -> dict[int, list[Copy]]:
     """Where else the texts of these feedbacks stand, by feedback id: in other sources, the earliest first."""
-    keys = {row.text_key for row in rows} - {""}
-    found = session.exec(
-        select(Feedback, Source.name)
-        .join(Source, col(Source.id) == Feedback.source_id)
-        .where(col(Feedback.text_key).in_(keys))
-        .order_by(col(Feedback.happened_at), col(Feedback.id))
+    places = {(row.text_key, row.source_id): row.id for row in rows if row.text_key}
+    other = aliased(Feedback)
+    same = (other.text_key == Feedback.text_key, other.source_id != Feedback.source_id)
+    copied = session.exec(
+        select(Feedback).where(col(Feedback.id).in_(places.values()), select(other.id).where(*same).exists())
     ).all()
-    elsewhere: dict[int, list[Copy]] = {}
-    for row in rows:
-        others = [
-            Copy(other.id or 0, source, other.platform, other.url, other.happened_at)
-            for other, source in found
-            if other.text_key == row.text_key != "" and other.source_id != row.source_id
-        ]
-        if others and row.id is not None:
-            elsewhere[row.id] = others[:limit]
-    return elsewhere
+    found = {(row.text_key, row.source_id): _copies(session, row, limit) for row in copied}
+    elsewhere = ((row.id, found.get((row.text_key, row.source_id))) for row in rows)
+    return {row_id: copies for row_id, copies in elsewhere if row_id is not None and copies}
+
+
+def _copies(session: Session, row: Feedback, limit: int) -> list[Copy]:
+    others = (
+        select(Feedback.id, Source.name, Feedback.platform, Feedback.url, Feedback.happened_at)  # type: ignore[call-overload]
+        .join(Source, col(Source.id) == Feedback.source_id)
+        .where(Feedback.text_key == row.text_key, Feedback.source_id != row.source_id)
+        .order_by(col(Feedback.happened_at), col(Feedback.id))
+        .limit(limit)
+    )
+    return [Copy(*other) for other in session.exec(others)]
 
 
 def spreads(session: Session, rows: Sequence[Feedback]) -> dict[int, list[Spread]]:

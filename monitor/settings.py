@@ -65,6 +65,28 @@ class Service(Section):
     """Inner addresses (``host`` or ``host:port``) that sources may reach all the same."""
 
 
+class Voice(Section):
+    """How a shop speaks in reply drafts; what is grave is said without 亲 whatever stands here."""
+
+    greeting: Literal["", "您好", "亲"] = ""
+    """What a draft begins with; nothing when empty."""
+    name: str = Field(default="", max_length=20)
+    """What the one who answers is called, such as 小评; then the draft says so."""
+    signature: str = Field(default="", max_length=40)
+    """What a draft ends with, such as ``——示例旗舰店``."""
+
+
+class Replies(Section):
+    """A category's own sentences for reply drafts, in place of the shipped ones; a step left empty keeps those."""
+
+    empathy: list[str] = []
+    """The first step; ``{product}`` and ``{shop}`` are filled in."""
+    attribution: list[str] = []
+    """The second step."""
+    remedy: list[str] = []
+    """The third step."""
+
+
 class Shop(Section):
     """A shop whose reviews are watched."""
 
@@ -74,6 +96,8 @@ class Shop(Section):
     """Name that people see."""
     platform: str = ""
     """tmall, jd, pdd, douyin, …"""
+    voice: Voice = Voice()
+    """How it speaks."""
 
 
 class Source(Section):
@@ -134,7 +158,8 @@ class Channel(Section):
     kind: str
     """The channel's kind: slack, dingtalk, wecom, feishu, email, webhook."""
     target: str = ""
-    """Channel id, chat id or mail address."""
+    """Channel id, chat id or mail address. Of a WeCom app: ``person|person``, ``party:2|3``, ``tag:1`` or ``chat:id``;
+    of a DingTalk app: a group's openConversationId or ``user:id``."""
     token_env: str = ""
     """Environment variable with the access token; of a robot, the secret end of its address; of an app, its secret."""
     app_token_env: str = ""
@@ -331,6 +356,8 @@ class Settings(BaseSettings):
     """Summaries."""
     scoring: Scoring = Scoring()
     """Scoring."""
+    replies: dict[str, Replies] = {}
+    """Own sentences for reply drafts, by category: ``[replies.quality]``."""
 
     @classmethod
     def settings_customise_sources(

@@ -1,6 +1,7 @@
 """What came in during a span, read once into memory so that rules can be tried on it: nothing here writes."""
 
-from bisect import bisect_right, insort
+import json
+from bisect import bisect_left, bisect_right, insort
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -9,22 +10,23 @@ from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import BigInteger, cast, extract
+from sqlalchemy import BigInteger, String, cast, extract
 from sqlmodel import Session, col, func, select
 
 from monitor import duplicates, groups, scope
 from monitor.bursts import HISTORY, SPAN, Norm, norm, span_of
 from monitor.copies import LETTERS
 from monitor.fresh import Fresh
-from monitor.groups import Group, Member
+from monitor.groups import Group
 from monitor.models import Feedback, Score
 
-MOST = 20_000
+MOST = 12_000
 """Complaints that are looked at; of more, the newest."""
 MOST_TEXTS = 4_000
 """Texts that are compared with one another; of more, the newest."""
 
 _MINUTE = 60
+_LAST = 1 << 62  # above any id
 _DAY = timedelta(days=1)
 _COLUMNS: Any = (
     *(getattr(Feedback, name) for name in ("id", "shop_id", "kind", "product", "happened_at", "first_seen_at")),
@@ -68,21 +70,33 @@ class Week:
         found = [_arrival(row) for row in rows[:MOST] if row.happened_at >= row.first_seen_at - max_age]
         self.arrivals = sorted(found, key=lambda one: (one.at, one.item.feedback_id))
         self._there: dict[Group, list[tuple[datetime, int]]] = defaultdict(list)
-        self._severity: dict[int, str | None] = {}
         self._norms: dict[Any, Norm] = {}
 
     def arrive(self, items: Iterable[Fresh]) -> None:
         """From now on these are there."""
         for item in items:
-            self._severity[item.feedback_id] = item.severity
             for group in groups.of(item) if item.timely else ():
                 insort(self._there[group], (item.happened_at, item.feedback_id))
 
-    def there(self, group: Group, start: datetime, end: datetime) -> list[Member]:
-        """Complaints of a group that are there and happened after ``start`` and up to ``end``."""
-        mine = self._there.get(group, [])
-        first, last = (bisect_right(mine, at, key=lambda one: one[0]) for at in (start, end))
-        return [Member(n, self._severity[n], at) for at, n in mine[first:last]]
+    def take(self, items: Iterable[Fresh]) -> None:
+        """A crisis has these now: they are free no more."""
+        for item in items:
+            for group in groups.of(item) if item.timely else ():
+                mine = self._there[group]
+                del mine[bisect_left(mine, (item.happened_at, item.feedback_id))]
+
+    def free(self, group: Group, start: datetime, end: datetime) -> list[tuple[datetime, int]]:
+        """When which complaints of a group happened, after ``start`` and up to ``end``, that are there and free."""
+        return self._there[group][slice(*self._places(group, (start, end)))]
+
+    def counts(self, group: Group, starts: Sequence[datetime], end: datetime) -> list[int]:
+        """How many such there are after each of ``starts``."""
+        *firsts, last = self._places(group, (*starts, end))
+        return [last - first for first in firsts]
+
+    def _places(self, group: Group, moments: Iterable[datetime]) -> list[int]:
+        mine = self._there[group]
+        return [bisect_right(mine, (at, _LAST)) for at in moments]
 
     def totals(self, shop_id: str | None, starts: Sequence[datetime], end: datetime) -> list[int]:
         """How many feedbacks of the shop came after each of ``starts`` and up to ``end``, by whole minutes."""
@@ -125,12 +139,16 @@ class Week:
         feedbacks: dict[str | None, Counter[int]] = defaultdict(Counter)
         for shop_id, span, count in self._counted(SPAN, since):
             feedbacks[shop_id][span] = count
-        told: Any = (Feedback.shop_id, Feedback.product, Score.categories, _part(SPAN))
+        told: Any = (Feedback.shop_id, Feedback.product, cast(col(Score.categories), String), _part(SPAN))
         mine = select(*told).join(Score).where(*self._timely(since), col(Score.negative))
         complaints: dict[Group, Counter[int]] = defaultdict(Counter)
-        for shop_id, product, categories, span in self._session.execute(mine):
-            for group in groups.named(shop_id, categories, product):
-                complaints[group][int(span)] += 1
+        mentioned: dict[Any, list[Counter[int]]] = {}
+        for shop_id, product, categories, span in self._session.connection().execute(mine):
+            key = (shop_id, product, categories)
+            if key not in mentioned:
+                mentioned[key] = [complaints[one] for one in groups.named(shop_id, json.loads(categories), product)]
+            for counted in mentioned[key]:
+                counted[span] += 1
         return complaints, feedbacks
 
     def _counted(self, seconds: int, since: datetime) -> list[tuple[str | None, int, int]]:

@@ -1,22 +1,20 @@
 """How many feedbacks, negative ones and satisfied ones: by day, by shop, platform and product, by category."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
 
-from sqlalchemy import ColumnElement, String, cast, func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlmodel import Session
 
 from monitor.settings import Settings
+from reports.daycounts import COUNTS, EXTRA, D
 from reports.period import Period, Windows
 from reports.shares import Z_MANY, Share, Verdict, compare
-from reports.store import F, S, each, judged, negative, step, tally, within
+from reports.store import step
 
 _HANDFUL = 5
-_EXTRA = ("sku", "warehouse", "courier")
-_HAPPY = 4  # stars from which a buyer counts as satisfied
 
 
 @dataclass(frozen=True)
@@ -122,23 +120,16 @@ class Category:
 
 
 Days = dict[date, Counts]
-_COUNTS = (
-    func.count(),
-    tally(negative),
-    func.count(F.stars),
-    tally((F.stars >= _HAPPY) & ~func.coalesce(negative, False)),
-)
+_SUMS = tuple(func.sum(D[name]) for name in COUNTS)
 
 
 def by_day(session: Session, windows: Windows) -> dict[str, Days]:
     """Counts of reviews and mentions on every day of the three spans, days without any included."""
     period = windows.all_days()
-    index = step(F.happened_at, period.edges, range(len(period.days)))
-    here = within(F.happened_at, period.start, period.end)
-    found = select(F.kind, index.label("i"), *_COUNTS).select_from(judged).where(here).group_by(F.kind, "i")
+    found = select(D.kind, D.day, *_SUMS).where(*_these(period, "", "shop")).group_by(D.kind, D.day)
     days = {kind: dict.fromkeys(period.days, Counts()) for kind in ("review", "mention")}
-    for kind, i, *counts in session.execute(found):
-        days[kind][period.days[i]] = Counts(*counts)
+    for kind, day, *counts in session.execute(found):
+        days[kind][day] = Counts(*counts)
     return days
 
 
@@ -156,60 +147,27 @@ def by_group(session: Session, windows: Windows, kind: str, settings: Settings) 
 
     Most negatives first; a group without any now is left out.
     """
-    keys = (F.shop_id, F.platform, F.product)
-    segment = step(F.happened_at, windows.edges, range(len(windows.segments)))
-    found = (
-        select(segment.label("i"), *keys, *_COUNTS)
-        .select_from(judged)
-        .where(*_these(windows.all_days(), kind))
-        .group_by("i", *keys)
-    )
-    names: dict[str, Callable[[Any], str]] = {
-        "shop": lambda row: settings.shop_name(row.shop_id),
-        "platform": lambda row: row.platform or _platform_of(settings, row.shop_id),
-        "product": lambda row: row.product,
-    }
-    sums: dict[str, dict[str, Triple]] = {dimension: defaultdict(Triple) for dimension in names}
-    segments = windows.segments
-    for row in session.execute(found):
-        counts = Counts(*row[4:])
-        for dimension, name in names.items():
-            groups = sums[dimension]
-            groups[name(row)] = groups[name(row)].plus(counts, segments[row.i])
-    sums |= _by_extra(session, windows, kind)
-    return {dimension: _ranked(groups) for dimension, groups in sums.items()}
-
-
-def _by_extra(session: Session, windows: Windows, kind: str) -> dict[str, dict[str, Triple]]:
-    told = [F.extra[name].as_string().label(name) for name in _EXTRA]
-    segment = step(F.happened_at, windows.edges, range(len(windows.segments)))
-    found = (
-        select(segment.label("i"), *told, *_COUNTS)
-        .select_from(judged)
-        .where(*_these(windows.all_days(), kind), cast(F.extra, String) != "{}")
-        .group_by("i", *_EXTRA)
-    )
-    sums: dict[str, dict[str, Triple]] = {name: defaultdict(Triple) for name in _EXTRA}
-    for row in session.execute(found):
-        counts = Counts(*row[len(_EXTRA) + 1 :])
-        for name, value in zip(_EXTRA, row[1:], strict=False):
-            if value:
-                sums[name][str(value)] = sums[name][str(value)].plus(counts, windows.segments[row.i])
-    return sums
+    fields = ("shop", "platform", "product", *EXTRA)
+    keys = (D.field, D.shop_id, D.value)
+    segment = _segment(windows)
+    found = select(segment.label("i"), *keys, *_SUMS).where(*_these(windows.all_days(), kind, *fields))
+    sums: dict[str, dict[str, Triple]] = {what: defaultdict(Triple) for what in fields}
+    for i, what, shop_id, value, *counts in session.execute(found.group_by("i", *keys)):
+        name = value
+        if what == "shop":
+            name = settings.shop_name(shop_id or None)
+        elif what == "platform":
+            name = value or _platform_of(settings, shop_id)
+        sums[what][name] = sums[what][name].plus(Counts(*counts), windows.segments[i])
+    return {what: _ranked(groups) for what, groups in sums.items()}
 
 
 def by_category(session: Session, windows: Windows, kind: str, totals: Triple) -> list[Category]:
     """Negatives by category, most frequent now first; one of several categories counts for each."""
-    member = each(session, S.categories)
-    segment = step(F.happened_at, windows.edges, range(len(windows.segments)))
-    found = (
-        select(segment.label("i"), member.c.value, func.count())
-        .select_from(judged, member)
-        .where(*_these(windows.all_days(), kind), negative)
-        .group_by("i", member.c.value)
-    )
+    found = select(_segment(windows).label("i"), D.value, func.sum(D.negative))
+    these = found.where(*_these(windows.all_days(), kind, "category")).group_by("i", D.value)
     sums: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
-    for i, code, count in session.execute(found):
+    for i, code, count in session.execute(these):
         for place, inside in enumerate(windows.segments[i]):
             sums[code][place] += count * inside
     n = (totals.now.n, totals.prior.n, totals.norm.n)
@@ -217,9 +175,14 @@ def by_category(session: Session, windows: Windows, kind: str, totals: Triple) -
     return sorted(rows, key=lambda row: (-row.now, -row.norm, row.code))
 
 
-def _these(period: Period, kind: str) -> list[ColumnElement[bool]]:
-    here = [within(F.happened_at, period.start, period.end)]
-    return [*here, F.kind == kind] if kind else here
+def _segment(windows: Windows) -> ColumnElement[int]:
+    """Which of the windows' segments a day lies in."""
+    return step(D.day, windows.first_days, range(len(windows.segments)))
+
+
+def _these(period: Period, kind: str, *fields: str) -> list[ColumnElement[bool]]:
+    here: list[ColumnElement[bool]] = [D.field.in_(fields), D.day.between(period.first, period.last)]
+    return [*here, D.kind == kind] if kind else here
 
 
 def _platform_of(settings: Settings, shop_id: str | None) -> str:

@@ -8,7 +8,7 @@ from typing import Literal
 from monitor import db
 from monitor.core import Core
 from monitor.settings import Settings
-from reports import clocks, counts, indicators
+from reports import clocks, counts, daycounts, indicators
 from reports.counts import Category, Counts, Group, Triple
 from reports.coverage import Coverage, coverage
 from reports.crises import Crises, crises
@@ -136,7 +136,8 @@ class Review:
 def summary(core: Core, kind: Kind, day: date) -> Summary:
     """The figures of a ``daily`` or ``evening`` summary."""
     now = core.clock.now()
-    spans = windows(kind, day, now, core.settings.zone)
+    spans = windows(kind, day, core.settings.zone)
+    daycounts.refresh(core, spans.all_days())
     with db.reading(core.engine) as session:
         days = counts.by_day(session, spans)
         both = {at: count + days["mention"][at] for at, count in days["review"].items()}
@@ -170,7 +171,8 @@ def _usual(row: Category, norm_days: int) -> Usual:
 def review(core: Core, kind: Kind, day: date) -> Review:
     """The figures of a ``weekly`` or ``monthly`` report."""
     now = core.clock.now()
-    spans = windows(kind, day, now, core.settings.zone)
+    spans = windows(kind, day, core.settings.zone)
+    daycounts.refresh(core, spans.all_days())
     with db.reading(core.engine) as session:
         days = counts.by_day(session, spans)
         totals, mentions = counts.total(days["review"], spans), counts.total(days["mention"], spans)

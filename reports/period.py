@@ -71,6 +71,13 @@ class Windows:
         """Where the segments begin and end that the three spans are made of."""
         return sorted({edge for part in (self.now, self.prior, self.norm) for edge in (part.start, part.end)})
 
+    @property
+    def first_days(self) -> list[date]:
+        """The day on which each of the segments begins, and the day after the last."""
+        parts = (self.now, self.prior, self.norm)
+        days = {part.end: part.last + timedelta(1) for part in parts} | {part.start: part.first for part in parts}
+        return [days[edge] for edge in self.edges]
+
     def members(self, at: datetime) -> tuple[bool, bool, bool]:
         """Whether a moment lies in ``now``, ``prior`` and ``norm``."""
         now, prior, norm = (part.start <= at < part.end for part in (self.now, self.prior, self.norm))
@@ -88,23 +95,20 @@ class Windows:
         return Period(first.first, tuple(sorted(edges)))
 
 
-def windows(kind: Kind, day: date, now: datetime, zone: ZoneInfo) -> Windows:
+def windows(kind: Kind, day: date, zone: ZoneInfo) -> Windows:
     """The spans of the report of a kind that is due on a day.
 
     Args:
-        kind: ``daily`` is about the day before, ``evening`` about the day until ``now``, ``weekly`` about the last
-            full week from Monday to Sunday, ``monthly`` about the last full calendar month.
+        kind: ``daily`` is about the day before, ``evening`` about the day itself, of which there is nothing after now,
+            ``weekly`` about the last full week from Monday to Sunday, ``monthly`` about the last full calendar month.
         day: Any day; a report of the week or month is the same for each day on which it is the last full one.
-        now: The current time; only an evening summary ends there.
         zone: Where days begin and end.
     """
     issued = day
     if kind == "daily":
         main, before = span(day - timedelta(1), 1, zone), span(day - timedelta(8), 1, zone)
     elif kind == "evening":
-        whole = span(day, 1, zone)
-        main = Period(day, (whole.start, max(whole.start, min(now, whole.end))))
-        before = span(day - timedelta(7), 1, zone)
+        main, before = span(day, 1, zone), span(day - timedelta(7), 1, zone)
     elif kind == "weekly":
         issued = day - timedelta(day.weekday())
         main, before = span(issued - timedelta(7), 7, zone), span(issued - timedelta(14), 7, zone)

@@ -1,7 +1,7 @@
 """The store's tables as columns, the conditions figures share, and what SQLite and PostgreSQL say differently."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, cast
 
 from sqlalchemy import ColumnElement, FromClause, Table, and_, case, func, literal, or_
@@ -41,7 +41,7 @@ def tally(condition: ColumnElement[bool]) -> ColumnElement[int]:
     return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
 
 
-def step(column: ColumnElement[datetime], edges: Sequence[datetime], values: Sequence[Any]) -> ColumnElement[Any]:
+def step(column: ColumnElement[Any], edges: Sequence[date], values: Sequence[Any]) -> ColumnElement[Any]:
     """``values[i]`` where ``edges[i] <= column < edges[i + 1]``, the ends unchecked; log2 comparisons."""
     if len(values) == 1:
         value = values[0]

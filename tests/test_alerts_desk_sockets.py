@@ -10,8 +10,10 @@ import pytest
 from factories import make_core, make_settings
 from faulty_stores import impatient, locked
 from pytest_httpserver import HTTPServer
+from slack_rules import view_problem
+from slack_views import filled
 from sqlmodel import select
-from subjects import open_case
+from subjects import open_case, open_crisis
 from test_alerts_desk_slack import make_payload
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import Server, ServerConnection, serve
@@ -21,7 +23,7 @@ from alerts.desk.sockets import SocketDoor, open_all
 from alerts.links import Links
 from monitor import db
 from monitor.core import Core
-from monitor.models import Event, Inbound
+from monitor.models import Crisis, Event, Inbound
 
 TOKEN = "xapp-1-test"
 pytestmark = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
@@ -37,6 +39,8 @@ class Slack:
 
     def __init__(self, http: HTTPServer) -> None:
         self.acknowledged: list[str] = []
+        self.answers: dict[str, Any] = {}
+        self.views: list[dict[str, Any]] = []
         self.connections: list[ServerConnection] = []
         self.refusing = 0
         self.hang_up = 0
@@ -44,6 +48,7 @@ class Slack:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         self.port = self._server.socket.getsockname()[1]
         http.expect_request("/api/apps.connections.open").respond_with_handler(self._address)
+        http.expect_request("/api/views.open").respond_with_handler(self._open)
 
     def send(self, envelope: str, payload: dict[str, Any], kind: str = "interactive") -> None:
         wait_for(lambda: self.connections)
@@ -62,6 +67,13 @@ class Slack:
         url = f"ws://127.0.0.1:{self.port}/link"
         return Response(json.dumps({"ok": True, "url": url}), content_type="application/json")
 
+    def _open(self, request: Request) -> Response:
+        view = request.get_json()["view"]
+        wrong = view_problem(view)
+        if not wrong:
+            self.views.append(view | {"id": f"V{len(self.views)}", "hash": "1.1"})
+        return Response(json.dumps({"ok": not wrong, "error": wrong}), content_type="application/json")
+
     def _talk(self, connection: ServerConnection) -> None:
         connection.send(json.dumps({"type": "hello", "num_connections": 1}))
         self.connections.append(connection)
@@ -72,7 +84,9 @@ class Slack:
                     self.connections.remove(connection)
                     connection.close()
                     return
-                self.acknowledged.append(json.loads(message)["envelope_id"])
+                said = json.loads(message)
+                self.answers[said["envelope_id"]] = said.get("payload")
+                self.acknowledged.append(said["envelope_id"])
         except ConnectionClosed:
             pass
 
@@ -130,6 +144,38 @@ def test_a_click_is_kept_and_then_acknowledged(core: Core, slack: Slack) -> None
         slack.send(f"x{n}", payload, kind)
         wait_for(lambda n=n: f"x{n}" in slack.acknowledged)
     assert claims(core) == 1
+
+
+@pytest.mark.usefixtures("door")
+def test_a_form_does_over_the_socket_what_it_does_over_http(core: Core, slack: Slack) -> None:
+    """Opened by a click, refused at the field, then done; delivered again, it is done once and closes again."""
+    slack.send("e1", make_payload("plan", f"crisis:{open_crisis(core)}", trigger_id="1.2.a"))
+    (view,) = wait_for(lambda: slack.views)
+    slack.send("e2", filled(view, "U0001"))
+    wait_for(lambda: "e2" in slack.acknowledged)
+    assert slack.answers["e2"] == {"response_action": "errors", "errors": {"note": "请写上这一项"}}
+    for envelope in ("e3", "e4"):
+        slack.send(envelope, filled(view, "U0001", note="先补发"))
+        wait_for(lambda envelope=envelope: envelope in slack.acknowledged)
+        assert slack.answers[envelope] is None
+    with db.reading(core.engine) as session:
+        assert session.exec(select(Crisis)).one().plan == "先补发"
+        assert len(session.exec(select(Inbound)).all()) == 1
+
+
+def test_a_form_that_is_not_kept_says_so_over_the_socket(core: Core, slack: Slack) -> None:
+    """While the store refuses, the form stays open with a sentence."""
+    engine = impatient(core.engine)
+    hasty = make_core(engine, core.settings, core.clock)
+    (door,) = open_all(hasty, Links(core.secret, "https://desk.example.com", core.clock))
+    slack.send("e1", make_payload("note", f"case:{open_case(core)}", trigger_id="1.2.a"))
+    (view,) = wait_for(lambda: slack.views)
+    with locked(core.engine):
+        slack.send("e2", filled(view, "U0001", note="在"))
+        wait_for(lambda: "e2" in slack.acknowledged)
+    assert "再点一次" in slack.answers["e2"]["errors"]["note"]
+    door.close()
+    engine.dispose()
 
 
 @pytest.mark.slow

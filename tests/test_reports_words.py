@@ -28,7 +28,7 @@ def test_keyness_against_the_norm(sqlite: Engine) -> None:
     with db.writing(sqlite) as session:
         directory.sync(session, core.settings)
     store(sqlite, rows, NOW)
-    spans = windows("weekly", date(2026, 11, 16), NOW, core.settings.zone)
+    spans = windows("weekly", date(2026, 11, 16), core.settings.zone)
     with db.reading(sqlite) as session:
         found = words(session, spans, "review", ["破损杯"])
     assert (found.texts, found.norm_texts) == (16, 40)

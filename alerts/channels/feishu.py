@@ -5,7 +5,6 @@ import hashlib
 import hmac
 import json
 import re
-import time
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -15,6 +14,7 @@ from alerts.channel import Gone, Letter, SendError, Uncertain
 from alerts.content import Button, Card
 from alerts.http_channel import Codes, HttpChannel, accepted
 from alerts.markdown import fitted, markdown
+from alerts.tokens import Token
 from monitor import settings as config
 
 _MOST = 18_000  # bytes of a robot's body may be 20,000, of an app's card 30,000
@@ -22,7 +22,6 @@ _HEADERS = {"Content-Type": "application/json; charset=utf-8"}
 _TOKEN = "open-apis/auth/v3/tenant_access_token/internal"  # noqa: S105 — an address
 _SAME = timedelta(minutes=55)  # Feishu takes the same uuid for the same message for an hour
 _ID = re.compile(r"ou_[0-9a-z]+")
-_SPARE = 300.0  # seconds before its end at which a token is not used any more
 _WRONG_TOKEN = frozenset({99991661, 99991663, 99991668, 99991671})
 _GONE = frozenset({230011, 230027, 230031, 230110})  # recalled, not visible any more, older than a fortnight, deleted
 _CODES = Codes(
@@ -53,6 +52,7 @@ class Feishu(HttpChannel):
     provider = "飞书"
     home = "https://open.feishu.cn/"
     live = True
+    clicks = True
     page = 20
     rate = "100/1m"  # of a robot; an app may do more
 
@@ -60,7 +60,7 @@ class Feishu(HttpChannel):
         super().__init__(channel, settings)
         self.live = bool(channel.app_id)
         self.clicks = self.live and bool(channel.signing_secret_env)
-        self._token, self._until = "", 0.0
+        self._token = Token(self._new_token)
 
     @classmethod
     def edits(cls, channel: config.Channel) -> bool:
@@ -93,7 +93,7 @@ class Feishu(HttpChannel):
         """Whether the app gets its token; a robot cannot be asked without posting."""
         try:
             if self.live:
-                self._fresh_token()
+                self._token()
                 trouble = None
             else:
                 trouble = self._reach("open-apis/bot/v2/hook/") if self._key() else self._missing()
@@ -113,7 +113,7 @@ class Feishu(HttpChannel):
         return ""
 
     def _ask(self, method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        headers = {**_HEADERS, "Authorization": f"Bearer {self._fresh_token()}"}
+        headers = {**_HEADERS, "Authorization": f"Bearer {self._token()}"}
         answer = self._call(path, _json(body).encode(), headers, method)
         if answer.status in (400, 401):  # the code in the body says more than the status
             answer = replace(answer, status=200)
@@ -121,26 +121,18 @@ class Feishu(HttpChannel):
             return accepted(self.provider, answer, _CODES)
         except SendError as error:
             if error.code in _WRONG_TOKEN:
-                self._until = 0.0  # the next try asks for another
+                self._token.forget()  # the next try asks for another
             if error.code in _GONE:
                 raise Gone(str(error), permanent=True) from error
             raise
 
-    def _fresh_token(self) -> str:
-        """The app's token, asked for anew before it ends; two threads may both ask, either answer will do."""
-        if time.monotonic() < self._until:
-            return self._token
+    def _new_token(self) -> tuple[str, float]:
         key = self._key()
         if not key:
             raise SendError(self._missing(), permanent=True)
         body = _json({"app_id": self._channel.app_id, "app_secret": key}).encode()
-        try:
-            answer = accepted(self.provider, self._call(_TOKEN, body, _HEADERS), _CODES)
-        except Uncertain as error:  # nothing was posted yet
-            raise SendError(f"飞书没有给出令牌：{error}") from error
-        self._token = str(answer.get("tenant_access_token", ""))
-        self._until = time.monotonic() + max(0.0, float(answer.get("expire") or 0) - _SPARE)
-        return self._token
+        answer = accepted(self.provider, self._call(_TOKEN, body, _HEADERS), _CODES)
+        return str(answer.get("tenant_access_token", "")), float(answer.get("expire") or 0)
 
     def _key(self) -> str:
         return self._secret(self._channel.token_env)

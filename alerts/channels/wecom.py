@@ -3,8 +3,6 @@
 The app's posts go through WeCom's duplicate check, and a card's name is taken once: the same post again is no second.
 """
 
-import hashlib
-import json
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -13,7 +11,7 @@ import structlog
 
 from alerts.channel import Gone, Letter, SendError, Uncertain
 from alerts.content import Card
-from alerts.http_channel import Codes, HttpChannel, accepted
+from alerts.http_channel import Codes, HttpChannel, accepted, packed
 from alerts.markdown import fitted, links, markdown, pieces, wide
 from alerts.tokens import Token
 from alerts.wecom_card import template
@@ -23,8 +21,10 @@ _MOST = 4096  # bytes of UTF-8
 _MOST_OF_APP = 2048
 _CHECKED = 4 * 3600  # seconds that the duplicate check looks back, at most
 _SAME = timedelta(seconds=_CHECKED - 300)
+_JSON = {"Content-Type": "application/json"}
 _CHAT = "chat:"
 _TO = {"party:": "toparty", "tag:": "totag"}
+_MISSED = ("invaliduser", "invalidparty", "invalidtag", "unlicenseduser")
 _WRONG_TOKEN = frozenset({40014, 42001})
 _CODES = Codes(
     code="errcode",
@@ -83,9 +83,9 @@ class WeCom(HttpChannel):
             for part in pieces(_content(letter.card, ids=False), _MOST_OF_APP):
                 self._post(letter.target, {"msgtype": "markdown", "markdown": {"content": part}})
             return ""
-        task = _task(letter)
+        task = letter.name
         answer = self._post(letter.target, {"msgtype": "template_card", "template_card": template(letter.card, task)})
-        return _ref(task, str(answer.get("response_code") or ""))
+        return f"{task} {answer.get('response_code') or ''}".strip()
 
     def update(self, ref: str, letter: Letter) -> str:
         """Edit a card for everybody who has it; its code is spent by that.
@@ -112,7 +112,7 @@ class WeCom(HttpChannel):
 
     def tell(self, person: str, text: str) -> None:
         """Say something to one person; raises as `send` does."""
-        self._post(person, {"msgtype": "text", "text": {"content": text}})
+        self._post(person, {"msgtype": "text", "text": {"content": text}, "enable_duplicate_check": 0})
 
     def check(self) -> str | None:
         """Whether the app gets its token; a robot cannot be asked without posting."""
@@ -132,14 +132,14 @@ class WeCom(HttpChannel):
         if not key:
             raise SendError(self._missing(), permanent=True)
         path = f"cgi-bin/webhook/send?{urlencode({'key': key})}"
-        accepted(self.provider, self._call(path, _json(form(card)), {"Content-Type": "application/json"}), _CODES)
+        accepted(self.provider, self._call(path, packed(form(card)), _JSON), _CODES)
         return ""
 
     def _post(self, target: str, said: dict[str, Any]) -> dict[str, Any]:
         if target.startswith(_CHAT):
             return self._ask("appchat/send", {"chatid": target.removeprefix(_CHAT), **said})
         checked = {"enable_duplicate_check": 1, "duplicate_check_interval": _CHECKED}
-        answer = self._ask("message/send", {**_recipients(target), "agentid": self._agent(), **said, **checked})
+        answer = self._ask("message/send", {**_recipients(target), "agentid": self._agent(), **checked, **said})
         missed = {name: who for name, who in answer.items() if name in _MISSED and who}
         if missed:
             _log.warning("wecom_recipients_missed", channel=self._channel.name, **missed)
@@ -147,15 +147,17 @@ class WeCom(HttpChannel):
 
     def _ask(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """Call the API as the app; a token that was refused is replaced at once, as nothing was done with it."""
-        for last in (False, True):
-            url = f"cgi-bin/{path}?{urlencode({'access_token': self._token()})}"
-            try:
-                return accepted(self.provider, self._call(url, _json(body), {"Content-Type": "application/json"}), _CODES)
-            except SendError as error:
-                if error.code not in _WRONG_TOKEN or last:
-                    raise
-                self._token.forget()
-        raise AssertionError("unreachable")
+        try:
+            return self._ask_once(path, body)
+        except SendError as error:
+            if error.code not in _WRONG_TOKEN:
+                raise
+        self._token.forget()
+        return self._ask_once(path, body)
+
+    def _ask_once(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        url = f"cgi-bin/{path}?{urlencode({'access_token': self._token()})}"
+        return accepted(self.provider, self._call(url, packed(body), _JSON), _CODES)
 
     def _new_token(self) -> tuple[str, float]:
         key = self._key()
@@ -196,19 +198,3 @@ def _recipients(target: str) -> dict[str, str]:
     if not whom:
         raise SendError("target 应为 成员|成员、party:部门|部门、tag:标签 或 chat:群聊", permanent=True)
     return {_TO.get(prefix, "touser"): whom}
-
-
-def _task(letter: Letter) -> str:
-    """A card's name: of a letter always the same."""
-    return f"{letter.live.replace(':', '-')}-{hashlib.sha256(f'{letter.key}|{letter.target}'.encode()).hexdigest()[:24]}"
-
-
-def _ref(task: str, code: str) -> str:
-    return f"{task} {code}" if code else task
-
-
-def _json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
-
-
-_MISSED = ("invaliduser", "invalidparty", "invalidtag", "unlicenseduser")

@@ -130,8 +130,19 @@ def _count(session: Session, keys: Sequence[str], tries: Sequence[LoginTry | Non
         _failed(session, known or LoginTry(key=key, rest_until=now, at=now), now)
 
 
-def _told(session: Session, name: str, what: str, now: datetime, actor: str) -> None:
-    audit.note(session, now, "account", 0, f"account.{what}", actor, "cli", after={"name": name})
+def admit(session: Session, person: Person, now: datetime) -> Account:
+    """The account of somebody whom the company's own login vouches for; made, without a password, if absent."""
+    account = session.get(Account, person.name)
+    if account is None:
+        account = Account(name=person.name, created_at=now)
+        _told(session, person.name, "added", now, person.name, "desk")
+    account.seen_at = now
+    session.add(account)
+    return account
+
+
+def _told(session: Session, name: str, what: str, now: datetime, actor: str, door: str = "cli") -> None:
+    audit.note(session, now, "account", 0, f"account.{what}", actor, door, after={"name": name})
 
 
 def _failed(session: Session, row: LoginTry, now: datetime) -> None:

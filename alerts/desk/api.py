@@ -5,9 +5,8 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI
 from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
-from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
-from alerts.desk import api_cases, api_feedback, api_house, api_problems, api_tables, bodies
+from alerts.desk import api_cases, api_feedback, api_house, api_problems, api_tables
 from alerts.desk.api_access import Access
 from alerts.desk.pages import Pages
 from alerts.desk.sessions import Doorkeeper, Viewer
@@ -42,7 +41,6 @@ def create_api(core: Core, door: Doorkeeper) -> FastAPI:
         redoc_url=None,
         generate_unique_id_function=_name,
     )
-    api.add_middleware(RequestBodyLimitMiddleware, max_body_size=bodies.LIMIT)
     api_problems.add_handlers(api)
     access = Access(core, door)
     for part in (api_cases, api_feedback, api_house, api_tables):

@@ -9,7 +9,7 @@ from sqlmodel import Session, col, select
 
 from alerts import drafts
 from alerts.actions import Click, handle, tidy
-from alerts.desk import inbox, subjects
+from alerts.desk import bodies, inbox, subjects
 from alerts.desk.api_access import Access, Caller
 from alerts.desk.api_feedback import After, Limit, Number, Severity, Word, in_full, mine, of_crisis
 from alerts.desk.api_house import happened
@@ -45,7 +45,7 @@ class Asked(BaseModel):
 
 def router(core: Core, access: Access) -> APIRouter:
     """Lists, details and actions of cases and crises."""
-    routes = APIRouter(tags=["cases"])
+    routes = APIRouter(tags=["cases"], route_class=bodies.Bounded)
     reader = access.may("read")
 
     @routes.get("/cases", summary="工单，按收件箱的条件选；最新的在前", responses=answers())

@@ -18,7 +18,6 @@ HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _SENTENCES = {
     "Not Found": "没有这个地址。",
     "Method Not Allowed": "这个地址不接受这种请求。",
-    "Content Too Large": "内容太长了，没有收下。",
 }
 _MEANT = {
     401: "没有令牌，或者令牌不算数",

@@ -11,7 +11,21 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlmodel import select
 from starlette.exceptions import HTTPException
 
-from alerts.desk import doors, entrance, feishu, hooks, live, records, rooms, slack, status
+from alerts.desk import (
+    api,
+    dingtalk,
+    doors,
+    entrance,
+    feishu,
+    hooks,
+    live,
+    records,
+    rooms,
+    slack,
+    status,
+    token_page,
+    wecom,
+)
 from alerts.desk.pages import HERE, Pages
 from alerts.desk.sessions import Doorkeeper
 from alerts.links import Expired, Forged, Links
@@ -37,12 +51,16 @@ def create_app(core: Core, links: Links) -> FastAPI:
     app.include_router(doors.router(core, links, pages))
     app.include_router(slack.router(core, links))
     app.include_router(feishu.router(core))
+    app.include_router(wecom.router(core, links))
+    app.include_router(dingtalk.router(core, links))
     app.include_router(hooks.router(core))
     door = Doorkeeper(core)
     entrance.send_to_login(app, pages)
     app.include_router(entrance.router(core, pages, door))
     app.include_router(rooms.router(core, pages, door))
     app.include_router(records.router(core, pages, door))
+    app.include_router(token_page.router(core, pages, door))
+    api.add(app, core, pages, door)
     app.state.live = live.Live(core)
     app.include_router(live.router(app.state.live, door))
 

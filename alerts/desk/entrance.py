@@ -7,9 +7,9 @@ from fastapi import APIRouter, FastAPI, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from alerts.desk import accounts, bodies
+from alerts.desk import accounts, bodies, company_entrance
 from alerts.desk.pages import Pages
-from alerts.desk.sessions import Doorkeeper, NotLoggedIn, own_form
+from alerts.desk.sessions import Doorkeeper, NotLoggedIn, inside, own_form
 from monitor import db
 from monitor.core import Core
 
@@ -17,12 +17,19 @@ _WRONG = "名字或密码不对。"
 
 
 def router(core: Core, pages: Pages, door: Doorkeeper) -> APIRouter:
-    """``/login`` and ``/logout``."""
+    """``/login`` and ``/logout``, and the way through the company's own login where there is one."""
     routes = APIRouter(default_response_class=HTMLResponse)
+    oidc = core.settings.desk.oidc
+    if oidc is not None:
+        routes.include_router(company_entrance.router(core, pages, door, oidc))
+
+    def page(status: int, problem: str, person: str, where: str) -> HTMLResponse:
+        company = oidc.label if oidc else ""
+        return pages.render("login", status, problem=problem, person=person, next=where, company=company)
 
     @routes.get("/login", summary="登录页")
     def ask(next: str = "/") -> HTMLResponse:  # noqa: A002 — the name in the address
-        return pages.render("login", problem="", person="", next=_inside(next))
+        return page(200, "", "", inside(next))
 
     @routes.post("/login", summary="登录")
     async def enter(request: Request) -> Response:
@@ -34,15 +41,15 @@ def router(core: Core, pages: Pages, door: Doorkeeper) -> APIRouter:
     def _enter(request: Request, fields: dict[str, str]) -> Response:
         name, now = fields.get("name", "").strip(), core.clock.now()
         address = request.client.host if request.client else ""
-        where = _inside(fields.get("next", "/"))
+        where = inside(fields.get("next", "/"))
         try:
             with db.writing(core.engine) as session:
                 account = accounts.log_in(session, name, fields.get("password", ""), address, now)
         except accounts.Resting as resting:
             said = f"试错太多次了，请在 {_clock(core, resting.until)} 以后再试。"
-            return pages.render("login", 429, problem=said, person=name, next=where)
+            return page(429, said, name, where)
         if account is None:
-            return pages.render("login", 401, problem=_WRONG, person=name, next=where)
+            return page(401, _WRONG, name, where)
         answer = RedirectResponse(f"{pages.root}{where}", 303)
         door.let_in(answer, account)
         return answer
@@ -79,13 +86,6 @@ def homes(core: Core, request: Request) -> set[str]:
 def ours(core: Core, request: Request) -> bool:
     """Whether a form without a key came from our own pages, as far as the browser says."""
     return request.headers.get("origin", "null") in {"null", *homes(core, request)}
-
-
-def _inside(path: str) -> str:
-    """A path of this desk, whatever was asked for: no way out to other sites."""
-    parts = urlsplit(path)
-    plain = path.startswith("/") and not path.startswith(("//", "/\\")) and not parts.netloc and path.isprintable()
-    return path if plain else "/"
 
 
 def _clock(core: Core, at: datetime) -> str:

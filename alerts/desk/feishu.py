@@ -6,7 +6,6 @@ import binascii
 import hashlib
 import hmac
 import json
-import re
 from typing import Any
 
 import structlog
@@ -14,17 +13,14 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import JSONResponse
 
 from alerts.actions import Click, Outcome, handle
-from alerts.desk import bodies
+from alerts.desk import bodies, clicks
+from alerts.desk.envelope import unsealed
 from monitor.config import secret
 from monitor.core import Core
-from monitor.moves import Action
-from monitor.text import clean
-from monitor.transitions import ACTIONS
 
 _ANSWER_WITHIN = 2.0  # seconds; Feishu gives three
 _FRESH = 300.0  # seconds
 _BLOCK = 16
-_SUBJECT = re.compile(r"(case|crisis):([0-9]{1,9})")
 _log = structlog.get_logger()
 
 
@@ -67,13 +63,8 @@ def click(payload: dict[str, Any]) -> Click | None:
         what, about, key = str(value["action"]), str(value["about"]), str(header["event_id"])
         person = str(event["operator"]["open_id"])
     except (KeyError, TypeError):
-        raise HTTPException(400, "没有看懂这次点击。") from None
-    if what not in ACTIONS:
-        return None
-    subject = _SUBJECT.fullmatch(about)
-    if subject is None:
-        raise HTTPException(400, "没有看懂这次点击。")
-    return Click("feishu", clean(key)[:200], clean(person)[:50], Action(what, subject[1], int(subject[2])))
+        raise HTTPException(400, clicks.UNREADABLE) from None
+    return clicks.click("feishu", key, person, what, about)
 
 
 def _opened(core: Core, body: bytes, headers: dict[str, str]) -> dict[str, Any]:
@@ -112,18 +103,11 @@ def _signed(core: Core, key: str, body: bytes, headers: dict[str, str]) -> bool:
 
 
 def _decrypted(key: str, body: bytes) -> bytes | None:
-    """The plain text of ``{"encrypt": …}``: AES-256-CBC, the vector in front; None where this key does not open it."""
-    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-
+    """The plain text of ``{"encrypt": …}``: the vector in front; None where this key does not open it."""
     try:
         sealed = base64.b64decode(json.loads(body)["encrypt"], validate=True)
     except (ValueError, KeyError, TypeError, RecursionError, binascii.Error):
         return None
-    if len(sealed) < 2 * _BLOCK or len(sealed) % _BLOCK:
+    if len(sealed) < 2 * _BLOCK:
         return None
-    cipher = Cipher(algorithms.AES(hashlib.sha256(key.encode()).digest()), modes.CBC(sealed[:_BLOCK])).decryptor()
-    padded = cipher.update(sealed[_BLOCK:]) + cipher.finalize()
-    size = padded[-1]
-    if not 1 <= size <= _BLOCK or padded[-size:] != bytes([size]) * size:
-        return None
-    return padded[:-size]
+    return unsealed(hashlib.sha256(key.encode()).digest(), sealed[:_BLOCK], sealed[_BLOCK:], _BLOCK)

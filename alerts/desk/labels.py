@@ -32,6 +32,9 @@ _EVENTS: Mapping[str, str] = {
     "account.added": "开了账号",
     "account.password": "换了密码",
     "account.removed": "关了账号",
+    "person.role": "按公司账号换了角色",
+    "token.added": "做了令牌",
+    "token.revoked": "停用了令牌",
 }
 
 

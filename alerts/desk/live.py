@@ -6,6 +6,7 @@ process wrote them; listeners wait in the event loop, without a thread or a conn
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ BEAT = 15.0
 """Seconds of silence after which a listener gets a sign of life, and is asked again who it is."""
 MOST = 4
 """Pages of one person that listen at once, in one process; one more sends the oldest to rest."""
+_MOST_ID = 10**15
+_ID = r"\d{1,15}"
 _LOOKED_AT = 1000  # events at one look; more are told as "all"
 _LISTED = 200  # changes told one by one; more are told as "all"
 _OVERLAP = 100  # ids looked at again: PostgreSQL may commit 6 before 5
@@ -235,10 +238,10 @@ def router(live: Live, door: Doorkeeper) -> APIRouter:
     async def listen(
         request: Request,
         viewer: Annotated[Viewer, Depends(door.viewer)],
-        since: Annotated[int | None, Query(ge=0)] = None,
+        since: Annotated[int | None, Query(ge=0, lt=_MOST_ID)] = None,
         last_event_id: Annotated[str, Header()] = "",
     ) -> Response:
-        known = int(last_event_id) if last_event_id.isascii() and last_event_id.isdigit() else since
+        known = int(last_event_id) if re.fullmatch(_ID, last_event_id, re.ASCII) else since
         listener = live.join(viewer)
         return _Stream(live.stream(listener, known, partial(door.viewer, request)), partial(live.leave, listener))
 

@@ -7,17 +7,19 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, HTTPException, Query
 from fastapi.responses import HTMLResponse, Response, StreamingResponse
+from sqlalchemy import literal
 from sqlmodel import Session, col, or_, select
 
 from alerts.desk import subjects
 from alerts.desk.pages import Pages
 from alerts.desk.sessions import Doorkeeper, Viewer
 from alerts.desk.subjects import Shown
-from monitor import db, exports, sheets
+from monitor import db, exports, search, sheets
 from monitor.core import Core
 from monitor.models import Event, Feedback, Score
 
 _PAGE = 50
+_MOST_ASKED = 100
 _PIECE = 1 << 16
 TYPES = {
     "jsonl": "application/x-ndjson",
@@ -34,14 +36,22 @@ def router(core: Core, pages: Pages, door: Doorkeeper) -> APIRouter:
     known = Depends(door.viewer)
 
     @routes.get("/mentions", summary="网上的帖子和它们的传播")
-    def mentions(viewer: Annotated[Viewer, known], page: Page = 1, only: Literal["bad", "all"] = "bad") -> HTMLResponse:
+    def mentions(
+        viewer: Annotated[Viewer, known], page: Page = 1, only: Literal["bad", "all"] = "bad", q: str = ""
+    ) -> HTMLResponse:
+        words = q[:_MOST_ASKED].strip()
         with db.reading(core.engine) as session:
-            shown, more = _mentions(session, viewer, page, only)
-        return pages.render("mentions", viewer=viewer, shown=shown, page=page, more=more, only=only)
+            shown, more = _mentions(session, viewer, page, only, words)
+            filling = bool(words) and search.filling(session)
+        return pages.render(
+            "mentions", viewer=viewer, shown=shown, page=page, more=more, only=only, q=words, filling=filling
+        )
 
     @routes.get("/audit", summary="谁在什么时候做了什么")
     def audit(
-        viewer: Annotated[Viewer, known], page: Page = 1, who: Annotated[str, Query(max_length=100)] = ""
+        viewer: Annotated[Viewer, known],
+        page: Page = 1,
+        who: Annotated[str, Query(max_length=100, pattern=r"^[^\x00]*$")] = "",
     ) -> HTMLResponse:
         _leads(viewer)
         wanted = select(Event).order_by(col(Event.id).desc())
@@ -83,12 +93,16 @@ def pieces(core: Core, what: str, kind: str, since: datetime | None = None) -> I
             yield piece
 
 
-def _mentions(session: Session, viewer: Viewer, page: int, only: str) -> tuple[list[Shown], bool]:
-    wanted = select(Feedback, Score).join(Score, isouter=True).where(Feedback.kind == "mention")
+def _mentions(session: Session, viewer: Viewer, page: int, only: str, words: str) -> tuple[list[Shown], bool]:
+    kind = literal("mention", literal_execute=True)  # or PostgreSQL does not see that the partial index will do
+    wanted = select(Feedback, Score).join(Score, isouter=True).where(Feedback.kind == kind)
+    found = search.find(session, words, "mention") if words else None
+    if found:
+        wanted = wanted.where(found.says if found.ids is None else col(Feedback.id).in_(found.ids))
     if only == "bad":
         wanted = wanted.where(col(Score.negative))
     if viewer.shops:
         wanted = wanted.where(or_(col(Feedback.shop_id).in_(viewer.shops), col(Feedback.shop_id).is_(None)))
     newest = wanted.order_by(col(Feedback.happened_at).desc(), col(Feedback.id).desc())
-    found = session.exec(newest.limit(subjects.PAGE + 1).offset((page - 1) * subjects.PAGE)).all()
-    return subjects.shown(session, found[: subjects.PAGE]), len(found) > subjects.PAGE
+    rows = session.exec(newest.limit(subjects.PAGE + 1).offset((page - 1) * subjects.PAGE)).all()
+    return subjects.shown(session, rows[: subjects.PAGE], found.words if found else ()), len(rows) > subjects.PAGE

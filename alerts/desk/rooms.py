@@ -18,7 +18,7 @@ from alerts.desk.inbox import WHICH, Filters, Which
 from alerts.desk.pages import Pages
 from alerts.desk.sessions import Doorkeeper, Viewer, own_form
 from alerts.desk.subjects import PATHS, Kind
-from monitor import categories, db, exports, queries, sheets
+from monitor import categories, db, exports, queries, search, sheets
 from monitor.core import Core
 from monitor.models import Crisis
 from monitor.moves import Action
@@ -27,7 +27,9 @@ from monitor.transitions import ACTIONS, NOTICE_WAYS
 _MAX_PAGE = 1_000_000
 _MAX_NOTE = 2000
 _MOST_STUCK = 200
+_MOST_ASKED = 100
 Page = Annotated[int, Query(ge=1, le=_MAX_PAGE)]
+Word = Annotated[str, Query(max_length=100, pattern=r"^[^\x00]*$")]  # PostgreSQL takes no NUL
 Number = Annotated[int, Path(ge=1, lt=10**9)]
 
 
@@ -53,12 +55,14 @@ class _Rooms:
     def cases(self, viewer: Viewer, filters: Filters, page: int) -> HTMLResponse:
         with db.reading(self.core.engine) as session:
             lines, more = inbox.read(session, viewer, filters, page)
+            filling = bool(filters.words) and search.filling(session)
         return self.pages.render(
             "inbox",
             viewer=viewer,
             lines=lines,
             more=more,
             filters=filters,
+            filling=filling,
             page=page,
             which=WHICH,
             shops=[one for one in self.core.settings.shops if viewer.may_see(one.id)],
@@ -73,7 +77,7 @@ class _Rooms:
 
     def stuck(self, viewer: Viewer) -> HTMLResponse:
         with db.reading(self.core.engine) as session:
-            rows = outbox.listing(session, ("uncertain", "dead"))[-_MOST_STUCK:]
+            rows = outbox.listing(session, ("uncertain", "dead"), _MOST_STUCK)
             counts = queries.outbox_counts(session)
         return self.pages.render("outbox", viewer=viewer, rows=rows[::-1], counts=counts)
 
@@ -102,10 +106,11 @@ class _Rooms:
             raise HTTPException(400, "请刷新页面再试。")
         if len(note) > _MAX_NOTE:
             return self.show(viewer, kind, number, problem=f"说明请控制在 {_MAX_NOTE} 字以内。")
-        with db.reading(self.core.engine) as session:
-            self._found(session, viewer, kind, number)
         more = {name: fields[name] for name in ("members", "facts") if fields.get(name)}
         asked = Action(action, kind, number, note, fields.get("to", ""), more or None)
+        with db.reading(self.core.engine) as session:
+            if not subjects.within(session, viewer, asked):
+                raise HTTPException(404, "找不到这条记录。")
         outcome = handle(self.core, Click("desk", f"{viewer.name}:{once}"[:200], viewer.name, asked))
         if outcome.done:
             return RedirectResponse(f"{self.pages.root}/{plural}/{number}", 303)
@@ -135,13 +140,13 @@ def router(core: Core, pages: Pages, door: Doorkeeper) -> APIRouter:
     def cases(
         viewer: Annotated[Viewer, known],
         which: Which = "open",
-        shop: str = "",
-        category: str = "",
-        severity: str = "",
-        q: Annotated[str, Query(max_length=100)] = "",
+        shop: Word = "",
+        category: Word = "",
+        severity: Word = "",
+        q: str = "",
         page: Page = 1,
     ) -> HTMLResponse:
-        return rooms.cases(viewer, Filters(which, shop, category, severity, q), page)
+        return rooms.cases(viewer, Filters(which, shop, category, severity, q[:_MOST_ASKED]), page)
 
     @routes.get("/crises", summary="危机看板")
     def crises(viewer: Annotated[Viewer, known]) -> HTMLResponse:
@@ -185,4 +190,13 @@ def _options(session: Session, viewer: Viewer, subject: subjects.Subject) -> lis
     return [
         Option(code, ACTIONS[code].label, ACTIONS[code].needs, subjects.choices(session, subject, code))
         for code in subjects.possible(subject, viewer.role)
+        if not _done(subject, code)
     ]
+
+
+def _done(subject: subjects.Subject, code: str) -> bool:
+    """Whether it is done already: somebody holds it, or that way of telling is ticked."""
+    row = subject.row
+    if code == "claim":
+        return row.assignee_id is not None
+    return isinstance(row, Crisis) and NOTICE_WAYS[row.kind].get(code) in row.notices

@@ -9,7 +9,7 @@ from sqlmodel import Session, col, func, select
 
 from alerts.desk.sessions import Viewer
 from alerts.words import code, trouble
-from monitor import queries
+from monitor import queries, search
 from monitor.categories import complaints
 from monitor.models import Case, Crisis, CrisisFeedback, Event, Feedback, Person, Score, Spread, Timer
 from monitor.moves import Action
@@ -88,15 +88,15 @@ def feedbacks(session: Session, subject: Subject, page: int) -> list[Shown]:
     return shown(session, found)
 
 
-def shown(session: Session, found: Sequence[tuple[Feedback, Score | None]]) -> list[Shown]:
-    """Feedbacks with their evidence marked, their copies elsewhere and how they spread."""
+def shown(session: Session, found: Sequence[tuple[Feedback, Score | None]], words: Sequence[str] = ()) -> list[Shown]:
+    """Feedbacks with their evidence and what was looked for marked, their copies elsewhere and how they spread."""
     rows = [row for row, _ in found]
     copies, spreads = queries.also_on(session, rows), queries.spreads(session, rows)
     return [
         Shown(
             row,
             score,
-            marked(row.text, score.evidence if score else []),
+            _marked_too(marked(row.text, score.evidence if score else []), words),
             copies.get(row.id or 0, ()),
             spreads.get(row.id or 0, ()),
         )
@@ -118,13 +118,14 @@ def possible(subject: Subject, role: str) -> list[str]:
 
 
 def within(session: Session, viewer: Viewer, action: Action) -> bool:
-    """Whether what an action is about, and what it would be merged into, is there and the viewer's business."""
+    """Whether what an action is about is there, and no shop it touches is none of the viewer's business."""
     case = action.subject == "case"
     row = session.get(Case, action.subject_id) if case else session.get(Crisis, action.subject_id)
-    about: list[Case | Crisis | None] = [row]
-    if action.what == "merge" and re.fullmatch("[0-9]{1,9}", action.to):
-        about.append(session.get(Crisis, int(action.to)))
-    return all(row is not None and viewer.may_see(row.shop_id) for row in about)
+    if row is None or not viewer.may_see(row.shop_id):
+        return False
+    merging = action.what == "merge" and re.fullmatch("[0-9]{1,9}", action.to)
+    other = session.get(Crisis, int(action.to)) if merging else None
+    return other is None or viewer.may_see(other.shop_id)
 
 
 def choices(session: Session, subject: Subject, action: str) -> list[tuple[str, str]]:
@@ -139,6 +140,14 @@ def choices(session: Session, subject: Subject, action: str) -> list[tuple[str, 
         return list(complaints().items())
     people = session.exec(select(Person.name).where(Person.active).order_by(Person.name)).all()
     return [(name, name) for name in people]
+
+
+def _marked_too(parts: Sequence[tuple[str, str]], words: Sequence[str]) -> list[tuple[str, str]]:
+    return [
+        (piece, meaning or ("找到的字" if wanted else ""))
+        for part, meaning in parts
+        for piece, wanted in search.cut(part, () if meaning else words)
+    ]
 
 
 def marked(text: str, evidence: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:

@@ -35,6 +35,10 @@ _UNFILLED = {
 
 
 def upgrade() -> None:
+    op.create_index('case_updated', 'case', ['updated_at', 'id'])
+    op.create_index('event_actor', 'event', ['actor', 'id'])
+    op.create_index('feedback_mentions', 'feedback', ['happened_at'],
+    sqlite_where=sa.text("kind = 'mention'"), postgresql_where=sa.text("kind = 'mention'"))
     for statement in (*_SEARCH[op.get_bind().dialect.name], _UNFILLED[op.get_bind().dialect.name]):
         op.execute(statement)
     op.create_table('override',
@@ -88,6 +92,9 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table('answer_finding')
     op.execute('DROP TABLE feedback_search')
+    op.drop_index('feedback_mentions', 'feedback')
+    op.drop_index('event_actor', 'event')
+    op.drop_index('case_updated', 'case')
     op.execute("DELETE FROM known WHERE name = 'search.filled'")
     op.drop_table('api_token')
     op.drop_column('indicator', 'above')

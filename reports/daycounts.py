@@ -1,0 +1,128 @@
+"""Feedbacks counted by local day, kept in the store: a report over millions reads some thousands of rows.
+
+Triggers note every hour in which something that is counted has changed; its days are counted anew before a report
+reads them. So whoever changes a feedback, a score or a case need not know of the counts.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import ColumnElement, String, cast, delete, func, insert, select
+from sqlmodel import Session
+
+from monitor import db
+from monitor.bulk import insert_rows, table
+from monitor.core import Core
+from monitor.known import hold
+from monitor.models import DayChange, DayCount, Known
+from reports.period import Period, span
+from reports.store import F, S, each, judged, negative, tally, within
+
+D, C = table(DayCount).c, table(DayChange).c
+EXTRA = ("sku", "warehouse", "courier")
+COUNTS = ("n", "negative", "starred", "satisfied")
+_HAPPY = 4  # stars from which a buyer counts as satisfied
+_HOUR = "%Y-%m-%d %H"
+_LETTERS = 13  # of an hour
+_ZONE = "counts.zone"
+_COUNTED = (
+    func.count(),
+    tally(negative),
+    func.count(F.stars),
+    tally((F.stars >= _HAPPY) & ~func.coalesce(negative, False)),
+)
+
+Key = tuple[str, str, str, str]  # kind, field, shop, value
+
+
+def refresh(core: Core, period: Period) -> None:
+    """Count the days of a period anew in which something has changed."""
+    zone = core.settings.zone
+    _begin_anew_in_another(core, zone)
+    with db.reading(core.engine) as session:
+        changed = session.execute(select(C.hour).where(*_hours(period.start, period.end)).distinct()).scalars()
+        days = sorted({day for hour in changed for day in _days(hour, zone)})
+    for day in days:
+        with db.writing(core.engine) as session:
+            here = span(day, 1, zone)
+            taken = session.execute(delete(table(DayChange)).where(*_hours(here.start, here.end)).returning(C.hour))
+            for touched in sorted({day for hour in taken.scalars() for day in _days(hour, zone)}):
+                _count(session, span(touched, 1, zone))
+
+
+def _begin_anew_in_another(core: Core, zone: ZoneInfo) -> None:
+    """In another zone days begin at other times: then nothing is counted yet."""
+    with db.reading(core.engine) as session:
+        known = session.get(Known, _ZONE)
+        if known is not None and known.value.get("zone") == zone.key:
+            return
+    with db.writing(core.engine) as session:
+        row = hold(session, _ZONE, core.clock.now())
+        row.value = {"zone": zone.key}
+        session.execute(delete(table(DayCount)))
+        hour = func.to_char(func.timezone("UTC", F.happened_at), "YYYY-MM-DD HH24")
+        if session.get_bind().dialect.name == "sqlite":
+            hour = func.substr(cast(F.happened_at, String), 1, _LETTERS)
+        session.execute(insert(table(DayChange)).from_select(["hour"], select(hour).distinct()))
+
+
+def _hours(start: datetime, end: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """The hours of a span, the one in which it begins or ends included."""
+    return C.hour >= start.strftime(_HOUR), C.hour <= (end - timedelta(microseconds=1)).strftime(_HOUR)
+
+
+def _days(hour: str, zone: ZoneInfo) -> set[date]:
+    """The local days an hour lies in: two where a zone is off by part of an hour."""
+    begun = datetime.strptime(hour, _HOUR).replace(tzinfo=UTC)
+    return {(begun + timedelta(minutes=minutes)).astimezone(zone).date() for minutes in (0, 59)}
+
+
+def _count(session: Session, day: Period) -> None:
+    sums: dict[Key, list[int]] = defaultdict(lambda: [0] * len(COUNTS))
+    for key, counts in (*_by_place(session, day), *_by_extra(session, day), *_by_category(session, day)):
+        sums[key] = [sum(pair) for pair in zip(sums[key], counts, strict=True)]
+    session.execute(delete(table(DayCount)).where(D.day == day.first))
+    names = ("kind", "field", "shop_id", "value", *COUNTS)
+    insert_rows(
+        session,
+        DayCount,
+        [{"day": day.first} | dict(zip(names, (*key, *counts), strict=True)) for key, counts in sums.items()],
+    )
+
+
+def _here(day: Period) -> ColumnElement[bool]:
+    return within(F.happened_at, day.start, day.end)
+
+
+def _by_place(session: Session, day: Period) -> Iterator[tuple[Key, Sequence[int]]]:
+    keys = (F.kind, F.shop_id, F.platform, F.product)
+    found = select(*keys, *_COUNTED).select_from(judged).where(_here(day)).group_by(*keys)
+    for kind, shop_id, platform, product, *counts in session.execute(found):
+        yield (kind, "shop", shop_id or "", ""), counts
+        yield (kind, "platform", shop_id or "", platform), counts
+        if product:
+            yield (kind, "product", shop_id or "", product), counts
+
+
+def _by_extra(session: Session, day: Period) -> Iterator[tuple[Key, Sequence[int]]]:
+    told = [F.extra[name].as_string().label(name) for name in EXTRA]
+    found = (
+        select(F.kind, F.shop_id, *told, *_COUNTED)
+        .select_from(judged)
+        .where(_here(day), cast(F.extra, String) != "{}")
+        .group_by(F.kind, F.shop_id, *EXTRA)
+    )
+    for kind, shop_id, *rest in session.execute(found):
+        for name, value in zip(EXTRA, rest, strict=False):
+            if value:
+                yield (kind, name, shop_id or "", str(value)), rest[len(EXTRA) :]
+
+
+def _by_category(session: Session, day: Period) -> Iterator[tuple[Key, Sequence[int]]]:
+    member = each(session, S.categories)
+    keys = (F.kind, F.shop_id, member.c.value)
+    found = select(*keys, func.count()).select_from(judged, member).where(_here(day), negative).group_by(*keys)
+    for kind, shop_id, code, count in session.execute(found):
+        yield (kind, "category", shop_id or "", code), (count, count, 0, 0)

@@ -1,0 +1,284 @@
+"""Search: what it finds is what a plain look at every text finds, on both databases, whatever is typed."""
+
+from typing import Any
+
+import pytest
+from factories import NOW, make_item
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete, text
+from sqlmodel import Session, col, select
+from subjects import open_case
+
+from alerts.desk import inbox
+from alerts.desk.inbox import Filters
+from alerts.desk.sessions import Viewer
+from monitor import db, intake, known, pairs, search
+from monitor.core import Core
+from monitor.incoming import Origin
+from monitor.models import Feedback, Known, Source
+
+VIEWER = Viewer("主管", "lead", (), "key", None)
+SOUP = st.text(st.sampled_from("漏水客服没人理aB9 é😀，\"*#()-'%_\\"), max_size=8)
+HOSTILE = [
+    '"',
+    '""',
+    "a OR b",
+    "NEAR(漏水 客服)",
+    "漏水*",
+    "^漏水",
+    "漏水 -客服",
+    "feedback_search:漏水",
+    "😀",
+    "'; DROP TABLE x",
+]
+
+
+def take_in(core: Core, *texts: str, **values: Any) -> None:
+    """Reviews with ids 0, 1, 2 …, by the way they come."""
+    with db.writing(core.engine) as session:
+        source = session.exec(select(Source).where(Source.name == "s")).first() or Source(name="s", kind="file")
+        session.add(source)
+        session.flush()
+        assert source.id is not None
+        origin = Origin(source.id, "demo", "tmall", values.pop("kind", "review"), watched=True)
+    intake.store(core, origin, [make_item(str(n), said, **values) for n, said in enumerate(texts)])
+
+
+def found(core: Core, query: str, pool: search.Pool = "all") -> set[str]:
+    """External ids of what a query finds, and that both ways of reading the answer agree."""
+    with db.reading(core.engine) as session:
+        answer = search.find(session, query, pool)
+        looked = set(session.exec(select(Feedback.external_id).where(answer.says)))
+        if answer.ids is None:
+            return looked
+        near = set(session.exec(select(Feedback.external_id).where(col(Feedback.id).in_(answer.ids))))
+        if pool == "all":
+            assert near == looked
+        return near
+
+
+def plainly(session: Session, query: str) -> set[str]:
+    """What has every word of the query in title, text or product, or is of that number."""
+    hits = set()
+    for row in session.exec(select(Feedback)):
+        texts = [pairs.small(part) for part in (row.title, row.text, row.product)]
+        refs = [pairs.small(row.order_ref), pairs.small(row.external_id)]
+        tail = refs[0][-4:]
+        if all(
+            any(word in part for part in texts) or (pairs.is_ref(word) and (word in refs or word == tail))
+            for word in search.words(query)
+        ):
+            hits.add(row.external_id)
+    return hits if search.words(query) else set()
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    before=st.lists(SOUP, min_size=3, max_size=3),
+    after=st.lists(SOUP, min_size=3, max_size=3),
+    gone=st.integers(0, 2),
+    query=SOUP,
+)
+def test_search_finds_what_a_plain_look_finds(
+    core: Core, before: list[str], after: list[str], gone: int, query: str
+) -> None:
+    """After what came in, was edited and was deleted, the index leads to exactly the texts that have the words."""
+    asked = {query, *before, *after, *(said[1:3] for said in (*before, *after))}
+    for texts in (before, after):
+        take_in(core, *texts, product="保温杯", order_ref="26000008841")
+        for words in asked:
+            with db.reading(core.engine) as session:
+                expected = plainly(session, words)
+            assert found(core, words) == expected
+    with db.writing(core.engine) as session:
+        (row,) = session.exec(select(Feedback.id).where(Feedback.external_id == str(gone)))
+        search.drop(session, [row or 0])
+        session.execute(text("DELETE FROM feedback_version"))
+        session.execute(text("DELETE FROM score"))
+        session.execute(text("UPDATE feedback SET duplicate_of = NULL"))
+        session.execute(delete(Feedback).where(col(Feedback.id) == row))
+    for words in asked:
+        assert str(gone) not in found(core, words)
+    assert rows_indexed(core) == 2
+    with db.writing(core.engine) as session:  # for the next example
+        search.drop(session, [n for n in session.exec(select(Feedback.id)) if n])
+        session.execute(delete(Feedback))
+    assert rows_indexed(core) == 0
+
+
+def rows_indexed(core: Core) -> int:
+    """How many feedbacks the index knows anything of: each has its product's 保温."""
+    with db.reading(core.engine) as session:
+        if core.engine.dialect.name == "postgresql":
+            return session.execute(text("SELECT count(*) FROM feedback_search")).scalar_one()
+        (pair,) = pairs.pairs("保温")
+        match = "SELECT count(*) FROM feedback_search WHERE feedback_search MATCH :pair"
+        return session.execute(text(match), {"pair": str(pair)}).scalar_one()
+
+
+@pytest.mark.parametrize(
+    ("query", "hit"),
+    [
+        ("漏水", True),
+        ("漏", True),
+        ("水，", True),
+        ("漏水 客服", True),
+        ("漏水 快递", False),
+        ('"漏水，客服"', True),
+        ('"not good"', True),
+        ('"good not"', False),
+        ("NOT GOOD", True),
+        ("ｎｏｔ", True),
+        ("保温杯", True),
+        ("【追评】还是漏", True),
+        ("26112200018841", True),
+        ("8841", True),
+        ("1884", False),
+        ("R-77", True),
+        ("不存在", False),
+        ("水漏", False),
+        ("", False),
+        (" \u200b\n", False),
+        ("<b></b>", False),
+        ("漏水" * 5000, False),
+    ],
+)
+def test_what_is_typed_is_what_is_found(core: Core, query: str, *, hit: bool) -> None:
+    """Words of two letters, marks, phrases, any case and width, products, later words, numbers and their ends."""
+    item = {"followup": "还是漏", "product": "保温杯", "order_ref": "26112200018841"}
+    with db.writing(core.engine) as session:
+        session.add(Source(name="s", kind="file"))
+    origin = Origin(1, "demo", "tmall", "review", watched=True)
+    intake.store(core, origin, [make_item("R-77", "漏水，客服没人理。not good", **item), make_item("x", "很好")])
+    assert found(core, query) == ({"R-77"} if hit else set())
+
+
+@pytest.mark.parametrize("query", [*HOSTILE, "\x00", "\ud800", "(" * 10_000, "a " * 5000, "😀" * 60])
+def test_nothing_typed_is_an_error(core: Core, query: str) -> None:
+    """Operators of either database are only letters."""
+    take_in(core, "漏水，客服没人理", "a OR b")
+    with db.reading(core.engine) as session:
+        expected = plainly(session, query)
+    assert found(core, query) == expected
+    with db.reading(core.engine) as session:
+        inbox.read(session, VIEWER, Filters("all", words=query), 1)
+
+
+def test_pools_hold_cases_and_mentions(core: Core) -> None:
+    """A search within cases leaves out what nobody complains of; one within mentions leaves out reviews."""
+    take_in(core, "杯子漏水，很失望，要求退货", "漏水？没有的事，很好用")
+    with db.reading(core.engine) as session:
+        cases = set(session.exec(select(Feedback.external_id).where(col(Feedback.case_id).is_not(None))))
+    assert cases == {"0"}
+    assert found(core, "漏水") == {"0", "1"}
+    assert found(core, "漏水", "case") == {"0"}
+    assert found(core, "漏水", "mention") == set()
+
+
+def test_a_review_that_turns_bad_is_found_among_cases(core: Core) -> None:
+    """The index follows a feedback into the case that its edit opened."""
+    take_in(core, "很好用，家里人都喜欢")
+    assert found(core, "漏水", "case") == set()
+    take_in(core, "用了三天就漏水，客服没人理，要求退货")
+    assert found(core, "漏水", "case") == {"0"}
+    assert found(core, "喜欢") == set()
+
+
+def test_frequent_words_are_looked_for_as_the_reader_goes(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the bound there are no ids, only the condition, and the inbox is the same."""
+    take_in(core, *(f"杯子漏水，很失望，要求退货 {n}" for n in range(5)))
+    with db.reading(core.engine) as session:
+        few = inbox.read(session, VIEWER, Filters(words="漏水"), 1)
+        monkeypatch.setattr(search, "MOST", 3)
+        assert search.find(session, "漏水", "case").ids is None
+        many = inbox.read(session, VIEWER, Filters(words="漏水"), 1)
+        assert [line.case.id for line in few[0]] == [line.case.id for line in many[0]] != []
+
+
+def test_an_older_store_is_filled_step_by_step(core: Core) -> None:
+    """The newest are found first; a step can be the last before a stop; edits meanwhile are not lost."""
+    take_in(core, *(f"杯子漏水 {n}" for n in range(7)))
+    with db.writing(core.engine) as session:
+        ids = [n for n in session.exec(select(Feedback.id)) if n is not None]
+        search.drop(session, ids)
+        mark = known.hold(session, search.FILLED, NOW)
+        mark.value = {"below": max(ids) + 1}
+        session.add(mark)
+    assert found_ids(core, "漏水") == set()
+    assert search.fill(core.engine, core.clock, 3) == 3
+    assert found_ids(core, "漏水") == set(sorted(ids)[-3:])
+    take_in(core, "杯子掉漆 0", *(f"杯子漏水 {n}" for n in range(1, 6)), "杯子掉漆 6")
+    assert found_ids(core, "掉漆") == {ids[6]}
+    with db.reading(core.engine) as session:
+        assert search.filling(session)
+    assert search.fill(core.engine, core.clock, 3) == 3
+    assert search.fill(core.engine, core.clock, 3) == 1
+    assert search.fill(core.engine, core.clock, 3) == 0
+    assert found_ids(core, "掉漆") == {ids[0], ids[6]}
+    assert found_ids(core, "漏水") == set(ids[1:6])
+    with db.reading(core.engine) as session:
+        assert session.get(Known, search.FILLED) is None
+
+
+def found_ids(core: Core, query: str) -> set[int]:
+    with db.reading(core.engine) as session:
+        ids = search.find(session, query).ids
+    assert ids is not None
+    return set(ids)
+
+
+def test_the_inbox_shows_the_words(core: Core) -> None:
+    """The line quotes the feedback that has the words, around them, and marks them."""
+    with db.writing(core.engine) as session:
+        pass
+    case = open_case(core, ["开头" * 80 + "，杯盖盖不紧，" + "结尾" * 80, "第二条什么也没说"])
+    index_all(core)
+    with db.reading(core.engine) as session:
+        ((line,), more) = inbox.read(session, VIEWER, Filters(words="盖不紧"), 1)
+    assert not more
+    assert line.case.id == case
+    assert ("盖不紧", True) in line.parts
+    assert len(line.quote) < 130
+    assert line.quote.startswith("……")
+
+
+def test_a_case_by_its_number(core: Core) -> None:
+    """#12 and 12 find case 12, whatever it says; a number too large for any row finds nothing."""
+    first, second = open_case(core, ["一"]), open_case(core, ["二"])
+    index_all(core)
+    with db.reading(core.engine) as session:
+        for query in (f"#{second}", str(second)):
+            lines, _ = inbox.read(session, VIEWER, Filters("all", words=query), 1)
+            assert [line.case.id for line in lines] == [second] != [first]
+        assert inbox.read(session, VIEWER, Filters("all", words="#" + "9" * 30), 1) == ([], False)
+
+
+def index_all(core: Core) -> None:
+    with db.writing(core.engine) as session:
+        search.add(session, [n for n in session.exec(select(Feedback.id)) if n is not None])
+
+
+@pytest.mark.parametrize(
+    ("shown", "wanted", "parts"),
+    [
+        ("", (), []),
+        ("漏水", (), [("漏水", False)]),
+        ("杯子漏水了", ("漏水",), [("杯子", False), ("漏水", True), ("了", False)]),
+        ("Not GOOD.", ("good",), [("Not ", False), ("GOOD", True), (".", False)]),
+        ("a.c abc", ("a.c",), [("a.c", True), (" abc", False)]),
+        ("漏水漏", ("漏", "漏水"), [("漏水", True), ("漏", True)]),
+    ],
+)
+def test_words_are_marked(shown: str, wanted: tuple[str, ...], parts: list[tuple[str, bool]]) -> None:
+    """Text is cut at the words, the longest first; together the parts are the text."""
+    assert search.cut(shown, wanted) == parts
+
+
+@given(st.text(max_size=30))
+def test_pairs_are_complete(said: str) -> None:
+    """Every part of a text has its pairs among those of the text."""
+    whole = pairs.pairs(said)
+    assert all(0 <= pair < 2**31 for pair in whole)
+    for start in range(len(said)):
+        assert pairs.pairs(said[start : start + 3]) <= whole
