@@ -1,13 +1,13 @@
 """The live cards of cases and crises: what happened, whose it is, by when, and what to say first."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
-from alerts import crisis_lines, drafts, words
+from alerts import crisis_lines, picks, words
 from alerts.content import Button, Card, Line, bold, line, link
 from alerts.suspicion import suspicion
 from monitor.models import Case, Crisis, Event, Person
@@ -53,6 +53,7 @@ class Reader:
         clicks: The channel brings clicks on buttons back; otherwise buttons are links.
         person: Whom the links are signed for; None for a group, or a reader who may only look.
         desk: People can log in to the desk: there a group acts whose channel brings no clicks back.
+        speaker: Knows the shops' voices.
     """
 
     now: datetime
@@ -62,6 +63,7 @@ class Reader:
     clicks: bool = True
     person: Person | None = None
     desk: bool = False
+    speaker: picks.Speaker = field(default_factory=picks.Speaker)
 
     def moment(self, at: datetime) -> str:
         """The time as its reader calls it."""
@@ -79,7 +81,7 @@ def crisis_card(view: CrisisView, reader: Reader) -> Card:
         *crisis_lines.heat(view),
         *crisis_lines.done_so_far(crisis, reader),
         *_events(view.events, reader),
-        _draft(crisis, crisis.category, crisis.product, reader),
+        _draft(crisis, view.worst, crisis.product, reader),
     ]
     count = crisis_lines.how_many(view)
     more = f"看全部 {count} 条" if count > 1 else "看详情"
@@ -124,8 +126,8 @@ def case_card(view: CaseView, reader: Reader) -> Card:
 
 
 def _case_draft(view: CaseView, reader: Reader) -> Line:
-    product = view.items[0].feedback.product if view.items else ""
-    return _draft(view.case, next(iter(view.case.categories), "other"), product, reader)
+    newest = view.items[0] if view.items else None
+    return _draft(view.case, newest, newest.feedback.product if newest else "", reader)
 
 
 def case_name(view: CaseView, reader: Reader) -> str:
@@ -168,9 +170,10 @@ def _events(events: Iterable[Event], reader: Reader) -> list[Line]:
     return [line("最近：" + "；".join(told), role="small")] if told else []
 
 
-def _draft(row: Case | Crisis, category: str, product: str, reader: Reader) -> Line:
-    said = drafts.draft(category, row.id or 0, reader.shop_name(row.shop_id), product)
-    return line("建议先说：", said)
+def _draft(row: Case | Crisis, item: Item | None, product: str, reader: Reader) -> Line:
+    flags = item.score.flags if item and item.score and isinstance(row, Case) else ()
+    text = item.feedback.text or item.feedback.title if item else ""
+    return line("建议先说：", picks.for_case(reader.speaker.about(row, product, flags), text, row.categories)[0].text)
 
 
 def _buttons(row: Case | Crisis, more: str, reader: Reader) -> tuple[Button, ...]:

@@ -18,7 +18,8 @@ WRONG_TOKEN = "InvalidAuthentication"  # noqa: S105 — a code
 VALUE = 1000
 """Bytes of a variable."""
 _TEXTS = 6
-_MOST = 3000  # bytes of text: at the worst, six values are half full
+_TITLE = 300  # characters, of three bytes at most
+_MOST = 2900  # bytes of text: at the worst, six values are half full
 _BETTER_KNOWN = (429, 502, 504)  # statuses that say more than the code beside them
 _GONE = "param.cardNotExist"
 _SLOW = ("qpslimit", "qpmlimit", "toofast", "too.fast", "too.many", "throttling", "flowcontrol")
@@ -91,9 +92,8 @@ def variables(card: Card) -> dict[str, str]:
     card = fitted(card, lambda one: len(_text(one).encode()), _MOST)
     texts = pieces(_text(card), VALUE)
     buttons = [{"label": one.label, "action": one.action} for one in card.buttons if not one.url]
-    title = pieces(wide(card.headline), VALUE)[0]
     return {
-        "title": title,
+        "title": wide(card.headline)[:_TITLE],
         **{f"text{n + 1}": texts[n] if n < len(texts) else "" for n in range(_TEXTS)},
         "buttons": json.dumps(buttons, ensure_ascii=False, separators=(",", ":")),
     }

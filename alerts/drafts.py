@@ -7,12 +7,11 @@ with sentences of their own. What may not be said to a buyer is `monitor.answers
 import re
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from monitor.answers import violations as violations
 from monitor.settings import Replies, Voice
 
 FOLDER = Path(__file__).with_name("replies")
@@ -51,7 +50,7 @@ class About:
     product: str = ""
     severity: str = ""
     flags: Collection[str] = ()
-    voice: Voice = Voice()
+    voice: Voice = field(default_factory=Voice)
     own: Mapping[str, Replies] | None = None
 
     @property
@@ -109,6 +108,11 @@ def categories() -> list[str]:
     return sorted(_replies())
 
 
+def plain(category: str) -> dict[str, Any]:
+    """A category's own sentences as shipped."""
+    return _replies()[category]
+
+
 def topics(category: str) -> list[dict[str, Any]]:
     """The narrower troubles of a category: ``name``, ``words``, and the three steps."""
     found: list[dict[str, Any]] = (_replies().get(category) or _replies()["other"]).get("topics", [])
@@ -121,8 +125,8 @@ def every_set(category: str) -> list[Steps]:
     return [data, *([data["grave"]] if "grave" in data else []), *topics(category)]
 
 
-def formal_sets() -> list[Steps]:
-    """The sets of variants for what is critical, and for threats."""
+def formal_sets() -> list[dict[str, Any]]:
+    """The sets of variants for what is critical, and for threats; the latter has a name and words like a topic."""
     return [_read(FOLDER / "grave.toml"), _read(FOLDER / "threat.toml")]
 
 

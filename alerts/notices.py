@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from alerts import drafts, words
+from monitor.answers import violations
 from monitor.models import Crisis
 
 
@@ -25,7 +26,7 @@ def texts(crisis: Crisis, shop: str) -> list[Text]:
     """A draft for each way in which those concerned by this crisis are told."""
     names = {"shop": shop, "product": drafts.short(main_product(crisis)) or "商品", **drafts.notice(crisis.category)}
     return [
-        Text(told, said, tuple(drafts.violations(said)))
+        Text(told, said, tuple(violations(said)))
         for way, told in words.NOTICE_WAYS[crisis.kind].items()
         for said in (drafts.templates()[way].format(**names),)
     ]

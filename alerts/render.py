@@ -10,6 +10,7 @@ from alerts import cards, clock_card, digest, handover, indicator_card, lists, r
 from alerts.cards import Links, Reader
 from alerts.channel import Channel, Letter
 from alerts.content import Card, Ping
+from alerts.picks import Speaker
 from monitor import queries
 from monitor.core import Core
 from monitor.models import Account, Event, Message, Outbox, Person
@@ -74,7 +75,8 @@ def _reader(core: Core, session: Session, row: Outbox, channel: Channel, links: 
             person = session.exec(known).first()
         desk = session.exec(select(Account.name).limit(1)).first() is not None
     settings = core.settings
-    return Reader(core.clock.now(), settings.zone, settings.shop_name, links, channel.clicks, person, desk)
+    speaker = Speaker(settings)
+    return Reader(core.clock.now(), settings.zone, settings.shop_name, links, channel.clicks, person, desk, speaker)
 
 
 def _card(session: Session, row: Outbox, reader: Reader) -> Card | Stale:

@@ -60,6 +60,20 @@ def enqueue_report(
     _enqueue(session, rows)
 
 
+def enqueue_test(session: Session, settings: Settings, name: str, person: str, now: datetime) -> int:
+    """Queue a message that says it is a test, to the places of one channel; one a minute, however often it is asked.
+
+    Returns:
+        To how many places it goes; none where the config has no such channel.
+    """
+    said = {"title": "【测试】评哨发来的测试消息", "lines": [f"{person}在试这个渠道。收到就是通了，不用处理。"]}
+    key = f"test:{name}:{now:%Y%m%dT%H%M}"
+    known = {channel.name for channel in settings.channels} | {MAIL}
+    rows = [_row(key, place, "test", "test", 0, said, now) for place in _places(settings, [name] if name in known else [])]
+    _enqueue(session, rows)
+    return len(rows)
+
+
 def _enqueue(session: Session, rows: Sequence[dict[str, Any]]) -> None:
     if rows:
         dialect = sqlite if session.get_bind().dialect.name == "sqlite" else postgresql

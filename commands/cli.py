@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from commands import feedback, outbox, practice, reports, rota, service, sources, users
+from commands import feedback, figures, outbox, practice, reports, rota, service, sources, users
 from commands.root import Root
 
 _COMMANDS: dict[str, Callable[..., int]] = {
@@ -21,13 +21,14 @@ _COMMANDS: dict[str, Callable[..., int]] = {
     "rescore": feedback.rescore,
     "serve": service.serve,
     "report": reports.report,
+    "improved": figures.improved,
     "export": feedback.export,
     "doctor": service.doctor,
     "train": feedback.train,
     "demo": practice.demo,
     "rehearse": practice.rehearse,
 }
-_GROUPS = {"outbox": outbox.cli, "rota": rota.cli, "new": sources.new_cli, "user": users.cli}
+_GROUPS = {"indicators": figures.cli, "outbox": outbox.cli, "rota": rota.cli, "new": sources.new_cli, "user": users.cli}
 
 cli = typer.Typer(
     name="pingshao",

@@ -104,7 +104,7 @@ def duties(settings: Settings, session: Session, start: datetime, end: datetime)
     return found
 
 
-def swap(core: Core, who: str, absent: str, start: str, end: str, actor: str) -> Swap:
+def swap(core: Core, who: str, absent: str, start: str, end: str, actor: str, door: str = "cli") -> Swap:
     """Let somebody stand in for somebody.
 
     Args:
@@ -114,6 +114,7 @@ def swap(core: Core, who: str, absent: str, start: str, end: str, actor: str) ->
         start: Day or time in ISO form.
         end: The same; a day is meant to its end.
         actor: Who arranged it.
+        door: Where.
 
     Raises:
         WrongCall: an unknown person, or no span of the future.
@@ -136,7 +137,7 @@ def swap(core: Core, who: str, absent: str, start: str, end: str, actor: str) ->
         session.flush()
         assert row.id is not None
         after = {"who": who, "for": absent, "from": begins.isoformat(), "to": ends.isoformat()}
-        audit.note(session, now, "rota", row.id, "swapped", actor, "cli", after=after)
+        audit.note(session, now, "rota", row.id, "swapped", actor, door, after=after)
         session.expunge(row)
     return row
 

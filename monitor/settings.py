@@ -319,7 +319,7 @@ class Desk(Section):
     """Header in which a proxy names the person it has let in, such as ``X-Forwarded-User``; empty for none."""
     header_from: list[str] = ["127.0.0.1", "::1"]
     """Addresses of proxies whose ``user_header`` counts."""
-    api_rate: Rate = "120/1m"
+    api_rate: Rate = "600/1m"
     """Most requests of one API token in a time, to each process of the service."""
     oidc: company_login.Oidc | None = None
     """The company's own login."""

@@ -26,7 +26,9 @@ def house(core: Core, **desk: Any) -> Core:
     """The store's house with one person of each role."""
     people = [{"name": name, "role": role, "email": f"{role}@example.com"} for name, role in ROLES.items()]
     shops = [{"id": "demo", "name": "示例旗舰店"}, {"id": "other", "name": "另一家店"}]
-    new = make_core(core.engine, make_settings(people=people, shops=shops, desk=desk), core.clock)
+    new = make_core(
+        core.engine, make_settings(people=people, shops=shops, desk={"api_rate": "100000/1m"} | desk), core.clock
+    )
     with db.writing(core.engine) as session:
         directory.sync(session, new.settings)
     return new

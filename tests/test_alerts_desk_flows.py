@@ -22,10 +22,10 @@ from subjects import open_case, open_crisis
 
 from alerts.desk.app import create_app
 from alerts.links import Links
-from monitor import audit, db, directory, timers
+from monitor import audit, db, directory, search, timers
 from monitor.clock import HandClock
 from monitor.core import Core
-from monitor.models import Account, Case, Outbox, Source
+from monitor.models import Account, Case, Feedback, Outbox, Source
 
 PASSWORD = "correct horse"
 PEOPLE = {"客服一号": "agent", "客服二号": "agent", "主管": "lead", "品牌": "brand"}
@@ -72,6 +72,7 @@ def house(sqlite: Engine, clock: HandClock) -> Core:
         }
         row = Outbox(dedupe_key="d", subject_id=1, state="dead", attempts=8, created_at=now, not_before=now, **values)
         session.add(row)
+        search.add(session, [number for number in session.exec(select(Feedback.id)) if number])
     return core
 
 
@@ -227,8 +228,8 @@ def test_the_keyboard_is_enough(desk: Desk) -> None:
         press(room)
         page.wait_for_url(f"**/{path}")
     press("g")
-    press("m")
-    page.wait_for_url("**/mentions")
+    press("b")
+    page.wait_for_url("**/crises")
     press("/")
     page.wait_for_url("**/cases#q")
     expect(page.get_by_label("找", exact=True)).to_be_focused()

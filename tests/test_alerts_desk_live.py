@@ -1,9 +1,13 @@
 """Open pages hear of changes: one watcher, streams that cost nothing, and that end when they must."""
 
 import json
+import re
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
+from textwrap import dedent
 from time import monotonic, sleep
 from typing import Any, Self
 
@@ -12,6 +16,7 @@ import pytest
 import uvicorn
 from factories import make_core, make_settings
 from fastapi import FastAPI
+from processes import services
 from sqlmodel import func, select
 from subjects import open_case, open_crisis
 
@@ -66,6 +71,8 @@ class Served:
         while not self.server.started and monotonic() < until:
             sleep(0.005)
         self.base = f"http://127.0.0.1:{self.server.servers[0].sockets[0].getsockname()[1]}"
+        no_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # httpx would read all certificates
+        self.client = self._open.enter_context(httpx.Client(base_url=self.base, timeout=5, verify=no_tls))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -76,9 +83,7 @@ class Served:
     def listen(self, name: str = "one", query: str = "", **headers: str) -> Iterator[str]:
         """The lines of a person's stream, from its first on."""
         asked = {"X-User": name, **headers}
-        answer = self._open.enter_context(
-            httpx.stream("GET", f"{self.base}/desk/live{query}", headers=asked, timeout=5)
-        )
+        answer = self._open.enter_context(self.client.stream("GET", f"/desk/live{query}", headers=asked))
         assert answer.headers["content-type"].startswith("text/event-stream")
         lines = answer.iter_lines()
         assert next(lines) == ": "
@@ -162,7 +167,7 @@ def test_who_comes_back_hears_what_was_missed(core: Core) -> None:
 def test_nobody_listens_who_is_not_known(core: Core) -> None:
     """Strangers are led to the login; a person who leaves loses the stream with the next sign of life."""
     with Served(core, beat=0.1) as desk:
-        assert httpx.get(f"{desk.base}/desk/live", headers={"X-User": "nobody"}).status_code == 303
+        assert desk.client.get("/desk/live", headers={"X-User": "nobody"}).status_code == 303
         lines = desk.listen()
         assert next(lines) == ": "
         with db.writing(core.engine) as session:
@@ -259,3 +264,51 @@ def test_a_late_commit_is_not_lost(core: Core) -> None:
             news, ids = live.read(session, 0, seen)
             assert set(news.rows) >= {("case", case)}
             assert max(ids) == news.newest == 60
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_a_service_hears_of_another_and_ends_in_time(tmp_path: Path, core: Core) -> None:
+    """What another process writes is told; the service ends within two seconds with streams open, and cleanly."""
+    case = open_case(core)
+    config = f"""
+        [service]
+        database_url = "{core.engine.url}"
+        [desk]
+        user_header = "X-User"
+        header_from = ["127.0.0.1"]
+        [[shops]]
+        id = "demo"
+        name = "店"
+        [[people]]
+        name = "one"
+        role = "agent"
+        """
+    (tmp_path / "pingshao.toml").write_text(dedent(config), encoding="utf-8")
+    with services(tmp_path, "live") as (service,):
+        asked = {"X-User": "one"}
+        with httpx.stream("GET", f"http://127.0.0.1:{service.port}/desk/live", headers=asked, timeout=10) as answer:
+            lines = answer.iter_lines()
+            assert next(lines) == ": "
+            sleep(2 * live.PACE)
+            claim(core, case)
+            began = monotonic()
+            assert told(lines)[1]["case"] == {str(case): 2}
+            assert monotonic() - began < 2
+            status, seconds = service.end()
+        assert status == 0
+        assert seconds < 2
+        assert "Traceback" not in service.log()
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_the_first_page_is_small(core: Core) -> None:
+    """A full inbox with its style and scripts, as they go over the wire unpacked: 60 KB at most."""
+    for n in range(40):
+        open_case(core, [f"{n}" + "包裹显示已签收，可是我一件都没有收到。" * 30], categories=["logistics", "service"])
+    with Served(core) as desk:
+        page = desk.client.get("/cases", headers={"X-User": "one"})
+        parts = re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text)
+        assert {part.rsplit(".", 1)[1] for part in parts} == {"css", "js", "svg"}
+        sizes = [len(page.content), *(len(desk.client.get(part).content) for part in parts)]
+        assert sum(sizes) <= 60 * 1024

@@ -77,7 +77,13 @@ def app(wecom: WeComDouble, **more: Any) -> Channel:
 
 
 def letter(card: Card = CARD, **more: Any) -> Letter:
-    values = {"key": "crisis:1:opened:0", "target": "ZhangSan|LiSi", "card": card, "at": NOW, "live": "crisis:1"}
+    values: dict[str, Any] = {
+        "key": "crisis:1:opened:0",
+        "target": "ZhangSan|LiSi",
+        "card": card,
+        "at": NOW,
+        "live": "crisis:1",
+    }
     return Letter(**values | more)
 
 

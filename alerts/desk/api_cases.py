@@ -7,7 +7,7 @@ from fastapi import APIRouter, Header, HTTPException
 from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel import Session, col, select
 
-from alerts import drafts
+from alerts import picks
 from alerts.actions import Click, handle, tidy
 from alerts.desk import bodies, inbox, subjects
 from alerts.desk.api_access import Access, Caller
@@ -144,8 +144,8 @@ def _in_full(
     core: Core, session: Session, caller: Caller, found: subjects.Subject, where: Sequence[Any]
 ) -> dict[str, Any]:
     row, said = found.row, in_full(session, where, _NEWEST)
-    about = row.category if isinstance(row, Crisis) else next(iter(row.categories), "other")
     product = row.product if isinstance(row, Crisis) else next((one.product for one in said), "")
+    about = picks.Speaker(core.settings).about(row, product)
     return {
         **row.model_dump(),
         "shop": row.shop_id,
@@ -155,7 +155,7 @@ def _in_full(
         "feedback": said,
         "feedback_count": found.count,
         "events": [happened(event) for event in found.events],
-        "drafts": [drafts.draft(about, row.id or 0, core.settings.shop_name(row.shop_id), product)],
+        "drafts": [pick.text for pick in picks.for_case(about, said[0].text if said else "", row.categories)],
         "actions": subjects.possible(found, caller.viewer.role),
     }
 

@@ -33,11 +33,19 @@ def form(body: bytes) -> dict[str, str]:
     Raises:
         HTTPException: 400, it is no such form.
     """
+    return {name: values[0] for name, values in lists(body, _FIELDS).items()}
+
+
+def lists(body: bytes, most: int) -> dict[str, list[str]]:
+    """All values of each field of an urlencoded form with so many values at most.
+
+    Raises:
+        HTTPException: 400, it is no such form.
+    """
     try:
-        fields = parse_qs(body.decode(), keep_blank_values=True, max_num_fields=_FIELDS)
+        return parse_qs(body.decode(), keep_blank_values=True, max_num_fields=most)
     except ValueError:
         raise HTTPException(400, "没有看懂这个请求。") from None
-    return {name: values[0] for name, values in fields.items()}
 
 
 class _Bounded(Request):

@@ -6,7 +6,6 @@ is told to the one who asked: in the form, else in a message that nobody else se
 
 import html
 import json
-import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,22 +18,19 @@ from sqlalchemy.exc import OperationalError
 from alerts import forms
 from alerts.actions import Click, Outcome, handle, ready
 from alerts.blocks import MENU
-from alerts.desk import modals
+from alerts.desk import clicks, modals
 from alerts.links import Links
 from monitor import db
 from monitor.config import secret
 from monitor.core import Core
 from monitor.moves import Action
 from monitor.settings import Channel
-from monitor.text import clean
 from monitor.transitions import ACTIONS
 
 _AGAIN = "没能记下这一步，请再点一次；还不行就请管理员看日志。"
 _NOT_OPENED = "表单没有打开。"
-_UNREADABLE = "没有看懂这次点击。"
 _OPEN_WITHIN = 3  # seconds; then the trigger has expired
 _PLACE = (("channel", "id"), ("message", "ts"))
-_SUBJECT = re.compile(r"(case|crisis):([0-9]{1,9})")
 _log = structlog.get_logger()
 
 
@@ -55,7 +51,7 @@ def click(payload: dict[str, Any]) -> Click | None:
             return None
         key = f"{pressed['action_ts']}:{user}:{payload['container']['message_ts']}:{what}"
     except (KeyError, IndexError, TypeError, AttributeError):
-        raise HTTPException(400, _UNREADABLE) from None
+        raise HTTPException(400, clicks.UNREADABLE) from None
     return _click(key, user, what, about)
 
 
@@ -76,7 +72,7 @@ def submission(payload: dict[str, Any]) -> Click | None:
         asked = _click(f"{view['id']}:{view['hash']}:{user}", user, str(where["action"]), str(where["about"]))
         action = modals.written(asked.action, view["state"]["values"])
     except (KeyError, TypeError, AttributeError, ValueError):
-        raise HTTPException(400, _UNREADABLE) from None
+        raise HTTPException(400, clicks.UNREADABLE) from None
     return Click(asked.door, asked.key, asked.person, action)
 
 
@@ -150,10 +146,10 @@ def answer(core: Core, links: Links, outcome: Outcome, action: Action, payload: 
 
 
 def _click(key: str, user: str, what: str, about: str) -> Click:
-    subject = _SUBJECT.fullmatch(about)
-    if subject is None or what not in ACTIONS:
-        raise HTTPException(400, _UNREADABLE)
-    return Click("slack", clean(key)[:200], clean(user)[:50], Action(what, subject[1], int(subject[2])))
+    asked = clicks.click("slack", key, user, what, about)
+    if asked is None:
+        raise HTTPException(400, clicks.UNREADABLE)
+    return asked
 
 
 def _metadata(action: Action, payload: dict[str, Any]) -> str:
