@@ -21,7 +21,6 @@ THREATS = frozenset({"legal_threat", "media_threat"})
 
 _LONGEST_NAME = 20
 _NO_CATEGORY = ("notices", "grave", "threat", "synonyms")
-_FORMAL = ("high", "critical")
 _GREETED = re.compile(r"^您好[，。]")
 _PLACES = re.compile(r"\{(shop|product)\}")
 
@@ -89,7 +88,7 @@ def compose(about: About, variants: Steps, turn: int = 0) -> str:
 
 def _voiced(about: About, said: str) -> str:
     voice, grave = about.voice, bool(_GREETED.match(said))
-    greeting = "您好" if voice.greeting and about.severity in _FORMAL else voice.greeting
+    greeting = "您好" if voice.greeting and (about.formal or about.severity == "high") else voice.greeting
     if voice.name:
         said = f"{greeting or '您好'}，我是{voice.name}。{_GREETED.sub('', said)}"
     elif greeting and not grave:

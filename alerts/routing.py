@@ -17,7 +17,7 @@ from monitor.settings import Settings
 
 Place = tuple[str, str]
 _COPIED = ("evening", "weekly", "monthly")
-_AFTERWARDS = timedelta(seconds=1)  # history waits until the cards themselves have been brought up to date
+_AFTERWARDS = timedelta(seconds=5)  # history yields to the cards, of which a place takes only so many
 _HEAD_START = timedelta(hours=1)  # what has waited longer goes first: crises pass a flood of cases
 
 
@@ -69,7 +69,9 @@ def enqueue_test(session: Session, settings: Settings, name: str, person: str, n
     said = {"title": "【测试】评哨发来的测试消息", "lines": [f"{person}在试这个渠道。收到就是通了，不用处理。"]}
     key = f"test:{name}:{now:%Y%m%dT%H%M}"
     known = {channel.name for channel in settings.channels} | {MAIL}
-    rows = [_row(key, place, "test", "test", 0, said, now) for place in _places(settings, [name] if name in known else [])]
+    rows = [
+        _row(key, place, "test", "test", 0, said, now) for place in _places(settings, [name] if name in known else [])
+    ]
     _enqueue(session, rows)
     return len(rows)
 

@@ -59,7 +59,8 @@ def _divided(card: Card) -> tuple[list[dict[str, Any]], list[str]]:
             continue
         text = _unlinked(line)
         name, colon, value = text.partition("：")
-        if colon and len(name) <= _KEY and 0 < len(value) <= _VALUE and len(rows) < _MOST_ROWS - 1:
+        short = colon and 0 < len(name) <= _KEY and 0 < len(value) <= _VALUE and "\n" not in text
+        if short and len(rows) < _MOST_ROWS - 1:
             rows.append({"keyname": name, "value": value})
         elif text:
             paragraphs.append(text)

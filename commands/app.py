@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from monitor.core import Core
     from monitor.settings import Source
     from monitor.summaries import Summary
+    from reports.build import Report
 
 _CRAWLS_AT_ONCE = 4
 _PATIENCE = 60.0  # seconds that a command waits for channels that take only so much at a time
@@ -129,28 +130,49 @@ class App:
         click = Click("link", secrets.token_urlsafe(9), person, Action(action, subject, subject_id, note, to, more))
         return handle(self.core, click)
 
-    def report(self, kind: Any, day: date, folder: Path | None = None, *, send: bool = False) -> list[Path]:
-        """Render a report, write it (below ``var_dir`` by default), queue it if asked; gives its files, HTML first."""
+    def report(
+        self,
+        kind: Any,
+        day: date,
+        folder: Path | None = None,
+        *,
+        send: bool = False,
+        anew: bool = False,
+        form: str = "html",
+    ) -> list[Path]:
+        """Render a report, write it (below ``var_dir`` by default), queue it if asked; gives its files, HTML first.
+
+        One that was sent shows the figures it was sent with, unless it is made ``anew`` or sent again.
+        """
+        from monitor import answers_scan
         from monitor.summaries import Summary
         from reports.build import build as build_report
         from reports.build import write
+        from reports.formats import write_as
 
-        report = build_report(self.core, kind, day)
-        files = write(report, folder or self.core.settings.service.var_dir / "reports")
+        if kind in ("daily", "evening"):
+            answers_scan.scan(self.core)  # the quality list is as of now
+        report = build_report(self.core, kind, day, anew=anew or send)
+        kept = self.core.settings.service.var_dir / "reports"
+        files = write_as(report, folder or kept, form)
         if send:
-            eml = next(file for file in files if file.suffix == ".eml")
+            mailed = files if form == "html" else write(report, folder or kept)
+            eml = next(file for file in mailed if file.suffix == ".eml")
             payload = {"eml": str(eml.resolve()), "lines": list(report.lines), "title": report.title}
-            self._queue(Summary(kind, day, self.core.clock.now()), payload)
+            self._queue(Summary(kind, day, self.core.clock.now()), report, payload)
         return files
 
-    def _queue(self, summary: "Summary", payload: dict[str, Any]) -> None:
+    def _queue(self, summary: "Summary", report: "Report", payload: dict[str, Any]) -> None:
         from alerts.routing import enqueue_report
         from monitor import db, summaries
+        from reports import archive
 
-        now = self.core.clock.now()
+        now, version = self.core.clock.now(), report.edition.version
         with db.writing(self.core.engine) as session:
             summaries.record(session, summary, now)
-            enqueue_report(session, self.core.settings, summary.key, summary.kind, payload, now)
+            archive.keep(session, report.key, report.kind, version, report.figures, now)
+            key = archive.name(summary.key, version)
+            enqueue_report(session, self.core.settings, key, summary.kind, payload, now)
 
     def send_due_summaries(self) -> int:
         """Build and queue the summaries whose hour has come; gives how many."""

@@ -528,3 +528,16 @@ class DayChange(SQLModel, table=True):
     __tablename__ = "day_change"
     id: int | None = Field(default=None, primary_key=True)
     hour: str = Field(index=True)
+
+
+class ReportCopy(SQLModel, table=True):
+    """A report as it was sent: the figures it was made from."""
+
+    __tablename__ = "report_copy"
+    __table_args__ = (UniqueConstraint("key", "version"),)
+    id: int | None = Field(default=None, primary_key=True)
+    key: str  # ``weekly:2026-11-16``
+    kind: str
+    version: int = 1
+    at: datetime
+    figures: str  # JSON of `reports.figures`

@@ -1,8 +1,8 @@
-"""What the search index holds of a feedback: pairs of neighbouring letters, and whole numbers and ids, as numbers.
+"""What the search index holds of a feedback: the pairs of neighbouring letters, and numbers and ids as a whole.
 
-A pair is two UTF-16 units in 32 bits, so any language, emoji and mark is searched alike, and one letter outside the
-common plane is a pair by itself. The highest bit is lost to PostgreSQL's signed integers; what is thereby confused, the
-text itself tells apart again.
+All of it is bytes, four to an entry. A pair is two UTF-16 units, so any language, emoji and mark is searched alike, and
+a letter outside the common plane is a pair by itself. An order number or an id is its CRC. Each database takes the
+entries in its own way: SQLite as words of hex digits, PostgreSQL as an array of integers.
 """
 
 import re
@@ -10,10 +10,9 @@ import struct
 from typing import Any
 from zlib import crc32
 
-IN_A_CASE, A_MENTION = 1 << 16, 2 << 16  # as if a NUL stood in the text, which none has
+IN_A_CASE, A_MENTION = b"\0\0\1\0", b"\0\0\2\0"  # as if a NUL stood in the text, which none has
 TAIL = 4  # letters of an order number that cards show
 SHORTEST_REF = 4
-_MASK = 0x7FFFFFFF
 
 _capitals = re.compile("[A-Z]+")
 
@@ -23,39 +22,41 @@ def small(text: str) -> str:
     return _capitals.sub(lambda found: found[0].lower(), text)
 
 
-def pairs(text: str) -> set[int]:
+def pairs(text: str) -> bytes:
     """The pairs of a text in small letters; none where it is a single letter."""
     units = text.encode("utf-16-le", "surrogatepass")
-    odd = units[2 : len(units) - len(units[2:]) % 4]
-    even = units[: len(units) - len(units) % 4]
-    found = {*struct.unpack(f"<{len(even) // 4}I", even), *struct.unpack(f"<{len(odd) // 4}I", odd)}
-    return {pair & _MASK for pair in found}
+    even, odd = len(units) // 4 * 4, (len(units) - 2) // 4 * 4
+    return units[:even] + (units[2 : 2 + odd] if odd > 0 else b"")
 
 
-def whole(ref: str) -> int:
+def whole(ref: str) -> bytes:
     """An order number or an id, which is found by the whole of it."""
-    return crc32(small(ref).encode(errors="surrogatepass")) & _MASK
+    return crc32(small(ref).encode(errors="surrogatepass")).to_bytes(4)
 
 
-def of(row: Any) -> set[int]:
+def of(row: Any) -> bytes:
     """Everything a row of ``feedback`` is found by."""
-    found = pairs(small(f"{row.title}\n{row.text}\n{row.product}"))
-    found.update(whole(ref) for ref in {row.order_ref, row.order_ref[-TAIL:], row.external_id} if ref)
-    if row.case_id is not None:
-        found.add(IN_A_CASE)
-    if row.kind == "mention":
-        found.add(A_MENTION)
-    return found
+    refs = {row.order_ref, row.order_ref[-TAIL:], row.external_id} - {""}
+    marks = (IN_A_CASE if row.case_id is not None else b"") + (A_MENTION if row.kind == "mention" else b"")
+    return pairs(small(f"{row.title}\n{row.text}\n{row.product}")) + b"".join(map(whole, refs)) + marks
 
 
-def ways(word: str) -> list[set[int]]:
-    """What a row must hold all of, in one of these sets, to have a word in small letters; none tell of one letter."""
+def ways(word: str) -> list[bytes]:
+    """What a row must hold all of, in one of these, to have a word in small letters; none tell of a single letter."""
     within = pairs(word)
-    if not within:
-        return []
-    return [within, {whole(word)}] if is_ref(word) else [within]
+    return [within, whole(word)] if within and is_ref(word) else [within] if within else []
 
 
 def is_ref(word: str) -> bool:
     """Whether a word may be an order number or an id."""
     return word.isascii() and len(word) >= SHORTEST_REF
+
+
+def line(entries: bytes) -> str:
+    """Entries as SQLite takes them: words of eight hex digits."""
+    return entries.hex(" ", 4)
+
+
+def array(entries: bytes) -> str:
+    """Entries as PostgreSQL takes them: an array's literal, which is how Python shows a set."""
+    return repr({*struct.unpack(f"<{len(entries) // 4}i", entries)}) if entries else "{}"

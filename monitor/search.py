@@ -27,7 +27,7 @@ FILLED = "search.filled"  # of monitor.known, while a store is not filled yet: {
 _BATCH = 1000
 _LONGEST = 100  # letters of a query
 _MOST_WORDS = 8
-_MARKS: dict[Pool, set[int]] = {"all": set(), "case": {pairs.IN_A_CASE}, "mention": {pairs.A_MENTION}}
+_MARKS: dict[Pool, bytes] = {"all": b"", "case": pairs.IN_A_CASE, "mention": pairs.A_MENTION}
 _COLUMNS: Any = [
     getattr(Feedback, name)
     for name in ("id", "title", "text", "product", "order_ref", "external_id", "kind", "case_id")
@@ -138,7 +138,7 @@ def _rows(session: Session, ids: Sequence[int]) -> list[dict[str, Any]]:
     if not ids:
         return []
     stored = session.execute(select(*_COLUMNS).where(col(Feedback.id).in_(ids)))
-    given = _array if _postgresql(session) else _line
+    given = pairs.array if _postgresql(session) else pairs.line
     return [{"id": row.id, "grams": given(pairs.of(row))} for row in stored]
 
 
@@ -157,31 +157,27 @@ def _postgresql(session: Session) -> bool:
     return session.get_bind().dialect.name == "postgresql"
 
 
-def _array(grams: set[int]) -> str:
-    return f"{{{','.join(map(str, grams))}}}"
-
-
-def _line(grams: set[int]) -> str:
-    return " ".join(map(str, grams))
-
-
-def _near(session: Session, ways: Sequence[Sequence[set[int]]], mark: set[int]) -> list[int]:
+def _near(session: Session, ways: Sequence[Sequence[bytes]], mark: bytes) -> list[int]:
     """Ids of feedbacks that hold each word in one of its ways, at most one more than `MOST`."""
     if not _postgresql(session):
-        sides = [" OR ".join(f"({' AND '.join(map(str, way))})" for way in both) for both in ways]
-        match = " AND ".join([*map(str, mark), *(f"({side})" for side in sides)])
+        sides = [" OR ".join(f"({_all(way + mark)})" for way in both) for both in ways]
+        match = " AND ".join(f"({side})" for side in sides)
         statement = (
             "SELECT rowid FROM feedback_search WHERE feedback_search MATCH :match ORDER BY rowid DESC LIMIT :most"
         )
         return list(session.execute(text(statement), {"match": match, "most": MOST + 1}).scalars())
     given: dict[str, Any] = {
-        f"w{n}_{k}": _array(way | mark) for n, both in enumerate(ways) for k, way in enumerate(both)
+        f"w{n}_{k}": pairs.array(way + mark) for n, both in enumerate(ways) for k, way in enumerate(both)
     }
     held = {name: f"grams @> CAST(:{name} AS integer[])" for name in given}
     words = (" OR ".join(held[f"w{n}_{k}"] for k in range(len(both))) for n, both in enumerate(ways))
     where = " AND ".join(f"({word})" for word in words)
     statement = f"SELECT feedback_id FROM feedback_search WHERE {where} LIMIT :most"  # noqa: S608 — names of parameters
     return list(session.execute(text(statement), given | {"most": MOST + 1}).scalars())
+
+
+def _all(entries: bytes) -> str:
+    return " AND ".join(dict.fromkeys(pairs.line(entries).split()))
 
 
 def _has(session: Session, word: str) -> Any:

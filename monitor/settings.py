@@ -156,12 +156,13 @@ class Channel(Section):
     name: str
     """Name used in routes."""
     kind: str
-    """The channel's kind: slack, dingtalk, wecom, feishu, email, webhook."""
+    """The channel's kind: slack, dingtalk, wecom, feishu, email, webhook, apprise."""
     target: str = ""
     """Channel id, chat id or mail address. Of a WeCom app: ``person|person``, ``party:2|3``, ``tag:1`` or ``chat:id``;
     of a DingTalk app: a group's openConversationId or ``user:id``."""
     token_env: str = ""
-    """Environment variable with the access token; of a robot, the secret end of its address; of an app, its secret."""
+    """Environment variable with the access token; of a robot, the secret end of its address; of an app, its secret;
+    of ``apprise``, the whole URL."""
     app_token_env: str = ""
     """Of ``slack``: environment variable with the app-level token (``xapp-``); then clicks come by Socket Mode, and no
     public address is needed."""

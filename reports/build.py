@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
+from monitor import db
 from monitor.core import Core
-from reports import figures, mail, render
-from reports.period import Kind
+from reports import archive, figures, mail, render
+from reports.archive import Edition, Figures
+from reports.period import Kind, windows
 
 if TYPE_CHECKING:
     from reports.charts import Chart
@@ -27,8 +29,10 @@ class Report:
         text: The same as plain text.
         images: PNGs by name, as in the page.
         eml: The mail, without recipients.
-        lines: At most eight short lines of plain text for chat channels.
+        lines: At most nine short lines of plain text for chat channels.
         figures: All its figures as JSON.
+        made: The same as they are.
+        edition: Which version it is.
     """
 
     kind: Kind
@@ -40,14 +44,16 @@ class Report:
     eml: bytes
     lines: tuple[str, ...]
     figures: str
+    made: Figures
+    edition: Edition
 
     @property
     def name(self) -> str:
-        """What its files begin with, e.g. ``weekly-2026-11-16``."""
-        return self.key.replace(":", "-")
+        """What its files begin with, e.g. ``weekly-2026-11-16``; ``weekly-2026-11-16-2`` for the second version."""
+        return archive.name(self.key, self.edition.version).replace(":", "-")
 
 
-def build(core: Core, kind: Kind, day: date) -> Report:
+def build(core: Core, kind: Kind, day: date, *, anew: bool = True) -> Report:
     """Make the report of a kind that is due on a day of the service's zone.
 
     Args:
@@ -55,17 +61,34 @@ def build(core: Core, kind: Kind, day: date) -> Report:
         kind: ``daily`` (about the day before), ``evening`` (the day until now), ``weekly`` (the last full week before
             the day), ``monthly`` (the calendar month before it).
         day: The day.
+        anew: With the figures of now; else, where it was sent, with those that it was sent with.
     """
-    made = figures.summary(core, kind, day) if kind in {"daily", "evening"} else figures.review(core, kind, day)
-    key = f"{kind}:{made.windows.issued.isoformat()}"
-    shown = render.page(core, made)
-    pictures = _pictures(made, key.replace(":", "-")) if isinstance(made, figures.Review) else {}
+    key = f"{kind}:{windows(kind, day, core.settings.zone).issued.isoformat()}"
+    made, edition = _made(core, kind, day, key, anew=anew)
+    shown = render.page(core, made, edition)
+    pictures = (
+        _pictures(made, archive.name(key, edition.version).replace(":", "-"))
+        if isinstance(made, figures.Review)
+        else {}
+    )
     page, text = render.html(core, made, shown, pictures), render.text(core, made, shown)
     images = {chart.file: chart.png for chart in pictures.values()}
     sender = core.settings.smtp.sender if core.settings.smtp else ""
-    eml = mail.compose(key, shown.title, sender, core.clock.now(), text, page, images)
+    eml = mail.compose(archive.name(key, edition.version), shown.title, sender, core.clock.now(), text, page, images)
     dump = TypeAdapter(type(made)).dump_json(made, indent=1).decode()
-    return Report(kind, key, shown.title, page, text, images, eml, tuple(shown.lines), dump)
+    return Report(kind, key, shown.title, page, text, images, eml, tuple(shown.lines), dump, made, edition)
+
+
+def _made(core: Core, kind: Kind, day: date, key: str, *, anew: bool) -> tuple[Figures, Edition]:
+    if not anew:
+        with db.reading(core.engine) as session:
+            found = archive.newest(session, key)
+        if found is not None:
+            edition, kept = found
+            return kept, edition
+    made = figures.summary(core, kind, day) if kind in {"daily", "evening"} else figures.review(core, kind, day)
+    with db.reading(core.engine) as session:
+        return made, archive.edition(session, key, made)
 
 
 def standing_alone(report: Report, prefix: str = "") -> str:

@@ -1,4 +1,4 @@
-"""A report in at most eight short lines: the card for chat channels, and the top of the mail.
+"""A report in at most nine short lines: the card for chat channels, and the top of the mail.
 
 Lines are plain text with words from outside in them (products, sources): a channel escapes them for its own markup.
 """
@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from reports.counts import Triple
 from reports.figures import Review, Summary
 from reports.headline import NOUN, SPAN, headline
-from reports.labels import TROUBLE, category, moment, number, share, short, stage, state, who
+from reports.labels import ANSWER, TROUBLE, category, moment, number, share, short, stage, state, who
 from reports.shares import Share
 
 _NAMED = 3
@@ -26,6 +26,7 @@ def summary_lines(figures: Summary, zone: ZoneInfo) -> list[str]:
         _soon(figures, zone),
         _crises(figures, zone),
         _unusual(figures),
+        _answers(figures),
         _sources(figures),
     ]
     return [line for line in lines if line]
@@ -132,6 +133,17 @@ def _unusual(figures: Summary) -> str:
 
     more, new = "、".join(named("more")), "、".join(named("new"))
     return "；".join(part for part in (more and f"比平日多：{more}", new and f"四周来首次出现：{new}") if part)
+
+
+def _answers(figures: Summary) -> str:
+    made, silent = figures.quality, ""
+    if made.unanswered:
+        silent = f"{made.unanswered:,} 条差评过了时限还没有公开回复"
+    if not made.count:
+        checked = f"{SPAN[figures.kind]}的评价里 {made.answered:,} 条已公开回复，没有要改的"
+        return f"{silent}。" if silent else f"{checked}。" if made.answered else ""
+    named = "、".join(f"{ANSWER[kind]} {count:,}" for kind, count in made.kinds.items())
+    return f"今天 {made.count:,} 条回复要改：{named}{f'；另有 {silent}' if silent else ''}。"
 
 
 def _sources(figures: Summary) -> str:

@@ -15,6 +15,7 @@ from reports.crises import Crises, crises
 from reports.improvements import Mended, improvements
 from reports.ledger import Ledger, clearance, followups, ledger
 from reports.period import Kind, Windows, windows
+from reports.quality import Quality, quality
 from reports.quotes import Quote, worst
 from reports.shares import Share, unusual
 from reports.whys import Why, whys
@@ -60,6 +61,7 @@ class Summary:
         crises: Crises.
         categories: Categories of the day, most frequent first.
         quotes: The worst still open.
+        quality: Public answers to change.
         coverage: What the figures rest on.
     """
 
@@ -75,6 +77,7 @@ class Summary:
     crises: Crises
     categories: list[Usual]
     quotes: list[Quote]
+    quality: Quality
     coverage: Coverage
 
 
@@ -157,6 +160,7 @@ def summary(core: Core, kind: Kind, day: date) -> Summary:
             crises(session, spans.now.start, max(now, spans.now.end)),
             [_usual(row, norm_days) for row in rows if row.now],
             worst(session, spans.now, _QUOTES, only_open=True),
+            quality(session, spans.now),
             coverage(session, spans.now, core.settings, now),
         )
 

@@ -5,8 +5,9 @@ import unicodedata
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from monitor import categories
-from monitor.indicators import KINDS, shown
+from monitor import answers, categories
+from monitor.indicators import KINDS as INDICATORS
+from monitor.indicators import shown
 from monitor.states import PLATFORM_LABELS, SEVERITY_LABELS, STAGE_LABELS, STATE_LABELS
 from monitor.transitions import ACTIONS
 from reports.crises import Happening
@@ -58,6 +59,7 @@ _EVENTS = {
     "timer.breached": "超时",
     "dead": "有消息没送到",
 }
+ANSWER = {str(kind): told for kind, told in answers.KINDS.items()}
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _SPACE = re.compile(r"\s+")
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
@@ -107,7 +109,7 @@ def why(one: Evidence) -> str:
 
 def indicator(name: str) -> str:
     """A shop indicator's name."""
-    return KINDS[name].label
+    return INDICATORS[name].label
 
 
 def measured(name: str, value: float | None) -> str:

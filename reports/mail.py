@@ -32,6 +32,8 @@ def compose(
     mark = hashlib.sha256(key.encode()).hexdigest()[:32]
     mail["Message-ID"] = f"<{mark}@{address.rpartition('@')[2] or 'pingshao'}>"
     mail["Date"] = format_datetime(at)
+    if address:
+        mail["List-Unsubscribe"] = f"<mailto:{address}?subject=unsubscribe>"
     mail["Auto-Submitted"] = "auto-generated"
     mail["Content-Language"] = "zh-CN"
     mail.set_content(text, cte="base64")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from monitor.core import Core
 from reports import cards, labels
+from reports.archive import Edition
 from reports.charts import WIDTH, Chart
 from reports.figures import Review, Summary
 from reports.headline import NOUN, SPAN, headline
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _FOLDER = Path(__file__).with_name("templates")
 _NAMES = {"daily": "差评早报", "evening": "晚间小结", "weekly": "评价周报", "monthly": "评价月报"}
+_LINES = 8  # of a card
 _PICTURES = ("trend", "categories", "words")
 _FILTERS = (
     *("category", "platform", "stage", "happening", "state", "percent", "share", "ratio", "number", "duration"),
@@ -32,14 +34,16 @@ class Page:
         title: Subject and heading.
         preview: What a mailbox shows beside the subject.
         lines: The card's lines.
+        edition: Which version it is.
     """
 
     title: str
     preview: str
     lines: list[str]
+    edition: Edition
 
 
-def page(core: Core, figures: Summary | Review) -> Page:
+def page(core: Core, figures: Summary | Review, edition: Edition) -> Page:
     """Title, preview and card of a report."""
     span = figures.windows.now
     if isinstance(figures, Review):
@@ -52,7 +56,11 @@ def page(core: Core, figures: Summary | Review) -> Page:
         when = f"{labels.day(span.first)} {labels.weekday(span.first)}"
         if figures.kind == "evening":
             when += f"（截至 {min(figures.now, span.end).astimezone(core.settings.zone):%H:%M}）"
-    return Page(f"{_NAMES[figures.kind]} {when}", lines[0], lines)
+    title = f"{_NAMES[figures.kind]} {when}"
+    if edition.changes:
+        title += f"（更正，第 {edition.version} 版）"
+        lines = [f"与上一版相比：{'；'.join(edition.changes)}", *lines]
+    return Page(title, lines[0], lines[:_LINES], edition)
 
 
 def html(core: Core, figures: Summary | Review, shown: Page, images: Mapping[str, Chart]) -> str:

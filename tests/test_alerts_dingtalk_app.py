@@ -374,7 +374,7 @@ class TestDoor:
         def fail(*_: Any) -> None:
             raise RuntimeError("no store")
 
-        monkeypatch.setattr("alerts.desk.dingtalk.handle", fail)
+        monkeypatch.setattr("alerts.desk.clicks.handle", fail)
         assert "请再点一次" in said(desk.post("/dingtalk/actions", headers=headers, content=body))
         monkeypatch.undo()
         monkeypatch.setenv("D_CALLBACK", CALLBACK)

@@ -202,7 +202,7 @@ def test_a_plan_goes_everywhere(desk: httpx.Client, house: Core, double: SlackDo
     row = get(house, Crisis, crisis)
     assert (row.members, row.plan, row.state) == (said["members"], said["note"], "acknowledged")
     assert "13812345678" not in row.facts
-    house.clock.move(timedelta(seconds=2))  # type: ignore[attr-defined]
+    house.clock.move(timedelta(seconds=6))  # type: ignore[attr-defined]
     run(house)
     card, reply = double.messages
     assert "写初步方案" in str(card["blocks"])
@@ -481,7 +481,7 @@ def test_history_stands_in_the_thread_once(house: Core, double: SlackDouble) -> 
     lead(house, "note", f"crisis:{crisis}", "<!channel> 已打电话")
     run(house)
     assert len(double.messages) == 1, "the card is brought up to date first"
-    house.clock.move(timedelta(seconds=2))  # type: ignore[attr-defined]
+    house.clock.move(timedelta(seconds=6))  # type: ignore[attr-defined]
     run(house)
     run(house)
     card, *replies = double.messages
@@ -490,7 +490,7 @@ def test_history_stands_in_the_thread_once(house: Core, double: SlackDouble) -> 
     assert heads == [f"今天 14:00 主管 {told}" for told in ("我来负责", "已发短信", "已推送", "备注")]
     assert "<!" not in str(replies)
     lead(house, "claim", f"case:{a_case(house)}")
-    house.clock.move(timedelta(seconds=2))  # type: ignore[attr-defined]
+    house.clock.move(timedelta(seconds=6))  # type: ignore[attr-defined]
     run(house)
     assert [row.state for row in rows(house, "case.acted")] == ["folded"]
     assert len(double.messages) == 5

@@ -246,6 +246,18 @@ def test_fault_43_whatever_a_buyer_wrote_fits(title: str, texts: Any, buttons: i
     assert wecom_double._card_problem(template(card, "case-1-abc")) == ""
 
 
+def test_what_is_left_out_is_said() -> None:
+    """A first paragraph that alone is too long is shortened, the others are counted; so is a long quote."""
+    lines = (line("很长" * 200), line("第二段" * 20), line("没有名字：", "说" * 99), line("引用" * 300, role="quote"))
+    card = template(Card("题" * 50, lines, CARD.buttons[-1:]), "case-1-abc")
+    assert card["main_title"]["title"].endswith("……")
+    assert card["sub_title_text"].startswith("题" * 50)
+    assert card["sub_title_text"].endswith("……还有 3 段，见详情")
+    assert card["quote_area"]["quote_text"].endswith("字，见详情）")
+    single = template(Card("题", lines[:2], CARD.buttons[-1:]), "case-1-abc")
+    assert single["sub_title_text"].endswith("……\n……还有 1 段，见详情")
+
+
 def test_the_official_kind_of_envelope_opens() -> None:
     """Sealed apart from what opens it: the message comes out; another key, company or length does not."""
     sealed = wecom_double.seal("你好 <xml/>".encode())

@@ -15,13 +15,14 @@ from monitor.config import ConfigError, secret
 
 _WITHIN = 25  # seconds for all of it; well under the outbox's lease
 _PATIENCE = 10.0  # seconds for a connection, and again for an answer
-_OWN = {"dingtalk": "dingtalk", "wecombot": "wecom", "feishu": "feishu", "lark": "feishu", "slack": "slack"}
+_OWN = {"dingtalk": "dingtalk", "wecom": "wecom", "wecombot": "wecom", "feishu": "feishu", "lark": "feishu"}
 _STATUS = re.compile(r"error=([1-5]\d\d)\b")  # so apprise's plugins put what the service answered
 
 
 class Apprise(Channel):
-    """Any service by its apprise URL, as plain text. A message cannot be edited or asked for, and "sent" means only that
-    the service's server took the request.
+    """Any service by its apprise URL, as plain text (the extra ``apprise``).
+
+    A message cannot be edited or asked for, and "sent" means no more than that the service took the request.
     """
 
     page = 10
@@ -41,8 +42,13 @@ class Apprise(Channel):
         title, body = written(letter.card, service.title_maxlen, service.body_maxlen)
         courier, said = apprise.Apprise(), list[str]()
         courier.add(service)
-        text = {"title": title, "body": body, "body_format": apprise.NotifyFormat.TEXT}
-        if courier.notify(**text, timeout=_WITHIN, log_callback=lambda entry, _: said.append(str(entry.message))):
+        if courier.notify(
+            body=body,
+            title=title,
+            body_format=apprise.NotifyFormat.TEXT,
+            timeout=_WITHIN,
+            log_callback=lambda entry, _: said.append(str(entry.message)),
+        ):
             return ""
         status = next((int(found[1]) for one in reversed(said) if (found := _STATUS.search(one))), 0)
         trouble = refusal("对方", Answer(status, {}, b"")) if status and len(service) == 1 else None
@@ -74,7 +80,7 @@ class Apprise(Channel):
         service = apprise.Apprise.instantiate(url, asset=self._asset)
         if service is None:
             raise SendError(f"环境变量 {name} 里的不是 apprise 的网址", permanent=True)
-        service.service_retry = 0  # a second try is the outbox's, with its mark
+        service.retry = service.service_retry = 0  # a second try is the outbox's, with its mark
         for wait in ("socket_connect_timeout", "socket_read_timeout"):
             setattr(service, wait, min(_PATIENCE, getattr(service, wait) or _PATIENCE))
         return service

@@ -12,12 +12,16 @@ from sqlmodel import select
 from starlette.exceptions import HTTPException
 
 from alerts.desk import (
+    answers,
     api,
     dingtalk,
     doors,
+    drafts,
+    editing,
     entrance,
     feishu,
     hooks,
+    language,
     live,
     records,
     rooms,
@@ -57,10 +61,14 @@ def create_app(core: Core, links: Links) -> FastAPI:
     door = Doorkeeper(core)
     entrance.send_to_login(app, pages)
     app.include_router(entrance.router(core, pages, door))
+    app.include_router(drafts.router(core, pages, door))  # before the actions, whose addresses would take its
+    app.include_router(answers.router(core, pages, door))
     app.include_router(rooms.router(core, pages, door))
     app.include_router(records.router(core, pages, door))
+    app.include_router(editing.router(core, pages, door))
     app.include_router(token_page.router(core, pages, door))
     api.add(app, core, pages, door)
+    app.add_middleware(language.Chosen, secure=core.settings.service.public_url.startswith("https:"))
     app.state.live = live.Live(core)
     app.include_router(live.router(app.state.live, door))
 

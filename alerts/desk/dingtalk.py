@@ -3,7 +3,6 @@
 What is signed is the time alone (``x-ddpaas-signature``); that nobody changed the body rests on TLS.
 """
 
-import asyncio
 import base64
 import hashlib
 import hmac
@@ -11,11 +10,10 @@ import json
 import re
 from typing import Any
 
-import structlog
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 
-from alerts.actions import Click, Outcome, handle
+from alerts.actions import Click, Outcome
 from alerts.desk import bodies, clicks
 from alerts.links import Links
 from monitor.config import secret
@@ -24,7 +22,6 @@ from monitor.core import Core
 _ANSWER_WITHIN = 1.5  # seconds; DingTalk gives two
 _FRESH = 300.0  # seconds
 _TRACK = re.compile(r"(case|crisis)-([0-9]{1,9})-[0-9a-f]{24}")
-_log = structlog.get_logger()
 
 
 def router(core: Core, links: Links) -> APIRouter:
@@ -38,14 +35,7 @@ def router(core: Core, links: Links) -> APIRouter:
         asked = click(_payload(body), stamp)
         if asked is None:
             return JSONResponse({})
-        doing = asyncio.create_task(asyncio.to_thread(handle, core, asked))
-        await asyncio.wait({doing}, timeout=_ANSWER_WITHIN)
-        if doing.done() and doing.exception() is None:
-            return JSONResponse(_answer(_told(links, asked, doing.result())))
-        if doing.done():
-            _log.error("dingtalk_click_failed", action=asked.action.what, exc_info=doing.exception())
-            return JSONResponse(_answer("没能记下这一步，请再点一次；还不行就请管理员看日志。"))
-        return JSONResponse(_answer("还没记下，请稍等再看；卡片没有变就再点一次。"))
+        return JSONResponse(_answer(_told(links, asked, await clicks.outcome(core, asked, _ANSWER_WITHIN))))
 
     return routes
 

@@ -34,10 +34,14 @@ class Form:
         Raises:
             HTTPException: 400, nobody types so much.
         """
-        value = next(iter(self.values.get(name, [])), "").strip()
+        value = self.long(name)
         if len(value) > _LONGEST:
             raise HTTPException(400, f"一格里最多写 {_LONGEST} 个字。")
         return value
+
+    def long(self, name: str) -> str:
+        """The first value, whatever its length."""
+        return next(iter(self.values.get(name, [])), "").strip()
 
     def all(self, name: str) -> list[str]:
         """All values, each once."""
@@ -67,10 +71,10 @@ class Desk:
         overrides.refresh(self.core)
         return ""
 
-    def show(self, name: str, viewer: Viewer, problem: str = "", **values: Any) -> HTMLResponse:
+    def show(self, template: str, viewer: Viewer, problem: str = "", **values: Any) -> HTMLResponse:
         """A page; with a problem, as one that could not be done."""
         shown = {"saved": False, **values}
-        return self.pages.render(name, 409 if problem else 200, viewer=viewer, problem=problem, **shown)
+        return self.pages.render(template, 409 if problem else 200, viewer=viewer, problem=problem, **shown)
 
     def done(self, path: str) -> Response:
         """Back to a page that says so."""

@@ -36,7 +36,7 @@ def _durations(table: str, **labels: str) -> list[Field]:
 
 
 _DETECT = "policy.detect."
-_CASES = {**words.SEVERITY, "mention": "差评帖子", "question": "买家提问"}
+_CASES = {**dict(reversed(words.SEVERITY.items())), "mention": "差评帖子", "question": "买家提问"}
 GROUPS: Mapping[str, tuple[str, list[Field]]] = {
     "detect": (
         "什么算危机",
@@ -72,7 +72,7 @@ GROUPS: Mapping[str, tuple[str, list[Field]]] = {
         [
             *(
                 Field(f"policy.case.{code}.{step}", f"{label}：{told}", "duration")
-                for code, label in reversed(_CASES.items())
+                for code, label in _CASES.items()
                 for step, told in (("respond", "首次回复"), ("solve", "解决"))
             ),
             *_durations("policy.case", remind_before="到点前多久提醒", stalled="认领后多久没进展就提醒"),

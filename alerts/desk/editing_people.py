@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Query
 from fastapi.responses import HTMLResponse, Response
-from sqlmodel import col, select
+from sqlmodel import Session, col, select
 
 from alerts.desk.editing import Desk, Form, manages
 from alerts.desk.sessions import Viewer
@@ -61,10 +61,7 @@ def _act(desk: Desk, viewer: Viewer, form: Form) -> Response:
     try:
         with db.writing(desk.core.engine) as session:
             editor = session.get_one(Person, viewer.person_id)
-            there = session.exec(select(Person).where(Person.name == name, Person.active)).first()
-            if not who and there is not None:
-                raise WrongCall(f"已经有叫 {name!r} 的人")
-            seen = form.one("seen") if who else overrides.mark(desk.laid().settings, [f"people.{name}"])
+            seen = form.one("seen") if who else _new(desk, session, name)
             editing.person(desk.core, session, name, wanted, seen, editor)
     except (Refused, WrongCall) as error:
         if form.one("do") == "back":
@@ -72,6 +69,13 @@ def _act(desk: Desk, viewer: Viewer, form: Form) -> Response:
         return _form(desk, viewer, who, f"{error}。", given | {"name": name})
     overrides.refresh(desk.core)
     return desk.done("/settings/people")
+
+
+def _new(desk: Desk, session: Session, name: str) -> str:
+    """The mark of somebody who is not there yet."""
+    if session.exec(select(Person).where(Person.name == name, Person.active)).first() is not None:
+        raise WrongCall(f"已经有叫 {name!r} 的人")
+    return overrides.mark(overrides.lay(desk.core.file, overrides.said(session)).settings, [f"people.{name}"])
 
 
 def _given(form: Form) -> dict[str, Any]:
@@ -89,7 +93,9 @@ def _list(desk: Desk, viewer: Viewer, problem: str = "", **values: Any) -> HTMLR
     with db.reading(desk.core.engine) as session:
         people = session.exec(select(Person).where(col(Person.active)).order_by(col(Person.id))).all()
         accounts = set(session.exec(select(Account.name)))
-        said = {row.key.removeprefix("people."): row for row in overrides.rows(session) if row.key.startswith("people.")}
+        said = {
+            row.key.removeprefix("people."): row for row in overrides.rows(session) if row.key.startswith("people.")
+        }
     laid = desk.laid()
     lines = [Line(one, one.name in accounts, said.get(one.name)) for one in people]
     gone = [row for name, row in said.items() if row.value["value"] is None and name in _file_names(desk)]
@@ -102,18 +108,20 @@ def _file_names(desk: Desk) -> set[str]:
     return {person.name for person in desk.core.file.people}
 
 
-def _form(desk: Desk, viewer: Viewer, name: str, problem: str = "", given: dict[str, Any] | None = None) -> HTMLResponse:
+def _form(
+    desk: Desk, viewer: Viewer, name: str, problem: str = "", given: dict[str, Any] | None = None
+) -> HTMLResponse:
     with db.reading(desk.core.engine) as session:
         row = session.exec(select(Person).where(Person.name == name, Person.active)).first()
     if name and row is None and not problem:
         raise HTTPException(404, "没有这个人。")
     settings = desk.laid().settings
-    there = row.model_dump(include=_TABLE) if row else {name: "" for name in CONTACTS} | {"role": "agent"}
+    there = row.model_dump(include=_TABLE) if row else dict.fromkeys(CONTACTS, "") | {"role": "agent"}
     return desk.show(
         "edit_person",
         viewer,
         problem,
-        name=name,
+        who=name,
         value={"name": name, "shops": [], "categories": [], "tiers": [], "most_open": 0, **there, **(given or {})},
         seen=overrides.mark(settings, [f"people.{name}"]) if name else "",
         roles={role: ROLES[role] for role in RANKS if RANKS.index(role) <= RANKS.index(viewer.role)},

@@ -23,6 +23,7 @@ WEEKDAYS = {"mon": "一", "tue": "二", "wed": "三", "thu": "四", "fri": "五"
 TURNS = {"": "一起值班", "day": "每天轮一个人", "week": "每周轮一个人"}
 _BETWEEN = re.compile(r"[、,，;；\n]+")
 _DAYS = 7
+_SWAP = ("who", "absent", "start", "end")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,9 @@ def _swap(desk: Desk, viewer: Viewer, form: Form) -> Response:
     try:
         rota.swap(desk.core, who, absent, form.one("start"), form.one("end"), viewer.name, "desk")
     except WrongCall as error:
-        return _page(desk, viewer, f"{error}。", swap={name: form.one(name) for name in ("who", "absent", "start", "end")})
+        return _page(
+            desk, viewer, f"{error}。", swap={name: form.one(name) for name in _SWAP}
+        )
     return desk.done("/settings/rotas")
 
 
@@ -97,7 +100,9 @@ def _given(form: Form) -> dict[str, Any]:
     }
 
 
-def _page(desk: Desk, viewer: Viewer, problem: str = "", *, tried: Settings | None = None, **values: Any) -> HTMLResponse:
+def _page(
+    desk: Desk, viewer: Viewer, problem: str = "", *, tried: Settings | None = None, **values: Any
+) -> HTMLResponse:
     core = desk.core
     settings, now = desk.laid().settings, core.clock.now()
     with db.reading(core.engine) as session:
@@ -107,7 +112,7 @@ def _page(desk: Desk, viewer: Viewer, problem: str = "", *, tried: Settings | No
         week = _week(tried or settings, session, now)
     blank = Rota(people=["?"]).model_dump(mode="json") | {"people": []}
     rotas = [one.model_dump(mode="json") for one in settings.rotas]
-    told = {"at": "", "given": {}, "swap": {}} | values
+    told = {"at": "", "given": {}, "swap": dict.fromkeys(_SWAP, "")} | values
     return desk.show(
         "edit_rotas",
         viewer,

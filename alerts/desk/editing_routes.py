@@ -19,7 +19,9 @@ def add(routes: APIRouter, desk: Desk) -> None:
     """``/settings/routes`` and ``/settings/routes/try``."""
 
     @routes.get("/settings/routes", summary="哪些渠道收什么")
-    def shown(viewer: Annotated[Viewer, Depends(desk.door.viewer)], saved: bool = False, sent: str = "") -> HTMLResponse:
+    def shown(
+        viewer: Annotated[Viewer, Depends(desk.door.viewer)], saved: bool = False, sent: str = ""
+    ) -> HTMLResponse:
         manages(viewer)
         return _page(desk, viewer, saved=saved, sent=sent if sent in _channels(desk.core.settings) else "")
 

@@ -1,6 +1,5 @@
 """Feishu's door: clicks on an app's cards, signed and encrypted with its Encrypt Key, answered with a toast."""
 
-import asyncio
 import base64
 import binascii
 import hashlib
@@ -8,11 +7,10 @@ import hmac
 import json
 from typing import Any
 
-import structlog
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import JSONResponse
 
-from alerts.actions import Click, Outcome, handle
+from alerts.actions import Click
 from alerts.desk import bodies, clicks
 from alerts.desk.envelope import unsealed
 from monitor.config import secret
@@ -21,7 +19,6 @@ from monitor.core import Core
 _ANSWER_WITHIN = 2.0  # seconds; Feishu gives three
 _FRESH = 300.0  # seconds
 _BLOCK = 16
-_log = structlog.get_logger()
 
 
 def router(core: Core) -> APIRouter:
@@ -36,14 +33,7 @@ def router(core: Core) -> APIRouter:
         asked = click(payload)
         if asked is None:
             return JSONResponse({})
-        doing = asyncio.create_task(asyncio.to_thread(handle, core, asked))
-        try:
-            outcome = await asyncio.wait_for(asyncio.shield(doing), _ANSWER_WITHIN)
-        except TimeoutError:
-            outcome = Outcome(done=False, text="还没记下，请稍等再看；卡片没有变就再点一次。")
-        except Exception:  # noqa: BLE001 — the person must hear of any failure
-            _log.exception("feishu_click_failed", action=asked.action.what)
-            outcome = Outcome(done=False, text="没能记下这一步，请再点一次；还不行就请管理员看日志。")
+        outcome = await clicks.outcome(core, asked, _ANSWER_WITHIN)
         return JSONResponse({"toast": {"type": "success" if outcome.done else "warning", "content": outcome.text}})
 
     return routes

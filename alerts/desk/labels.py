@@ -6,11 +6,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from alerts.words import STAGES, counts, duration
+from monitor.answers import KINDS
 from monitor.models import Event, Feedback, Spread, Timer
 from monitor.states import DELIVERY_LABELS, SOURCE_LABELS
 from monitor.transitions import ACTIONS
 
 SUBJECTS = {"case": "工单", "crisis": "危机"}
+ANSWERS = KINDS
 SOURCE_STATES = SOURCE_LABELS
 DELIVERIES = DELIVERY_LABELS
 _EVENTS: Mapping[str, str] = {
@@ -29,9 +31,17 @@ _EVENTS: Mapping[str, str] = {
     "rota.handover": "交班",
     "dead": "有消息没送到",
     "retried": "重发消息",
+    "answer.mended": "一条回复改好了",
+    "answer.dismissed": "一条回复的质检不算",
+    "answer.open": "一条回复放回质检清单",
     "account.added": "开了账号",
     "account.password": "换了密码",
     "account.removed": "关了账号",
+    "changed": "改了设置",
+    "joined": "加入",
+    "left": "离开",
+    "swapped": "安排了换班",
+    "tested": "发了测试消息",
     "person.role": "按公司账号换了角色",
     "token.added": "做了令牌",
     "token.revoked": "停用了令牌",

@@ -1,25 +1,28 @@
 """Rendering: templates with autoescape, words and times in the house's manner, headers that keep a page shut."""
 
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi.responses import HTMLResponse, Response
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import BaseLoader, Environment, FileSystemLoader, StrictUndefined
 
 from alerts import crisis_lines, notices, words
-from alerts.desk import labels
+from alerts.desk import labels, language
 from monitor.core import Core
 from monitor.models import Timer
 from monitor.privacy import mask
 from monitor.states import STATE_LABELS
 from monitor.transitions import ACTIONS
 
+OURSELVES = "评哨"
+"""Who acts in events where nobody does."""
 HERE = Path(__file__).parent
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self';"
-    " form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self';"
+    " img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",  # links carry their token in the address
     "Cache-Control": "no-store",
@@ -36,15 +39,19 @@ class Pages:
 
     def __init__(self, core: Core) -> None:
         self._core, self._zone = core, core.settings.zone
-        self._env = Environment(
-            loader=FileSystemLoader(HERE / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
         self.root = urlsplit(core.settings.service.public_url).path.rstrip("/")
-        self._env.globals |= {
+        self._envs = {
+            "zh": self._environment("zh", FileSystemLoader(HERE / "templates"), lambda value: value),
+            "en": self._environment("en", language.Loader(HERE / "templates"), language.speak),
+        }
+
+    def _environment(self, name: str, loader: BaseLoader, say: Callable[[Any], Any]) -> Environment:
+        core = self._core
+        env = Environment(
+            loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        )
+        env.globals |= {
+            "language": name,
             "root": self.root,
             "zone": core.settings.service.timezone,
             "labels": labels,
@@ -52,7 +59,9 @@ class Pages:
             "STATES": STATE_LABELS,
             "ACTIONS": ACTIONS,
         }
-        self._env.filters |= {
+        env.filters |= {
+            "t": say,
+            "actor": lambda name: say(name) if name == OURSELVES else name,
             "when": self._when,
             "clock": self._clock,
             "category": words.code,
@@ -65,11 +74,12 @@ class Pages:
             "notices": lambda crisis: notices.texts(crisis, core.settings.shop_name(crisis.shop_id)),
             "hide": lambda text: mask(text).text,
         }
+        return env
 
     def render(self, name: str, status: int = 200, **values: Any) -> HTMLResponse:
         """A page as a response that no browser runs, frames, stores or leaks the address of."""
         shown = {"viewer": None, "now": self._core.clock.now(), **values}
-        text = self._env.get_template(f"{name}.html").render(shown)
+        text = self._envs[language.current()].get_template(f"{name}.html").render(shown)
         return HTMLResponse(text, status, _HEADERS)
 
     def file(self, content: bytes, kind: str, name: str) -> Response:

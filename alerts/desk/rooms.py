@@ -12,7 +12,7 @@ from sqlmodel import Session
 
 from alerts import outbox
 from alerts.actions import Click, handle
-from alerts.desk import bodies, inbox, subjects
+from alerts.desk import bodies, drafts, inbox, subjects
 from alerts.desk.entrance import homes
 from alerts.desk.inbox import WHICH, Filters, Which
 from alerts.desk.pages import Pages
@@ -84,12 +84,14 @@ class _Rooms:
     def show(self, viewer: Viewer, kind: Kind, number: int, page: int = 1, problem: str = "") -> HTMLResponse:
         with db.reading(self.core.engine) as session:
             found = self._found(session, viewer, kind, number)
+            shown = subjects.feedbacks(session, found, page)
             return self.pages.render(
                 "subject",
                 409 if problem else 200,
                 viewer=viewer,
                 subject=found,
-                shown=subjects.feedbacks(session, found, page),
+                shown=shown,
+                picks=drafts.for_subject(self.core.settings, found, shown),
                 page=page,
                 last=max(1, -(-found.count // subjects.PAGE)),
                 options=_options(session, viewer, found),

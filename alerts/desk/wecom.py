@@ -52,10 +52,11 @@ def router(core: Core, links: Links) -> APIRouter:
             return Response()
         doing = asyncio.create_task(asyncio.to_thread(_do, core, asked, event))
         await asyncio.wait({doing}, timeout=_ANSWER_WITHIN)
-        if not doing.done() or (error := doing.exception()):
-            if doing.done():
-                _log.error("wecom_click_failed", action=asked.action.what, exc_info=error)
-            return Response(status_code=503)  # not kept, or nobody knows: WeCom sends it again
+        if not doing.done():
+            return Response(status_code=503)  # nobody knows whether it is kept: WeCom sends it again
+        if error := doing.exception():
+            _log.error("wecom_click_failed", action=asked.action.what, exc_info=error)
+            return Response(status_code=503)
         outcome, shown = doing.result()
         if outcome.done and shown:
             return Response()

@@ -1,0 +1,116 @@
+"""Reports that were sent, with the figures they were made from: shown again, they show the same numbers.
+
+Where the store was corrected since, the next sending is a new version that says what is different.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+
+from pydantic import TypeAdapter, ValidationError
+from sqlmodel import Session, col, func, select
+
+from monitor.models import ReportCopy
+from reports import labels
+from reports.figures import Review, Summary
+from reports.headline import NOUN
+
+_TOLD = 6  # differences that are told one by one
+
+Figures = Summary | Review
+
+
+@dataclass(frozen=True)
+class Edition:
+    """Which version of a report this is.
+
+    Attributes:
+        version: 1 for the first.
+        before: When the version before it was sent; None of the first.
+        changes: What is different from that one, each ``评价 1,871 → 1,880``.
+    """
+
+    version: int = 1
+    before: datetime | None = None
+    changes: tuple[str, ...] = ()
+
+
+def name(key: str, version: int) -> str:
+    """What a version is called, in outbox and mail: each is sent once."""
+    return key if version == 1 else f"{key}:{version}"
+
+
+def newest(session: Session, key: str) -> tuple[Edition, Figures] | None:
+    """The last version that was sent of a report; None where there is none that this program can read."""
+    last = session.exec(select(func.max(ReportCopy.version)).where(ReportCopy.key == key)).one()
+    found = _read(session, key, last) if last else None
+    if found is None:
+        return None
+    made = found[1]
+    before = _read(session, key, last - 1)
+    if before is None:
+        return Edition(last), made
+    return Edition(last, before[0].at, tuple(_changes(before[1], made))), made
+
+
+def edition(session: Session, key: str, made: Figures) -> Edition:
+    """Which version a report of these figures is: the last that was sent, where it says the same, or the next."""
+    found = newest(session, key)
+    if found is None:
+        return Edition()
+    last, old = found
+    if changes := tuple(_changes(old, made)):
+        return Edition(last.version + 1, _sent_at(session, key, last.version), changes)
+    return last
+
+
+def _read(session: Session, key: str, version: int) -> tuple[ReportCopy, Figures] | None:
+    kept = session.exec(select(ReportCopy).where(ReportCopy.key == key, ReportCopy.version == version)).first()
+    if kept is None:
+        return None
+    kind: type[Figures] = Summary if kept.kind in {"daily", "evening"} else Review
+    try:
+        return kept, TypeAdapter(kind).validate_json(kept.figures)
+    except ValidationError:  # from a program whose reports had other figures
+        return None
+
+
+def _sent_at(session: Session, key: str, version: int) -> datetime:
+    return session.exec(select(ReportCopy.at).where(ReportCopy.key == key, ReportCopy.version == version)).one()
+
+
+def keep(session: Session, key: str, kind: str, version: int, figures: str, at: datetime) -> bool:
+    """Put a version into the archive; False where it is there already."""
+    there = select(ReportCopy.id).where(ReportCopy.key == key, ReportCopy.version == version)
+    if session.exec(there).first() is not None:
+        return False
+    session.add(ReportCopy(key=key, kind=kind, version=version, at=at, figures=figures))
+    return True
+
+
+def listing(session: Session, most: int = 100) -> list[ReportCopy]:
+    """What was sent, the newest first."""
+    rows = select(ReportCopy).order_by(col(ReportCopy.at).desc(), col(ReportCopy.id).desc())
+    return list(session.exec(rows.limit(most)))
+
+
+def _changes(old: Figures, new: Figures) -> Iterator[str]:
+    """The counts of the span that differ: states of cases and clocks go on, and are no corrections."""
+    before, after = _facts(old), _facts(new)
+    names = [name for name in after | before if before.get(name, 0) != after.get(name, 0)]
+    for name in islice(names, _TOLD):
+        yield f"{name} {before.get(name, 0):,} → {after.get(name, 0):,}"
+    if len(names) > _TOLD:
+        yield f"另有 {len(names) - _TOLD} 处"
+
+
+def _facts(made: Figures) -> dict[str, int]:
+    subject = made.subject if isinstance(made, Review) else "review"
+    totals = made.totals if isinstance(made, Review) else made.reviews
+    noun, bad, _ = NOUN[subject]
+    facts = {noun: totals.now.n, bad: totals.now.negative, "四星以上": totals.now.satisfied}
+    if subject == "review":
+        facts |= {"提及": made.mentions.now.n, "负面提及": made.mentions.now.negative}
+    rows = ((row.code, row.now if isinstance(made, Review) else row.count) for row in made.categories)  # type: ignore[union-attr]
+    return facts | {labels.category(code): count for code, count in rows}
