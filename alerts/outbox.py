@@ -5,18 +5,18 @@
 """
 
 import random
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
-from sqlalchemy import CursorResult, case, func, update
+from sqlalchemy import CursorResult, case, update
 from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, col, select
 
-from alerts import claims, outcomes, pace
+from alerts import claims, homeless, outcomes, pace
 from alerts.cards import Links
-from alerts.channel import MAIL, Channel, Gone, Letter, SendError, Uncertain
+from alerts.channel import Channel, Gone, Letter, SendError, Uncertain
 from alerts.claims import WAITING, Claim
 from alerts.render import EDITS, Stale, acted_since, card_ref, render, was_posted
 from monitor import audit, db
@@ -76,7 +76,7 @@ def deliver(
     """
     sender = _Sender(core, channels, links or _signed(core), jitter)
     sizes = pace.buckets(core.settings, channels)
-    counts = {"sent": 0, "pending": 0, "uncertain": 0, "dead": _bury_homeless(core), "folded": 0, "lost": 0}
+    counts = {"sent": 0, "pending": 0, "uncertain": 0, "dead": homeless.bury(core), "folded": 0, "lost": 0}
     claims.expire(core)
     for _ in range(limit if claims.anything_due(core, channels) else 0):
         taken = None if ending() else claims.claim(core, sizes, owner)
@@ -95,36 +95,6 @@ def _signed(core: Core) -> Links:
 def next_slot(core: Core, channels: Mapping[str, Channel]) -> datetime | None:
     """When the first of the rows goes that are due and wait only for their place to take more; None without such."""
     return claims.next_slot(core, pace.buckets(core.settings, channels))
-
-
-def _bury_homeless(core: Core) -> int:
-    """Rows for channels that the config no longer has."""
-    known = {MAIL, *(channel.name for channel in core.settings.channels)}
-    with db.reading(core.engine) as session:
-        homeless = [name for name in _waiting_channels(session) if name not in known]
-    if not homeless:
-        return 0
-    with db.writing(core.engine) as session:
-        there = (col(Outbox.state).in_(WAITING), col(Outbox.channel).in_(homeless))
-        rows = session.exec(select(Outbox).where(*there).with_for_update(skip_locked=True)).all()
-        for row in rows:
-            row.state, row.last_error = "dead", f"配置里没有叫 {row.channel!r} 的渠道"
-            session.add(row)
-        session.flush()
-        for row in rows:
-            outcomes.tell_dead(core, session, row, row.last_error)
-        return len(rows)
-
-
-def _waiting_channels(session: Session) -> Iterator[str]:
-    """Channels that something waits for; each is one step into the index, however much waits."""
-    for state in WAITING:
-        name: str | None = ""
-        while name is not None:
-            following = select(func.min(Outbox.channel)).where(Outbox.state == state, Outbox.channel > name)
-            name = session.exec(following).one()
-            if name is not None:
-                yield name
 
 
 def _card(session: Session, row: Outbox) -> str | None:

@@ -21,7 +21,7 @@ _MOST = 5
 _LEAST = 3
 _WORD, _MOST_WORDS = 1.0, 3  # what a word of the topic is worth, and how many of them count
 _ALIKE = 3.0  # what it is worth that all pairs of letters stand in the draft
-_FIRST, _NAMED = 1.5, 0.8  # what it is worth to be of the main category, or of another
+_FIRST, _NAMED = 0.9, 0.5  # what it is worth to be of the main category, or of another
 _FITS = 0.6  # less than this is no find,
 _NEAR = 0.5  # nor is less than this of the best one's
 

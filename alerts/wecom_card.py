@@ -7,7 +7,8 @@ from typing import Any
 
 from alerts.content import Button, Card, Line
 
-_TITLE, _TEXT, _QUOTE = 36, 160, 200
+_TITLE, _TEXT = 36, 160
+_QUOTE = 300  # no limit is published: what a phone shows at a glance
 _KEY, _VALUE = 5, 30
 _LABEL = 10
 _MOST_ROWS = _MOST_BUTTONS = 6
@@ -25,16 +26,18 @@ def template(card: Card, task: str) -> dict[str, Any]:
     page = next(one for one in card.buttons if one.url)
     actions = [one for one in card.buttons if not one.url]
     rows, paragraphs = _divided(card)
+    first = _fitting(paragraphs)
+    quotes = [line.text.strip() for line in card.lines if line.role == "quote"]
     built: dict[str, Any] = {
         "card_type": "button_interaction" if actions else "text_notice",
         "task_id": task,
         "main_title": {"title": _short(card.headline, _TITLE)},
-        "sub_title_text": _gathered(paragraphs),
+        "sub_title_text": "\n".join(paragraphs[:first]),
         "horizontal_content_list": [*rows, _link("详情", page.label, page.url)],
         "card_action": {"type": 1, "url": page.url},
     }
-    if quote := "\n".join(line.text.strip() for line in card.lines if line.role == "quote"):
-        built["quote_area"] = {"type": 0, "quote_text": _short(quote, _QUOTE, "……（还有 {} 字，见详情）")}
+    if below := [*filter(None, quotes), *paragraphs[first:]]:
+        built["quote_area"] = {"type": 0, "quote_text": _gathered(below)}
     if actions:
         built["button_list"] = [_button(one, card.about) for one in actions[:_MOST_BUTTONS]]
     if more := actions[_MOST_BUTTONS : _MOST_BUTTONS + _MOST_MENU]:
@@ -68,17 +71,23 @@ def _divided(card: Card) -> tuple[list[dict[str, Any]], list[str]]:
 
 
 def _unlinked(line: Line) -> str:
-    return "".join(span.text for span in line.spans if not span.url).strip(" ·\n")
+    return "".join(span.text for span in line.spans if not span.url).strip(" ·\n\u3000")
+
+
+def _fitting(paragraphs: list[str]) -> int:
+    """How many paragraphs there is room for under the title."""
+    return next(n for n in range(len(paragraphs), -1, -1) if len("\n".join(paragraphs[:n])) <= _TEXT)
 
 
 def _gathered(paragraphs: list[str]) -> str:
-    """As many paragraphs as there is room for; the others are counted."""
+    """As many paragraphs as there is room for in the quote, the first of them shortened at need; others are counted."""
     for kept in range(len(paragraphs), 0, -1):
         told = "\n".join([*paragraphs[:kept], *_left(len(paragraphs) - kept)])
-        if len(told) <= _TEXT:
+        if len(told) <= _QUOTE:
             return told
-    left = "".join(_left(len(paragraphs) - 1))
-    return "\n".join(filter(None, (_short("".join(paragraphs[:1]), _TEXT - len(left) - 1), left)))
+    left = _left(len(paragraphs) - 1)
+    room = _QUOTE - len("\n".join(["", *left]))
+    return "\n".join([_short(paragraphs[0], room, "……（还有 {} 字，见详情）"), *left])
 
 
 def _left(count: int) -> list[str]:

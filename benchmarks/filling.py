@@ -6,11 +6,12 @@ same store.
 
 import json
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
+from intake import BLAME, PRAISE, SUBJECTS
 from sqlalchemy import Engine, insert
 from sqlmodel import SQLModel
 
@@ -36,11 +37,6 @@ from monitor.states import CASE_OPEN
 RARE, FREQUENT = "紫檀木盒", "漏水"
 SHOPS = ("tmall-main", "jd-main", "pdd-main", "douyin-main", "tmall-kids")
 CATEGORIES = ("quality", "logistics", "service", "price", "packaging", "description")
-THINGS = (
-    "杯子 保温杯 杯盖 包装 颜色 客服 快递 赠品 密封圈 提绳 味道 做工 尺寸 价格 背带 刻字 内胆 吸管 滤网 说明书".split()
-)
-PRAISE = "很好看 比想象的好 用了两周没问题 很满意 家里人都喜欢 值这个价 回复很快 隔天就到了 保温一整天 手感不错".split()
-BLAME = "漏水 和图片差太多 压扁了 少了一个 没人理 等了十天 一股怪味 三天就坏 退货还要自己出运费 像是用过的 掉漆 盖不紧".split()
 _MANY = 5000  # feedbacks of the largest crisis, where there are enough
 _CHUNK = 5000
 _DAYS = 700
@@ -65,36 +61,31 @@ class Filling:
         self._noise = "".join(self._rng.choices(letters, weights, k=200_000))
         self._cases: list[tuple[int, bool]] = []  # id, open
 
-    def run(self, say: Callable[[str], None]) -> None:
+    def run(self) -> None:
         """Fill it, table by table."""
         sources = [self._source(n) for n in range(12)]
         self._put(Source, sources)
-        for name, model, rows in (
-            ("cases", Case, self._case_rows()),
-            ("crises", Crisis, self._crisis_rows()),
-            ("feedback", Feedback, self._feedback_rows()),
-            ("scores", Score, self._score_rows()),
-            ("of crises", CrisisFeedback, self._members()),
-            ("timers", Timer, self._timer_rows()),
-            ("events", Event, self._event_rows()),
-            ("messages", Outbox, self._outbox_rows()),
-            ("cards", Message, self._cards()),
-            ("runs", Run, self._runs()),
-        ):
-            say(f"{name}: {self._put(model, rows):,}")
+        self._put(Case, self._case_rows())
+        self._put(Crisis, self._crisis_rows())
+        self._put(Feedback, self._feedback_rows())
+        self._put(Score, self._score_rows())
+        self._put(CrisisFeedback, self._members())
+        self._put(Timer, self._timer_rows())
+        self._put(Event, self._event_rows())
+        self._put(Outbox, self._outbox_rows())
+        self._put(Message, self._cards())
+        self._put(Run, self._runs())
 
-    def _put(self, model: type[SQLModel], rows: Iterable[dict[str, Any]]) -> int:
-        rows, count = iter(rows), 0
+    def _put(self, model: type[SQLModel], rows: Iterable[dict[str, Any]]) -> None:
+        rows = iter(rows)
         while chunk := list(islice(rows, _CHUNK)):
             self._copy(model, chunk) if self._engine.dialect.name == "postgresql" else self._insert(model, chunk)
-            count += len(chunk)
         if self._engine.dialect.name == "postgresql" and "id" in table(model).c:
             name = table(model).name
             with self._engine.begin() as connection:
                 connection.exec_driver_sql(
-                    f"SELECT setval(pg_get_serial_sequence('\"{name}\"', 'id'), (SELECT max(id) FROM \"{name}\"))"
+                    f"SELECT setval(pg_get_serial_sequence('\"{name}\"', 'id'), (SELECT max(id) FROM \"{name}\"))"  # noqa: S608 — a table's name
                 )
-        return count
 
     def _insert(self, model: type[SQLModel], chunk: list[dict[str, Any]]) -> None:
         with db.writing(self._engine) as session:
@@ -124,7 +115,7 @@ class Filling:
 
     def _text(self, *, bad: bool) -> str:
         rng = self._rng
-        parts = [rng.choice(THINGS) + rng.choice(BLAME if bad else PRAISE) for _ in range(rng.randint(1, 4))]
+        parts = [rng.choice(SUBJECTS) + rng.choice(BLAME if bad else PRAISE) for _ in range(rng.randint(1, 4))]
         start = rng.randrange(len(self._noise) - 40)
         return "，".join([*parts, self._noise[start : start + rng.randint(5, 35)]])
 

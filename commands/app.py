@@ -165,12 +165,16 @@ class App:
     def _queue(self, summary: "Summary", report: "Report", payload: dict[str, Any]) -> None:
         from alerts.routing import enqueue_report
         from monitor import db, summaries
+        from monitor.models import ReportCopy
         from reports import archive
 
         now, version = self.core.clock.now(), report.edition.version
         with db.writing(self.core.engine) as session:
             summaries.record(session, summary, now)
-            archive.keep(session, report.key, report.kind, version, report.figures, now)
+            kept = ReportCopy(
+                key=report.key, kind=report.kind, version=version, title=report.title, at=now, figures=report.figures
+            )
+            archive.keep(session, kept)
             key = archive.name(summary.key, version)
             enqueue_report(session, self.core.settings, key, summary.kind, payload, now)
 

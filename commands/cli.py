@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from commands import feedback, figures, outbox, practice, reports, rota, service, sources, users
+from commands import feedback, figures, outbox, practice, reports, rota, service, sources, tokens, users
 from commands.root import Root
 
 _COMMANDS: dict[str, Callable[..., int]] = {
@@ -28,7 +28,14 @@ _COMMANDS: dict[str, Callable[..., int]] = {
     "demo": practice.demo,
     "rehearse": practice.rehearse,
 }
-_GROUPS = {"indicators": figures.cli, "outbox": outbox.cli, "rota": rota.cli, "new": sources.new_cli, "user": users.cli}
+_GROUPS = {
+    "indicators": figures.cli,
+    "outbox": outbox.cli,
+    "rota": rota.cli,
+    "new": sources.new_cli,
+    "user": users.cli,
+    "token": tokens.cli,
+}
 
 cli = typer.Typer(
     name="pingshao",

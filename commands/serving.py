@@ -16,6 +16,7 @@ from commands.app import App
 from monitor import handover, timers
 from monitor.service import Service
 from monitor.skew import Watch
+from reports.shelf import ReportShelf
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -28,7 +29,7 @@ _FAREWELL = 2  # seconds for requests that are being answered when the service e
 async def serve(app: App, host: str, port: int) -> None:
     """Run everything until SIGTERM or SIGINT."""
     quiet: dict[str, Any] = {"log_config": None, "access_log": False, "timeout_graceful_shutdown": _FAREWELL}
-    desk = create_app(app.core, app.links)
+    desk = create_app(app.core, app.links, ReportShelf(app.core))
     server = uvicorn.Server(uvicorn.Config(desk, host=host, port=port, **quiet))
     # uvicorn would die of the signal itself once it has shut down; this service ends with status 0
     server.capture_signals = nullcontext  # type: ignore[method-assign, assignment]

@@ -74,7 +74,7 @@ def listed(context: typer.Context, as_json: options.Json = False) -> int:
             .join(Person, col(Person.name) == Account.name, isouter=True)
             .order_by(Account.name)
         ).all()
-    rows = [{"name": one.name, "role": role, "seen_at": one.seen_at} for one, role in found]
+    rows = [{"name": one.name, "role": role, "seen_at": one.seen_at and one.seen_at.isoformat()} for one, role in found]
     if as_json:
         printing.as_json({"users": rows})
         return 0

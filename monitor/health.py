@@ -1,7 +1,7 @@
 """How sources are doing, judged by their own past: what the engineer hears of, and what lists of sources show."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -182,37 +182,54 @@ class SourceHealth:
         return [str(one) for one in soon(self.expiries)]
 
 
-def _by_day(session: Session, mine: tuple[Any, ...], now: datetime) -> Arrivals:
-    """Arrivals of whole days up to now, summed up by the database: a page asks for all sources at once."""
+def _by_day(session: Session, ids: Sequence[int], now: datetime) -> dict[int, tuple[Arrivals, datetime | None]]:
+    """By source, what came in whole days up to now, summed up by the database, and when a run last brought anything."""
     at = literal(now, table(Run).c.started_at.type)
     if session.get_bind().dialect.name == "postgresql":
         ago: Any = func.floor(func.extract("epoch", at - col(Run.started_at)) / DAY.total_seconds())
     else:
         ago = cast(func.julianday(at) - func.julianday(Run.started_at) + _ROUNDING, Integer)
     troubled = func.sum(sql_case((col(Run.status) != "ok", 1), else_=0))
-    summed = select(ago, func.sum(Run.new), troubled, func.min(Run.started_at)).where(*mine).group_by(ago)
-    days = session.exec(summed.order_by(ago.desc())).all()
-    counts = [(now - int(day) * DAY, int(new)) for day, new, _, _ in days]
-    bad = [now - int(day) * DAY for day, _, trouble, _ in days if trouble]
-    return Arrivals(counts, bad, min((first for *_, first in days), default=now))
+    brought = func.max(sql_case((col(Run.new) > 0, col(Run.started_at))))
+    days: dict[int, list[Any]] = {}
+    for row in session.execute(
+        select(Run.source_id, ago, func.sum(Run.new), troubled, func.min(Run.started_at), brought)  # type: ignore[call-overload]
+        .where(col(Run.source_id).in_(ids), Run.status != "running", Run.started_at > now - _GLANCE[1] * DAY)
+        .group_by(col(Run.source_id), ago)
+        .order_by(col(Run.source_id), ago.desc())
+    ):
+        days.setdefault(row[0], []).append((now - int(row[1]) * DAY, *row[2:]))
+    return {source_id: _summed(rows) for source_id, rows in days.items()}
 
 
-def overview(session: Session, settings: Settings, now: datetime) -> list[SourceHealth]:
-    """Sources of the config in its order, then whatever else was imported."""
+def _summed(days: Sequence[Any]) -> tuple[Arrivals, datetime | None]:
+    counts = [(day, int(new)) for day, new, *_ in days]
+    bad = [day for day, _, troubled, *_ in days if troubled]
+    brought = [last for *_, last in days if last is not None]
+    return Arrivals(counts, bad, min(first for *_, first, _ in days)), max(brought, default=None)
+
+
+def overview(session: Session, settings: Settings, now: datetime, *, fills: bool = True) -> list[SourceHealth]:
+    """Sources of the config in its order, then whatever else was imported; how their fields are filled on request."""
     rows = {row.name: row for row in session.exec(select(Source).order_by(Source.name))}
-    named = [(rows.pop(source.name, None), source) for source in settings.sources]
+    named = [(rows.get(source.name), source) for source in settings.sources]
     known = [(row or Source(name=source.name, kind=source.kind, shop_id=source.shop)) for row, source in named]
-    return [health(session, row, settings.zone, now) for row in (*known, *rows.values())]
+    others = [row for name, row in rows.items() if name not in {source.name for source in settings.sources}]
+    days = _by_day(session, [row.id for row in rows.values() if row.id is not None], now)
+    never = Arrivals([], [], now), None
+    found = [_health(row, settings.zone, now, *days.get(row.id or 0, never)) for row in (*known, *others)]
+    filled = [_fills(session, row, now) if fills else {} for row in (*known, *others)]
+    return [replace(one, fills=rates) for one, rates in zip(found, filled, strict=True)]
 
 
-def health(session: Session, source: Source, zone: ZoneInfo, now: datetime) -> SourceHealth:
-    """How one source is doing."""
+def _fills(session: Session, source: Source, now: datetime) -> Mapping[str, Rate]:
     runs, days = _GLANCE
-    mine = _finished(source, now, days)
-    newest, past = _newest(session, mine, runs)
-    arrivals = _by_day(session, mine, now)
-    usual = arrivals.usual(now, DAY)
-    brought = select(Run.started_at).where(*mine, Run.new > 0).order_by(col(Run.started_at).desc())
+    newest, past = _newest(session, _finished(source, now, days), runs)
+    return rates(_readings(newest), _readings(past))
+
+
+def _health(source: Source, zone: ZoneInfo, now: datetime, came: Arrivals, brought: datetime | None) -> SourceHealth:
+    usual = came.usual(now, DAY)
     return SourceHealth(
         source.name,
         source.kind,
@@ -222,9 +239,8 @@ def health(session: Session, source: Source, zone: ZoneInfo, now: datetime) -> S
         source.last_run_at,
         source.last_success_at,
         source.last_item_at,
-        session.exec(brought.limit(1)).first(),
-        arrivals.count(now, DAY),
+        brought,
+        came.count(now, DAY),
         usual[0] if usual else None,
-        rates(_readings(newest), _readings(past)),
-        expiries(source, now.astimezone(zone).date()),
+        expiries=expiries(source, now.astimezone(zone).date()),
     )

@@ -539,5 +539,6 @@ class ReportCopy(SQLModel, table=True):
     key: str  # ``weekly:2026-11-16``
     kind: str
     version: int = 1
+    title: str
     at: datetime
     figures: str  # JSON of `reports.figures`

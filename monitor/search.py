@@ -9,6 +9,7 @@ filled by `fill`, the newest first.
 """
 
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -25,6 +26,7 @@ Pool = Literal["all", "case", "mention"]
 MOST = 2000  # feedbacks a search is narrowed down to; words found in more are looked for as the reader goes
 FILLED = "search.filled"  # of monitor.known, while a store is not filled yet: {"below": the smallest id done}
 _BATCH = 1000
+_ROUND = 2.0  # seconds
 _LONGEST = 100  # letters of a query
 _MOST_WORDS = 8
 _MARKS: dict[Pool, bytes] = {"all": b"", "case": pairs.IN_A_CASE, "mention": pairs.A_MENTION}
@@ -121,6 +123,14 @@ def fill(engine: Engine, clock: Clock, most: int = _BATCH) -> int:
             mark.value = {"below": ids[-1]}
             session.add(mark)
     return len(ids)
+
+
+def keep_filling(engine: Engine, clock: Clock) -> int:
+    """`fill` for some seconds, the service's round; gives how many feedbacks there were."""
+    until, count = time.monotonic() + _ROUND, 0
+    while time.monotonic() < until and (done := fill(engine, clock)):
+        count += done
+    return count
 
 
 def filling(session: Session) -> bool:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from sqlalchemy.exc import OperationalError
 
-from monitor import overrides, skew
+from monitor import overrides, search, skew
 from monitor.core import Core
 from monitor.durations import within
 from monitor.settings import Source
@@ -29,6 +29,7 @@ _SWEEP_EVERY = 1.0  # seconds between two looks for due timers
 _DELIVER_EVERY = 0.5  # seconds between two looks at the outbox
 _HAND_OVER_EVERY = 60.0  # seconds between two looks at who is on duty
 _SETTINGS_EVERY = 2.0  # seconds between two looks at what the desk changed of the config
+_INDEX_EVERY = 5.0  # seconds between two rounds at the search index of a store that is older than it
 _SUMMARIES_EVERY = 30  # seconds between two looks for summaries that are due
 _EVERY = timedelta(minutes=10)  # between two crawls of a source that does not say
 _LOOK = timedelta(seconds=30)  # between two looks at whether a source with two rhythms is due
@@ -69,6 +70,7 @@ class Service:
         self._loops = [("sweep", sweep, _SWEEP_EVERY), ("watch", watch, skew.LOOK_EVERY)]
         self._loops += [("settings", partial(overrides.refresh, core), _SETTINGS_EVERY)]
         self._loops += [("hand over", hand_over, _HAND_OVER_EVERY)]
+        self._loops += [("index", partial(search.keep_filling, core.engine, core.clock), _INDEX_EVERY)]
         self._loops += [(f"deliver {name}", send, _DELIVER_EVERY) for name, send in deliver.items()]
         self._bells = {name: asyncio.Event() for name, *_ in self._loops}
         self._summaries = summaries

@@ -36,22 +36,26 @@ class Edition:
     changes: tuple[str, ...] = ()
 
 
-def name(key: str, version: int) -> str:
+def name(key: str, number: int) -> str:
     """What a version is called, in outbox and mail: each is sent once."""
-    return key if version == 1 else f"{key}:{version}"
+    return key if number == 1 else f"{key}:{number}"
 
 
-def newest(session: Session, key: str) -> tuple[Edition, Figures] | None:
+def newest(session: Session, key: str) -> tuple[Figures, Edition] | None:
     """The last version that was sent of a report; None where there is none that this program can read."""
     last = session.exec(select(func.max(ReportCopy.version)).where(ReportCopy.key == key)).one()
-    found = _read(session, key, last) if last else None
+    return version(session, key, last) if last else None
+
+
+def version(session: Session, key: str, number: int) -> tuple[Figures, Edition] | None:
+    """A version that was sent of a report; None where there is none that this program can read."""
+    found = _read(session, key, number)
     if found is None:
         return None
-    made = found[1]
-    before = _read(session, key, last - 1)
+    before = _read(session, key, number - 1)
     if before is None:
-        return Edition(last), made
-    return Edition(last, before[0].at, tuple(_changes(before[1], made))), made
+        return found[1], Edition(number)
+    return found[1], Edition(number, before[0], tuple(_changes(before[1], found[1])))
 
 
 def edition(session: Session, key: str, made: Figures) -> Edition:
@@ -59,33 +63,34 @@ def edition(session: Session, key: str, made: Figures) -> Edition:
     found = newest(session, key)
     if found is None:
         return Edition()
-    last, old = found
+    old, last = found
     if changes := tuple(_changes(old, made)):
         return Edition(last.version + 1, _sent_at(session, key, last.version), changes)
     return last
 
 
-def _read(session: Session, key: str, version: int) -> tuple[ReportCopy, Figures] | None:
-    kept = session.exec(select(ReportCopy).where(ReportCopy.key == key, ReportCopy.version == version)).first()
+def _read(session: Session, key: str, number: int) -> tuple[datetime, Figures] | None:
+    """When a version was sent, and its figures."""
+    kept = session.exec(select(ReportCopy).where(ReportCopy.key == key, ReportCopy.version == number)).first()
     if kept is None:
         return None
     kind: type[Figures] = Summary if kept.kind in {"daily", "evening"} else Review
     try:
-        return kept, TypeAdapter(kind).validate_json(kept.figures)
+        return kept.at, TypeAdapter(kind).validate_json(kept.figures)
     except ValidationError:  # from a program whose reports had other figures
         return None
 
 
-def _sent_at(session: Session, key: str, version: int) -> datetime:
-    return session.exec(select(ReportCopy.at).where(ReportCopy.key == key, ReportCopy.version == version)).one()
+def _sent_at(session: Session, key: str, number: int) -> datetime:
+    return session.exec(select(ReportCopy.at).where(ReportCopy.key == key, ReportCopy.version == number)).one()
 
 
-def keep(session: Session, key: str, kind: str, version: int, figures: str, at: datetime) -> bool:
+def keep(session: Session, copy: ReportCopy) -> bool:
     """Put a version into the archive; False where it is there already."""
-    there = select(ReportCopy.id).where(ReportCopy.key == key, ReportCopy.version == version)
+    there = select(ReportCopy.id).where(ReportCopy.key == copy.key, ReportCopy.version == copy.version)
     if session.exec(there).first() is not None:
         return False
-    session.add(ReportCopy(key=key, kind=kind, version=version, at=at, figures=figures))
+    session.add(copy)
     return True
 
 

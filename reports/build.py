@@ -64,19 +64,20 @@ def build(core: Core, kind: Kind, day: date, *, anew: bool = True) -> Report:
         anew: With the figures of now; else, where it was sent, with those that it was sent with.
     """
     key = f"{kind}:{windows(kind, day, core.settings.zone).issued.isoformat()}"
-    made, edition = _made(core, kind, day, key, anew=anew)
+    return remade(core, key, *_made(core, kind, day, key, anew=anew))
+
+
+def remade(core: Core, key: str, made: Figures, edition: Edition) -> Report:
+    """The report of that key from its figures."""
     shown = render.page(core, made, edition)
-    pictures = (
-        _pictures(made, archive.name(key, edition.version).replace(":", "-"))
-        if isinstance(made, figures.Review)
-        else {}
-    )
+    name = archive.name(key, edition.version)
+    pictures = _pictures(made, name.replace(":", "-")) if isinstance(made, figures.Review) else {}
     page, text = render.html(core, made, shown, pictures), render.text(core, made, shown)
     images = {chart.file: chart.png for chart in pictures.values()}
     sender = core.settings.smtp.sender if core.settings.smtp else ""
-    eml = mail.compose(archive.name(key, edition.version), shown.title, sender, core.clock.now(), text, page, images)
+    eml = mail.compose(name, shown.title, sender, core.clock.now(), text, page, images)
     dump = TypeAdapter(type(made)).dump_json(made, indent=1).decode()
-    return Report(kind, key, shown.title, page, text, images, eml, tuple(shown.lines), dump, made, edition)
+    return Report(made.kind, key, shown.title, page, text, images, eml, tuple(shown.lines), dump, made, edition)
 
 
 def _made(core: Core, kind: Kind, day: date, key: str, *, anew: bool) -> tuple[Figures, Edition]:
@@ -84,8 +85,7 @@ def _made(core: Core, kind: Kind, day: date, key: str, *, anew: bool) -> tuple[F
         with db.reading(core.engine) as session:
             found = archive.newest(session, key)
         if found is not None:
-            edition, kept = found
-            return kept, edition
+            return found
     made = figures.summary(core, kind, day) if kind in {"daily", "evening"} else figures.review(core, kind, day)
     with db.reading(core.engine) as session:
         return made, archive.edition(session, key, made)

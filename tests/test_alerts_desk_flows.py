@@ -14,13 +14,16 @@ import pytest
 from argon2 import PasswordHasher
 from browsing import CHROMIUM, Watched
 from factories import make_core, make_settings
+from fastapi import FastAPI
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from serving import serve
 from sqlalchemy import Engine
 from sqlmodel import select
 from subjects import open_case, open_crisis
 
+from alerts.desk import accounts
 from alerts.desk.app import create_app
+from alerts.desk.live import Live
 from alerts.links import Links
 from monitor import audit, db, directory, search, timers
 from monitor.clock import HandClock
@@ -80,12 +83,14 @@ class Desk:
     """The desk's address and whoever comes to it.
 
     Args:
+        app: The desk.
         base: Where it is served.
         browser: The browser.
         shots: The folder for pictures.
     """
 
-    def __init__(self, base: str, browser: Browser, shots: Path) -> None:
+    def __init__(self, app: FastAPI, base: str, browser: Browser, shots: Path) -> None:
+        self.live: Live = app.state.live
         self.base, self._browser, self._shots = base, browser, shots
         self._doors = ExitStack()
 
@@ -113,8 +118,9 @@ class Desk:
 @pytest.fixture
 def desk(house: Core, browser: Browser, tmp_path: Path) -> Iterator[Desk]:
     shots = Path(os.environ.get("PINGSHAO_SHOTS", tmp_path))
-    with serve(create_app(house, Links(house.secret, "", house.clock))) as base:
-        desk = Desk(base, browser, shots)
+    app = create_app(house, Links(house.secret, "", house.clock))
+    with serve(app) as base:
+        desk = Desk(app, base, browser, shots)
         yield desk
         desk.leave()  # before the server goes: it would wait for open streams
 
@@ -265,3 +271,16 @@ def test_another_page_hears_of_it_within_two_seconds(desk: Desk, house: Core) ->
     two.get_by_role("button", name="有 1 条新的").click()
     expect(two.locator("[data-row]").first).to_contain_text("又一个没收到")
     assert first.wrong + second.wrong + third.wrong == []
+
+
+def test_a_page_whose_stream_breaks_says_so_and_comes_back(desk: Desk, house: Core) -> None:
+    """Interrupted updates are named until they are back; a session that ended asks for the login, and stops asking."""
+    page, _ = desk.enter("客服一号", path="/crises")
+    desk.live.close()
+    expect(page.get_by_text("实时更新断开了")).to_be_visible()
+    desk.live._closed, desk.live._beat = False, 0.2
+    expect(page.get_by_text("实时更新断开了")).to_be_hidden()
+    with db.writing(house.engine) as session:
+        accounts.set_password(session, "客服一号", "another horse", house.clock.now(), "老板")
+    page.get_by_role("button", name="登录已经过期").click()
+    page.wait_for_url("**/login?next=%2Fcrises")

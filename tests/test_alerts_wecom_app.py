@@ -100,7 +100,7 @@ class TestSending:
         assert ref == f"{card['task_id']} {next(iter(wecom.codes))}"
         assert [one["key"] for one in card["button_list"]][:2] == ["claim crisis:1", "plan crisis:1"]
         assert [one["key"] for one in card["action_menu"]["action_list"]] == ["resolved crisis:1"]
-        assert "还有 1 段，见详情" in card["sub_title_text"]
+        assert "建议先说：" in card["quote_area"]["quote_text"]
 
     def test_a_card_is_edited_once_for_a_code(self, wecom: WeComDouble) -> None:
         """For everybody who has it; then it is gone for edits, and so is one whose code ran out."""
@@ -247,15 +247,15 @@ def test_fault_43_whatever_a_buyer_wrote_fits(title: str, texts: Any, buttons: i
 
 
 def test_what_is_left_out_is_said() -> None:
-    """A first paragraph that alone is too long is shortened, the others are counted; so is a long quote."""
-    lines = (line("很长" * 200), line("第二段" * 20), line("没有名字：", "说" * 99), line("引用" * 300, role="quote"))
+    """What has no room under the title stands with the quote; a quote too long is shortened, the rest counted."""
+    lines = (line("第一段" * 20), line("第二段" * 40), line("：", "说" * 99), line("引用" * 300, role="quote"))
     card = template(Card("题" * 50, lines, CARD.buttons[-1:]), "case-1-abc")
     assert card["main_title"]["title"].endswith("……")
-    assert card["sub_title_text"].startswith("题" * 50)
-    assert card["sub_title_text"].endswith("……还有 3 段，见详情")
-    assert card["quote_area"]["quote_text"].endswith("字，见详情）")
-    single = template(Card("题", lines[:2], CARD.buttons[-1:]), "case-1-abc")
-    assert single["sub_title_text"].endswith("……\n……还有 1 段，见详情")
+    assert card["sub_title_text"] == "题" * 50 + "\n" + "第一段" * 20
+    assert card["quote_area"]["quote_text"].startswith("引用")
+    assert card["quote_area"]["quote_text"].endswith("字，见详情）\n……还有 2 段，见详情")
+    whole = template(Card("题", lines[:2], CARD.buttons[-1:]), "case-1-abc")
+    assert (whole["sub_title_text"], whole["quote_area"]["quote_text"]) == ("第一段" * 20, "第二段" * 40)
 
 
 def test_the_official_kind_of_envelope_opens() -> None:
@@ -321,6 +321,19 @@ class TestDoor:
         with db.reading(core.engine) as session:
             assert len(session.exec(select(Inbound)).all()) == 1
             assert session.exec(select(Message)).one().provider_ref == task
+
+    def test_fault_20_24_two_claim_at_once(self, desk: httpx.Client, core: Core, wecom: WeComDouble) -> None:
+        """Each click is delivered twice; one person gets it, the other hears who has it, once each is one event."""
+        case, task = posted(core, wecom)
+        for person in ("lisi", "wangwu"):
+            query, body = wecom.click(person, task, f"claim case:{case}")
+            for _ in range(2):
+                assert desk.post("/wecom/actions", params=query, content=body).status_code == 200
+        told = wecom.said(1)
+        assert told["touser"] == "wangwu"
+        assert "客服一号" in told["text"]["content"]
+        with db.reading(core.engine) as session:
+            assert len(session.exec(select(Event).where(Event.what == "claim")).all()) == 1
 
     @pytest.mark.parametrize("late", [-301, 301])
     def test_fault_22_stale_or_future_times_are_401(
@@ -406,7 +419,7 @@ class TestDoor:
     def test_a_click_that_was_not_kept_is_asked_for_again(
         self, desk: httpx.Client, core: Core, wecom: WeComDouble, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """When the store fails, WeCom hears 503 and delivers the click once more; then it is done."""
+        """When the store fails or takes long, WeCom hears 503 and delivers the click once more; then it is done."""
         case, task = posted(core, wecom)
 
         def fail(*_: Any) -> None:
@@ -415,6 +428,9 @@ class TestDoor:
         query, body = wecom.click("lisi", task, f"claim case:{case}")
         with monkeypatch.context() as broken:
             broken.setattr("alerts.desk.wecom.handle", fail)
+            assert desk.post("/wecom/actions", params=query, content=body).status_code == 503
+        with monkeypatch.context() as slow:
+            slow.setattr("alerts.desk.wecom._ANSWER_WITHIN", 0.0)
             assert desk.post("/wecom/actions", params=query, content=body).status_code == 503
         assert desk.post("/wecom/actions", params=query, content=body).status_code == 200
         assert assignee(core, case) is not None
@@ -479,6 +495,7 @@ class TestFewEdits:
 def house(engine: Engine, clock: HandClock, wecom: WeComDouble) -> Core:
     people = [
         {"name": "客服一号", "role": "agent", "wecom": "lisi"},
+        {"name": "客服二号", "role": "agent", "wecom": "wangwu"},
         {"name": "品牌", "role": "brand", "wecom": "boss"},
     ]
     routes = {"crisis": ["企微"], "case": ["企微"]}

@@ -20,18 +20,8 @@ from monitor.models import Feedback, Known, Source
 
 VIEWER = Viewer("主管", "lead", (), "key", None)
 SOUP = st.text(st.sampled_from("漏水客服没人理aB9 é😀，\"*#()-'%_\\"), max_size=8)
-HOSTILE = [
-    '"',
-    '""',
-    "a OR b",
-    "NEAR(漏水 客服)",
-    "漏水*",
-    "^漏水",
-    "漏水 -客服",
-    "feedback_search:漏水",
-    "😀",
-    "'; DROP TABLE x",
-]
+HOSTILE = ['"', '""', "a OR b", "NEAR(漏水 客服)", "漏水*", "^漏水", "漏水 -客服", "feedback_search:漏水", "😀"]
+HOSTILE += ["'; DROP TABLE x", "\\", "%_", "\x00", "\ud800", "(" * 10_000, "a " * 5000, "😀" * 60]
 
 
 def take_in(core: Core, *texts: str, **values: Any) -> None:
@@ -73,7 +63,7 @@ def plainly(session: Session, query: str) -> set[str]:
     return hits if search.words(query) else set()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     before=st.lists(SOUP, min_size=3, max_size=3),
     after=st.lists(SOUP, min_size=3, max_size=3),
@@ -84,7 +74,7 @@ def test_search_finds_what_a_plain_look_finds(
     core: Core, before: list[str], after: list[str], gone: int, query: str
 ) -> None:
     """After what came in, was edited and was deleted, the index leads to exactly the texts that have the words."""
-    asked = {query, *before, *after, *(said[1:3] for said in (*before, *after))}
+    asked = {query, *(said[1:3] for said in (*before, *after)), after[0]}
     for texts in (before, after):
         take_in(core, *texts, product="保温杯", order_ref="26000008841")
         for words in asked:
@@ -111,58 +101,58 @@ def rows_indexed(core: Core) -> int:
     """How many feedbacks the index knows anything of: each has its product's 保温."""
     with db.reading(core.engine) as session:
         if core.engine.dialect.name == "postgresql":
-            return session.execute(text("SELECT count(*) FROM feedback_search")).scalar_one()
+            return int(session.execute(text("SELECT count(*) FROM feedback_search")).scalar_one())
         pair = pairs.line(pairs.pairs("保温"))
         match = "SELECT count(*) FROM feedback_search WHERE feedback_search MATCH :pair"
-        return session.execute(text(match), {"pair": pair}).scalar_one()
+        return int(session.execute(text(match), {"pair": pair}).scalar_one())
 
 
-@pytest.mark.parametrize(
-    ("query", "hit"),
-    [
-        ("漏水", True),
-        ("漏", True),
-        ("水，", True),
-        ("漏水 客服", True),
-        ("漏水 快递", False),
-        ('"漏水，客服"', True),
-        ('"not good"', True),
-        ('"good not"', False),
-        ("NOT GOOD", True),
-        ("ｎｏｔ", True),
-        ("保温杯", True),
-        ("【追评】还是漏", True),
-        ("26112200018841", True),
-        ("8841", True),
-        ("1884", False),
-        ("R-77", True),
-        ("不存在", False),
-        ("水漏", False),
-        ("", False),
-        (" \u200b\n", False),
-        ("<b></b>", False),
-        ("漏水" * 5000, False),
-    ],
-)
-def test_what_is_typed_is_what_is_found(core: Core, query: str, *, hit: bool) -> None:
+TYPED = [
+    ("漏水", True),
+    ("漏", True),
+    ("水，", True),
+    ("漏水 客服", True),
+    ("漏水 快递", False),
+    ('"漏水，客服"', True),
+    ('"not good"', True),
+    ('"good not"', False),
+    ("NOT GOOD", True),
+    ("ｎｏｔ", True),
+    ("保温杯", True),
+    ("【追评】还是漏", True),
+    ("26112200018841", True),
+    ("8841", True),
+    ("1884", False),
+    ("R-77", True),
+    ("不存在", False),
+    ("水漏", False),
+    ("", False),
+    (" \u200b\n", False),
+    ("<b></b>", False),
+    ("漏水" * 5000, False),
+]
+
+
+def test_what_is_typed_is_what_is_found(core: Core) -> None:
     """Words of two letters, marks, phrases, any case and width, products, later words, numbers and their ends."""
-    item = {"followup": "还是漏", "product": "保温杯", "order_ref": "26112200018841"}
     with db.writing(core.engine) as session:
         session.add(Source(name="s", kind="file"))
+    item = {"followup": "还是漏", "product": "保温杯", "order_ref": "26112200018841"}
     origin = Origin(1, "demo", "tmall", "review", watched=True)
     intake.store(core, origin, [make_item("R-77", "漏水，客服没人理。not good", **item), make_item("x", "很好")])
-    assert found(core, query) == ({"R-77"} if hit else set())
+    for query, hit in TYPED:
+        assert found(core, query) == ({"R-77"} if hit else set()), query
 
 
-@pytest.mark.parametrize("query", [*HOSTILE, "\x00", "\ud800", "(" * 10_000, "a " * 5000, "😀" * 60])
-def test_nothing_typed_is_an_error(core: Core, query: str) -> None:
+def test_nothing_typed_is_an_error(core: Core) -> None:
     """Operators of either database are only letters."""
     take_in(core, "漏水，客服没人理", "a OR b")
-    with db.reading(core.engine) as session:
-        expected = plainly(session, query)
-    assert found(core, query) == expected
-    with db.reading(core.engine) as session:
-        inbox.read(session, VIEWER, Filters("all", words=query), 1)
+    for query in HOSTILE:
+        with db.reading(core.engine) as session:
+            expected = plainly(session, query)
+        assert found(core, query) == expected, query
+        with db.reading(core.engine) as session:
+            inbox.read(session, VIEWER, Filters("all", words=query), 1)
 
 
 def test_pools_hold_cases_and_mentions(core: Core) -> None:
@@ -212,9 +202,8 @@ def test_an_older_store_is_filled_step_by_step(core: Core) -> None:
     assert found_ids(core, "掉漆") == {ids[6]}
     with db.reading(core.engine) as session:
         assert search.filling(session)
-    assert search.fill(core.engine, core.clock, 3) == 3
-    assert search.fill(core.engine, core.clock, 3) == 1
-    assert search.fill(core.engine, core.clock, 3) == 0
+    assert search.keep_filling(core.engine, core.clock) == 4
+    assert search.fill(core.engine, core.clock) == 0
     assert found_ids(core, "掉漆") == {ids[0], ids[6]}
     assert found_ids(core, "漏水") == set(ids[1:6])
     with db.reading(core.engine) as session:
@@ -230,8 +219,6 @@ def found_ids(core: Core, query: str) -> set[int]:
 
 def test_the_inbox_shows_the_words(core: Core) -> None:
     """The line quotes the feedback that has the words, around them, and marks them."""
-    with db.writing(core.engine) as session:
-        pass
     case = open_case(core, ["开头" * 80 + "，杯盖盖不紧，" + "结尾" * 80, "第二条什么也没说"])
     index_all(core)
     with db.reading(core.engine) as session:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import shutil
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +19,7 @@ from monitor.config import load
 from monitor.models import Feedback, Outbox, ReportCopy
 from reports import archive
 from reports.build import build
+from reports.shelf import ReportShelf
 
 CONFIG = """
 [service]
@@ -111,10 +113,32 @@ def test_corrected_data_make_a_new_version(app: scheduler.App, tmp_path: Path) -
     assert said in again.text
 
 
+def test_the_shelf_shows_every_version(app: scheduler.App, tmp_path: Path) -> None:
+    """What was sent, each version with its numbers and pictures; nothing of any other name."""
+    app.report("weekly", FRIDAY, tmp_path, send=True)
+    late(app, 9)
+    app.report("weekly", FRIDAY, tmp_path, send=True)
+    shelf = ReportShelf(app.core)
+    assert [(entry.name, entry.version) for entry in shelf.listing()] == [
+        ("weekly-2026-11-16-2", 2),
+        ("weekly-2026-11-16", 1),
+    ]
+    first, second = (shelf.page(entry.name, "/reports/x/") or "" for entry in reversed(shelf.listing()))
+    assert "的上一版相比" in second
+    assert "的上一版相比" not in first
+    pictures = re.findall(r'src="/reports/x/([^"]+)"', second)
+    assert pictures
+    assert all((shelf.picture("weekly-2026-11-16-2", file) or b"").startswith(b"\x89PNG") for file in pictures)
+    assert shelf.picture("weekly-2026-11-16-2", "../pingshao.toml") is None
+    for name in ("weekly-2026-11-16-3", "weekly-2026-11-09", "../x", "weekly-2026-11-16-1x", ""):
+        assert shelf.page(name, "/") is None
+        assert shelf.picture(name, pictures[0]) is None
+
+
 def test_figures_of_another_program_are_not_read(app: scheduler.App) -> None:
     """A copy that this program cannot read is left alone; the report is made of what is known now."""
     with db.writing(app.core.engine) as session:
-        session.add(ReportCopy(key="weekly:2026-11-16", kind="weekly", version=1, at=NOW, figures='{"old": 1}'))
+        session.add(ReportCopy(key="weekly:2026-11-16", kind="weekly", title="", at=NOW, figures='{"old": 1}'))
     assert build(app.core, "weekly", FRIDAY, anew=False).edition == archive.Edition()
 
 

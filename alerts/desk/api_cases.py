@@ -7,7 +7,6 @@ from fastapi import APIRouter, Header, HTTPException
 from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel import Session, col, select
 
-from alerts import picks
 from alerts.actions import Click, handle, tidy
 from alerts.desk import bodies, inbox, subjects
 from alerts.desk.api_access import Access, Caller
@@ -15,6 +14,7 @@ from alerts.desk.api_feedback import After, Limit, Number, Severity, Word, in_fu
 from alerts.desk.api_house import happened
 from alerts.desk.api_models import CaseInFull, CaseLine, Clock, CrisisInFull, CrisisLine, Done, Page
 from alerts.desk.api_problems import answers
+from alerts.desk.drafts import for_subject
 from alerts.desk.inbox import Filters, Which
 from monitor import db, queries
 from monitor.core import Core
@@ -59,6 +59,8 @@ def router(core: Core, access: Access) -> APIRouter:
         after: After = "",
         limit: Limit = 50,
     ) -> Page[CaseLine]:
+        if which == "mine" and caller.program:
+            return Page[CaseLine](items=[], next=None)
         with db.reading(core.engine) as session:
             lines, following = inbox.listing(
                 session, caller.viewer, Filters(which, shop, category, severity, q), after, limit
@@ -143,19 +145,17 @@ def _found(session: Session, caller: Caller, kind: subjects.Kind, number: int) -
 def _in_full(
     core: Core, session: Session, caller: Caller, found: subjects.Subject, where: Sequence[Any]
 ) -> dict[str, Any]:
-    row, said = found.row, in_full(session, where, _NEWEST)
-    product = row.product if isinstance(row, Crisis) else next((one.product for one in said), "")
-    about = picks.Speaker(core.settings).about(row, product)
+    row, shown = found.row, subjects.feedbacks(session, found, 1)
     return {
         **row.model_dump(),
         "shop": row.shop_id,
         "categories": row.categories,
         "assignee": found.assignee.name if found.assignee else None,
         "clocks": clocks(found.clocks),
-        "feedback": said,
+        "feedback": in_full(session, where, _NEWEST),
         "feedback_count": found.count,
         "events": [happened(event) for event in found.events],
-        "drafts": [pick.text for pick in picks.for_case(about, said[0].text if said else "", row.categories)],
+        "drafts": [pick.text for pick in for_subject(core.settings, found, shown)],
         "actions": subjects.possible(found, caller.viewer.role),
     }
 

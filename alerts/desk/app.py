@@ -25,6 +25,7 @@ from alerts.desk import (
     live,
     records,
     rooms,
+    shelf,
     slack,
     status,
     token_page,
@@ -35,18 +36,20 @@ from alerts.desk.sessions import Doorkeeper
 from alerts.links import Expired, Forged, Links
 from monitor import db
 from monitor.core import Core
+from monitor.shelf import Shelf
 
 _AGAIN = ("数据库这会儿用不了，请稍后刷新。", "数据库这会儿用不了，这一步没有记下，请再点一次。")
 _log = structlog.get_logger()
 _SENTENCES = {"Not Found": "没有这个页面。", "Method Not Allowed": "这个地址不接受这种请求。"}
 
 
-def create_app(core: Core, links: Links) -> FastAPI:
+def create_app(core: Core, links: Links, kept: Shelf | None = None) -> FastAPI:
     """The web application; all it holds are the open pages that listen, in ``state.live``.
 
     Args:
         core: The common ground.
         links: Reads the links people come with and makes the ones they go on with.
+        kept: Where the reports are that were sent.
     """
     app = FastAPI(title="评哨", docs_url=None, redoc_url=None)  # FastAPI's pages load scripts from elsewhere
     pages = Pages(core)
@@ -67,6 +70,8 @@ def create_app(core: Core, links: Links) -> FastAPI:
     app.include_router(records.router(core, pages, door))
     app.include_router(editing.router(core, pages, door))
     app.include_router(token_page.router(core, pages, door))
+    if kept is not None:
+        app.include_router(shelf.router(kept, pages, door))
     api.add(app, core, pages, door)
     app.add_middleware(language.Chosen, secure=core.settings.service.public_url.startswith("https:"))
     app.state.live = live.Live(core)

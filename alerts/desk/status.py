@@ -59,7 +59,7 @@ def read(session: Session, settings: Settings, now: datetime) -> Status:
     dead = select(Outbox).where(Outbox.state == "dead").order_by(col(Outbox.id).desc()).limit(_MOST_DEAD)
     return Status(
         at=now,
-        sources=overview(session, settings, now),
+        sources=overview(session, settings, now, fills=False),
         crises=queries.open_crises(session),
         cases=_cases(session),
         cases_late=_cases_late(session, now),

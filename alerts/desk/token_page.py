@@ -75,7 +75,7 @@ def _make(core: Core, pages: Pages, viewer: Viewer, fields: dict[str, str]) -> R
             token = tokens.add(core, session, wish, viewer.name, "desk")
     except WrongCall as error:
         return _page(core, pages, viewer, 409, problem=f"{error}。", given=fields)
-    return _page(core, pages, viewer, token=token, name=wish.name)
+    return _page(core, pages, viewer, token=token, made=wish.name)
 
 
 def _revoke(core: Core, pages: Pages, viewer: Viewer, number: int) -> Response:
@@ -92,9 +92,9 @@ def _revoke(core: Core, pages: Pages, viewer: Viewer, number: int) -> Response:
 
 def _page(core: Core, pages: Pages, viewer: Viewer, status: int = 200, **more: Any) -> HTMLResponse:
     with db.reading(core.engine) as session:
-        rows = tokens.listing(session)
+        rows = [(*found, tokens.state(found[0], core.clock.now())) for found in tokens.listing(session)]
         people = session.exec(select(Person.name).where(col(Person.active)).order_by(Person.name)).all()
-    values = {"problem": "", "given": {}, "token": "", "name": ""} | more
+    values = {"problem": "", "given": {}, "token": "", "made": ""} | more
     return pages.render(
         "tokens",
         status,
@@ -103,6 +103,7 @@ def _page(core: Core, pages: Pages, viewer: Viewer, status: int = 200, **more: A
         people=people,
         roles=ROLES,
         scopes=SCOPES,
+        states=tokens.STATES,
         lasts=LASTS,
         shops=[shop.id for shop in core.settings.shops],
         **values,

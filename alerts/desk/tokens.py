@@ -23,6 +23,8 @@ PREFIX = "psh_"
 """What every token begins with, so that people and scanners know one when they see it."""
 SCOPES: Mapping[str, str] = {"read": "查看", "act": "处理工单和危机", "export": "取走表格", "admin": "看经过、重发消息"}
 """What a token may be for; the role says whether it may."""
+STATES: Mapping[str, str] = {"ok": "有效", "expired": "已过期", "revoked": "已停用"}
+"""How a token stands."""
 _LONGEST_NAME = 60
 _BYTES = 24
 _SELDOM = timedelta(minutes=1)  # between two notes of when a token was used
@@ -105,6 +107,13 @@ def listing(session: Session) -> Sequence[tuple[ApiToken, str]]:
     return [(token, name or "") for token, name in session.exec(found)]
 
 
+def state(token: ApiToken, now: datetime) -> str:
+    """How a token stands, of `STATES`."""
+    if token.revoked_at is not None:
+        return "revoked"
+    return "expired" if token.expires_at is not None and token.expires_at <= now else "ok"
+
+
 def find(core: Core, given: str, address: str) -> tuple[ApiToken, Person | None]:
     """The token and the person it acts as; that it was used is noted, once a minute at most.
 
@@ -125,10 +134,8 @@ def find(core: Core, given: str, address: str) -> tuple[ApiToken, Person | None]
         with db.writing(core.engine) as session:
             accounts.failed(session, [f"token:{address}"], now)
         raise Unknown("没有这个令牌。")
-    if row.revoked_at is not None:
-        raise Unknown("这个令牌已经停用了。")
-    if row.expires_at is not None and row.expires_at <= now:
-        raise Unknown("这个令牌过期了，请让管理员换一个。")
+    if (ended := state(row, now)) != "ok":
+        raise Unknown(f"这个令牌{STATES[ended]}，请让管理员换一个。")
     if row.person_id is not None and (person is None or not person.active):
         raise Unknown("这个令牌代表的人已经不在了。")
     _used(core, row, now)

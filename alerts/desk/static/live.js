@@ -100,6 +100,7 @@
       const answer = await fetch(address);
       if (answer.redirected && new URL(answer.url).pathname.endsWith("/login")) {
         stop();
+        resting = true;
         say(says.dataset.out, () => location.reload());
       } else if (answer.ok) {
         const page = new DOMParser().parseFromString(await answer.text(), "text/html");
@@ -133,9 +134,10 @@
     stop();
     resting = false;
     source = new EventSource(`${script.live}?since=${last}`);
+    let opened = Infinity;
     source.onopen = () => {
-      if (failures > 1) say("");
-      failures = 0;
+      if (says.textContent === says.dataset.lost) say("");
+      opened = performance.now();
     };
     source.onmessage = (message) => {
       last = message.lastEventId || last;
@@ -145,7 +147,7 @@
     source.onerror = () => {
       const refused = source.readyState === EventSource.CLOSED;
       stop();
-      failures += 1;
+      failures = performance.now() - opened > 5000 ? 1 : failures + 1;
       if (failures === 2) say(says.dataset.lost);
       if (refused) soon();
       setTimeout(() => { if (!source && !resting) connect(); }, Math.min(60000, 500 * 2 ** failures) * (0.5 + Math.random()));
