@@ -21,6 +21,7 @@ THREATS = frozenset({"legal_threat", "media_threat"})
 
 _LONGEST_NAME = 20
 _NO_CATEGORY = ("notices", "grave", "threat", "synonyms")
+_FORMAL = ("high", "critical")
 _GREETED = re.compile(r"^您好[，。]")
 _PLACES = re.compile(r"\{(shop|product)\}")
 
@@ -41,6 +42,7 @@ class About:
         flags: What else the writer does.
         voice: How the shop speaks.
         own: Sentences from the config in place of the shipped ones, by category.
+        also: All its categories.
     """
 
     category: str
@@ -51,11 +53,12 @@ class About:
     flags: Collection[str] = ()
     voice: Voice = field(default_factory=Voice)
     own: Mapping[str, Replies] | None = None
+    also: Sequence[str] = ()
 
     @property
     def formal(self) -> bool:
-        """Whether it is too grave for promises and diminutives."""
-        return self.severity == "critical" or bool(THREATS & set(self.flags))
+        """Whether it is too severe for diminutives."""
+        return self.severity in _FORMAL or bool(THREATS & set(self.flags))
 
 
 def draft(about: About) -> str:
@@ -64,15 +67,23 @@ def draft(about: About) -> str:
 
 
 def steps(about: About) -> Steps:
-    """The variants for what is to be answered: a threat's, a critical one's, the config's or the category's."""
+    """The variants for what is to be answered: grave ones, else the config's or the category's."""
+    if found := grave(about):
+        return found
     shipped = _replies().get(about.category) or _replies()["other"]
-    if THREATS & set(about.flags):
-        return _read(FOLDER / "threat.toml")
-    if about.formal:
-        grave: Steps = shipped.get("grave") or _read(FOLDER / "grave.toml")
-        return grave
     own = (about.own or {}).get(about.category)
     return {step: (own and getattr(own, step)) or shipped[step] for step in STEPS}
+
+
+def grave(about: About) -> Steps | None:
+    """The variants for a threat, or for what is critical where a quick promise would be wrong; else None."""
+    if THREATS & set(about.flags):
+        return _read(FOLDER / "threat.toml")
+    if about.severity != "critical":
+        return None
+    told = [_replies().get(code, {}).get("grave") for code in (about.category, *about.also)]
+    table: Steps | None = next((one for one in told if isinstance(one, dict)), None)
+    return table or (_read(FOLDER / f"{told[0]}.toml") if told[0] else None)
 
 
 def compose(about: About, variants: Steps, turn: int = 0) -> str:
@@ -87,11 +98,11 @@ def compose(about: About, variants: Steps, turn: int = 0) -> str:
 
 
 def _voiced(about: About, said: str) -> str:
-    voice, grave = about.voice, bool(_GREETED.match(said))
-    greeting = "您好" if voice.greeting and (about.formal or about.severity == "high") else voice.greeting
+    voice, greeted = about.voice, bool(_GREETED.match(said))
+    greeting = "您好" if voice.greeting and about.formal else voice.greeting
     if voice.name:
         said = f"{greeting or '您好'}，我是{voice.name}。{_GREETED.sub('', said)}"
-    elif greeting and not grave:
+    elif greeting and not greeted:
         said = f"{greeting}，{said}"
     return f"{said}{voice.signature}"
 
@@ -121,7 +132,7 @@ def topics(category: str) -> list[dict[str, Any]]:
 def every_set(category: str) -> list[Steps]:
     """All sets of variants of a category, unfilled: its own, the grave ones, those of its topics."""
     data = _replies()[category]
-    return [data, *([data["grave"]] if "grave" in data else []), *topics(category)]
+    return [data, *([data["grave"]] if isinstance(data.get("grave"), dict) else []), *topics(category)]
 
 
 def formal_sets() -> list[dict[str, Any]]:

@@ -75,6 +75,7 @@ class Speaker:
             row.severity,
             tuple(flags),
             own=self._settings.replies,
+            also=row.categories,
             **voice,
         )
 
@@ -88,8 +89,8 @@ def for_case(about: About, text: str, codes: Sequence[str] = (), most: int = _MO
         codes: All its categories, the most important first.
         most: So many at most, and at least three.
     """
-    if about.formal:
-        return [_pick(about, drafts.steps(about), code(about.category), turn) for turn in range(min(most, _LEAST + 1))]
+    if grave := drafts.grave(about):
+        return [_pick(about, grave, code(about.category), turn) for turn in range(min(most, _LEAST + 1))]
     chosen = [about.category, *(one for one in codes[:2] if one != about.category)]
     ranked = [(_named(one, text), one) for one in _sets() if one.words and one.category in chosen]
     found = [one for score, one in sorted(ranked, key=lambda pair: -pair[0]) if score > 0][:2]
@@ -110,12 +111,12 @@ def search(about: About, words: str, codes: Sequence[str] = (), most: int = _MOS
     asked = _meant(words)
     scored = sorted(((_score(one, asked, codes), one) for one in _sets()), key=lambda pair: -pair[0])
     best = [one for score, one in scored if score >= max(_FITS, _NEAR * scored[0][0])]
-    picks = []
+    picks, grave = [], drafts.grave(about)
     for turn in range(2):
         for one in best[:_LEAST]:
             variants = one.variants if one.words else drafts.steps(About(one.category, 0, "", own=about.own))
-            if about.formal:
-                variants = {**variants, "remedy": drafts.steps(about)["remedy"]}
+            if grave:
+                variants = {**variants, "remedy": grave["remedy"]}
             picks.append(_pick(about, variants, one.name, turn))
     return _different(picks)[:most]
 

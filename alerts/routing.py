@@ -18,7 +18,7 @@ from monitor.settings import Settings
 Place = tuple[str, str]
 _COPIED = ("evening", "weekly", "monthly")
 _AFTERWARDS = timedelta(seconds=5)  # history yields to the cards, of which a place takes only so many
-_HEAD_START = timedelta(hours=1)  # what has waited longer goes first: crises pass a flood of cases
+_HEAD_START = timedelta(hours=1)  # what has waited longer goes first: crises and clicks pass a flood of cases
 
 
 def make_notify(settings: Settings, clock: Clock) -> Notify:
@@ -114,6 +114,9 @@ def _rows(settings: Settings, staff: Staff, notice: Notice, now: datetime) -> It
         places = [place for place in places if _live(settings, place)]
     if "rung" in notice.facts and settings.smtp:
         places += [(MAIL, person.email) for person in people if person.email]
+    if "acted" in notice.facts:
+        yield from _acted(settings, places, notice, now)
+        return
     payload = {**notice.facts, "shop": notice.shop_id, "ping": [person.name for person in people]}
     about = (notice.subject, notice.subject_id)
     for place in dict.fromkeys(places):
@@ -126,9 +129,17 @@ def _rows(settings: Settings, staff: Staff, notice: Notice, now: datetime) -> It
             yield _row(notice.key, place, notice.kind, *about, payload, now)
         if notice.kind == "timer.breached" and _live(settings, place):
             yield _row(f"{notice.key}:card", place, f"{notice.subject}.updated", *about, {}, now)
-        if "acted" in notice.facts and _threads(settings, place):
-            row = _row(f"{notice.key}:acted", place, f"{notice.subject}.acted", *about, notice.facts["acted"], now)
-            yield row | {"not_before": now + _AFTERWARDS}
+
+
+def _acted(settings: Settings, places: Sequence[Place], notice: Notice, now: datetime) -> Iterator[dict[str, Any]]:
+    """The card as somebody's act left it, who waits to see it; then the act itself, in the card's thread."""
+    about, told = (notice.subject, notice.subject_id), notice.facts["acted"]
+    for place in dict.fromkeys(places):
+        card = _row(notice.key, place, notice.kind, *about, {"shop": notice.shop_id}, now)
+        yield card | {"not_before": now - _HEAD_START}
+        if _threads(settings, place):
+            history = _row(f"{notice.key}:acted", place, f"{notice.subject}.acted", *about, told, now)
+            yield history | {"not_before": now + _AFTERWARDS}
 
 
 def _route(settings: Settings, notice: Notice) -> list[str]:

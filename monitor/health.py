@@ -6,13 +6,12 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Integer, cast, literal
 from sqlalchemy import case as sql_case
+from sqlalchemy import literal, union_all
 from sqlmodel import Session, col, func, select
 
 from crawler.fills import ITEMS
 from crawler.job import CrawlResult
-from monitor.bulk import table
 from monitor.expiry import Expiry, expiries, soon
 from monitor.models import Run, Source
 from monitor.norms import DAY, MEMORY, Arrivals, Rate, Reading, Size, rates, shrunk
@@ -21,7 +20,6 @@ from monitor.settings import Settings
 _NEWEST = 20  # runs that tell how it is
 _WHOLE = (1000, MEMORY)  # runs and days that tell how it was, where a run is judged
 _GLANCE = (100, 29)  # and where it is only shown
-_ROUNDING = 1e-9  # days: below a millisecond, above what SQLite's days lose
 _LABELS = {
     "id": "id（编号）",
     "text": "text（文字）",
@@ -184,21 +182,18 @@ class SourceHealth:
 
 def _by_day(session: Session, ids: Sequence[int], now: datetime) -> dict[int, tuple[Arrivals, datetime | None]]:
     """By source, what came in whole days up to now, summed up by the database, and when a run last brought anything."""
-    at = literal(now, table(Run).c.started_at.type)
-    if session.get_bind().dialect.name == "postgresql":
-        ago: Any = func.floor(func.extract("epoch", at - col(Run.started_at)) / DAY.total_seconds())
-    else:
-        ago = cast(func.julianday(at) - func.julianday(Run.started_at) + _ROUNDING, Integer)
     troubled = func.sum(sql_case((col(Run.status) != "ok", 1), else_=0))
     brought = func.max(sql_case((col(Run.new) > 0, col(Run.started_at))))
+    mine = (col(Run.source_id).in_(ids), Run.status != "running")
+    parts: list[Any] = [  # grouped by a day that is computed, all runs would be sorted first
+        select(Run.source_id, literal(day), func.sum(Run.new), troubled, func.min(Run.started_at), brought)  # type: ignore[call-overload]
+        .where(*mine, Run.started_at > now - (day + 1) * DAY, Run.started_at <= now - day * DAY)
+        .group_by(col(Run.source_id))
+        for day in reversed(range(_GLANCE[1]))
+    ]
     days: dict[int, list[Any]] = {}
-    for row in session.execute(
-        select(Run.source_id, ago, func.sum(Run.new), troubled, func.min(Run.started_at), brought)  # type: ignore[call-overload]
-        .where(col(Run.source_id).in_(ids), Run.status != "running", Run.started_at > now - _GLANCE[1] * DAY)
-        .group_by(col(Run.source_id), ago)
-        .order_by(col(Run.source_id), ago.desc())
-    ):
-        days.setdefault(row[0], []).append((now - int(row[1]) * DAY, *row[2:]))
+    for source_id, day, *told in session.execute(union_all(*parts)):
+        days.setdefault(source_id, []).append((now - day * DAY, *told))
     return {source_id: _summed(rows) for source_id, rows in days.items()}
 
 

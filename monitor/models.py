@@ -62,7 +62,7 @@ class Run(SQLModel, table=True):
             sqlite_where=text("status = 'running'"),
             postgresql_where=text("status = 'running'"),
         ),
-        Index("run_history", "source_id", "started_at"),
+        Index("run_history", "source_id", "started_at", "status", "new"),
     )
     id: int | None = Field(default=None, primary_key=True)
     source_id: int = Field(foreign_key="source.id")

@@ -54,7 +54,7 @@ def test_a_report_is_read_again(desk: httpx.Client) -> None:
         enter(desk, name, PASSWORD)
         listed = desk.get("/reports")
         assert '<a href="/reports/evening-2026-11-20">晚间小结 11月20日' in listed.text
-        assert "11月20日 18:00" in listed.text
+        assert "11-20 18:00" in listed.text
         page = desk.get("/reports/evening-2026-11-20")
         assert page.status_code == 200
         assert "晚间小结 11月20日" in page.text

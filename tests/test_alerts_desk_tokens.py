@@ -80,7 +80,8 @@ def test_a_store_that_takes_nothing_can_be_read(core: Core) -> None:
     """Where the use cannot be noted the token counts all the same."""
     given = token(core)["Authorization"].removeprefix("Bearer ")
     hasty = make_core(db.connect(str(core.engine.url), busy_ms=1), core.settings, core.clock)
-    with db.writing(core.engine):
+    with db.writing(core.engine) as session:
+        session.connection()  # takes the lock
         assert tokens.find(hasty, given, "")[0].name == "erp"
     hasty.engine.dispose()
     assert row(core).last_used_at is None

@@ -64,7 +64,17 @@ def test_unknown_category_gets_the_general_draft() -> None:
     assert drafts.draft(about("brand_new")) == drafts.draft(about("other"))
 
 
-@pytest.mark.parametrize("category", ALL)
+def test_goods_on_their_way_get_a_quick_remedy() -> None:
+    """A critical flood of missing parcels is answered with what is done now, formally greeted, not with a call."""
+    said = drafts.draft(about("logistics", severity="critical", voice=Voice(greeting="亲")))
+    assert said == f"您好，{drafts.draft(about('logistics'))}"
+    assert drafts.grave(about("logistics", severity="critical", also=["logistics", "safety"]))
+
+
+GRAVE = [code for code in ALL if "grave" in drafts.plain(code)]
+
+
+@pytest.mark.parametrize("category", GRAVE)
 @pytest.mark.parametrize("grave", [{"severity": "critical"}, {"flags": ["legal_threat"]}, {"flags": ["media_threat"]}])
 def test_what_is_grave_sounds_grave(category: str, grave: dict[str, Any]) -> None:
     """Calm, a phone call offered, no money promised, no 亲 whatever the shop's voice."""

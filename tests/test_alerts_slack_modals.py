@@ -9,7 +9,7 @@ from typing import Any
 import golden
 import httpx
 import pytest
-from delivering import make_house, rows, run
+from delivering import make_house, rows, run, tell
 from factories import make_core
 from faulty_stores import impatient, locked
 from hypothesis import HealthCheck, given, settings
@@ -35,6 +35,7 @@ from monitor.clock import HandClock
 from monitor.core import Core
 from monitor.models import Case, Correction, Crisis, Event, Feedback, Inbound, Person, Score
 from monitor.moves import Action, Actor
+from monitor.notices import Notice
 from monitor.transitions import ACTIONS
 
 DESK = "https://desk.example.com"
@@ -494,3 +495,23 @@ def test_history_stands_in_the_thread_once(house: Core, double: SlackDouble) -> 
     run(house)
     assert [row.state for row in rows(house, "case.acted")] == ["folded"]
     assert len(double.messages) == 5
+
+
+def test_who_clicked_does_not_wait_for_a_flood(house: Core, double: SlackDouble) -> None:
+    """The card that somebody acted on changes before new ones are posted, and its history comes after them."""
+    crisis = open_crisis(house, ["没收到货"])
+    claimed = a_case(house)
+    tell(house, Notice("case.opened", f"case:{claimed}:opened:0", "case", claimed, "demo"))
+    run(house)
+    for _ in range(3):
+        number = a_case(house)
+        tell(house, Notice("case.opened", f"case:{number}:opened:0", "case", number, "demo"))
+    lead(house, "claim", f"case:{claimed}")
+    lead(house, "claim", f"crisis:{crisis}")
+    double.accepted.clear()
+    run(house)
+    house.clock.move(timedelta(seconds=6))  # type: ignore[attr-defined]
+    run(house)
+    methods = [method for method, _ in double.accepted]
+    assert methods == ["chat.update"] * 2 + ["chat.postMessage"] * 5
+    assert ["thread_ts" in sent for _, sent in double.accepted[2:]] == [False] * 3 + [True] * 2

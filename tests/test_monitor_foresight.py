@@ -211,7 +211,7 @@ def test_a_post_that_spreads(core: Core, rule: dict[str, Any], hour: int | None)
 def test_what_belongs_joins_and_what_comes_again_reopens(core: Core) -> None:
     """One crisis while it runs and soon after; much later it is another."""
     for days in (0, 1.5, 5):
-        at = NOW - timedelta(days=6) + timedelta(days=days)
+        at = NOW - timedelta(days=5) + timedelta(days=days)
         come(core, at, "漏电了", severity="critical", categories=["safety"], really=False)
         come(core, at + HOUR, "也漏电", severity="critical", categories=["safety"], really=False)
     seen = look(core)

@@ -71,9 +71,11 @@ def english(label: str) -> str:
         if match := pattern.fullmatch(label):
             places = match.groupdict()
             return told.format(**{name: english(said) if name.isupper() else said for name, said in places.items()})
-    if "，" in label or label.endswith("。"):
-        return ", ".join(map(english, label.removesuffix("。").split("，"))) + "." * label.endswith("。")
-    return ", ".join(map(english, label.split("、"))) if "、" in label else label
+    parts = label.removesuffix("。").split("，")
+    told = [english(part) for part in parts] if len(parts) > 1 or label.endswith("。") else parts
+    if all(one != part or not _HAN.search(part) for one, part in zip(told, parts, strict=True)):
+        return ", ".join(told) + "." * label.endswith("。")
+    return ", ".join(map(english, label.split("、"))) if "、" in label and len(parts) == 1 else label
 
 
 def speak(value: Any) -> Any:

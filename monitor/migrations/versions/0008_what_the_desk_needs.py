@@ -35,6 +35,8 @@ _UNFILLED = {
 
 
 def upgrade() -> None:
+    op.drop_index('run_history', 'run')
+    op.create_index('run_history', 'run', ['source_id', 'started_at', 'status', 'new'])
     op.create_index('case_updated', 'case', ['updated_at', 'id'])
     op.create_index('event_actor', 'event', ['actor', 'id'])
     op.create_index('feedback_mentions', 'feedback', ['happened_at'],
@@ -95,6 +97,8 @@ def downgrade() -> None:
     op.drop_index('feedback_mentions', 'feedback')
     op.drop_index('event_actor', 'event')
     op.drop_index('case_updated', 'case')
+    op.drop_index('run_history', 'run')
+    op.create_index('run_history', 'run', ['source_id', 'started_at'])
     op.execute("DELETE FROM known WHERE name = 'search.filled'")
     op.drop_table('api_token')
     op.drop_column('indicator', 'above')
