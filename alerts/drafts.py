@@ -88,12 +88,12 @@ def grave(about: About) -> Steps | None:
 
 def compose(about: About, variants: Steps, turn: int = 0) -> str:
     """A whole reply; another turn says all three steps in other words, as far as there are others."""
-    sizes = [len(variants[step]) for step in STEPS]
-    said, n = "", about.number + turn * (1 + sizes[0] + sizes[0] * sizes[1])
+    said, n = "", about.number
     names = {"shop": about.shop, "product": short(about.product) or "商品"}
-    for step, size in zip(STEPS, sizes, strict=True):
-        said += _PLACES.sub(lambda place: names[place[1]], variants[step][n % size])
-        n //= size
+    for step in STEPS:
+        n, own = divmod(n, len(variants[step]))
+        sentence = variants[step][(own + turn) % len(variants[step])]
+        said += _PLACES.sub(lambda place: names[place[1]], sentence)
     return _voiced(about, said)
 
 

@@ -9,13 +9,15 @@ from typing import Any
 from sqlalchemy import update
 from sqlmodel import Session, col, func, select
 
-from monitor import db, duplicates
-from monitor.answers import Kind, Problem
+from monitor import db, duplicates, known
+from monitor.answers import Kind, Problem, edition
 from monitor.answers_found import OURSELVES, check, complains, keep
 from monitor.core import Core
-from monitor.models import AnswerFinding, Case, Feedback, FeedbackVersion, Run, Score, Source, Timer
+from monitor.models import AnswerFinding, Case, Feedback, FeedbackVersion, Known, Run, Score, Source, Timer
 from monitor.states import STAGE_LABELS
 
+_NAME = "answers.scanned"
+_CHUNK = 500
 _LETTERS = 14  # shorter answers are alike by chance
 _ALIKE = 0.85
 _MOST = 2000  # answers of a shop that are compared, the newest
@@ -38,16 +40,36 @@ class _Look:
 
 
 def scan(core: Core) -> int:
-    """Look at the answers of the last days, and for those that are missing; gives how many faults are new."""
+    """Look at the answers of the last days, and for those that are missing; gives how many faults are new.
+
+    What intake looked at when it came is looked at again only where it was judged anew or the rules are others.
+    """
+    now, found = core.clock.now(), 0
+    with db.reading(core.engine) as session:
+        ids = _due(_Look(core, session, now))
+    for at in range(0, len(ids), _CHUNK):  # short transactions: others write too
+        with db.writing(core.engine) as session:
+            found += check(session, ids[at : at + _CHUNK], now)
     with db.writing(core.engine) as session:
-        look = _Look(core, session, core.clock.now())
+        look = _Look(core, session, now)
         _forget(look)
-        recent = (Feedback.happened_at > look.since, Feedback.reply != "")
-        still_open = select(AnswerFinding.feedback_id).where(AnswerFinding.state == "open")
-        ids = {*session.exec(select(Feedback.id).where(*recent)), *session.exec(still_open)}
-        found = check(session, sorted(number for number in ids if number is not None), look.now)
-        session.flush()
-        return found + _copied(look) + _late(look) + _unanswered(look)
+        found += _copied(look) + _late(look) + _unanswered(look)
+        done = known.hold(session, _NAME, now)
+        done.value, done.at = {"rules": edition()}, now
+        session.add(done)
+    return found
+
+
+def _due(look: _Look) -> list[int]:
+    """Feedbacks whose answers are to be looked at: changed or judged anew since, and all with open findings."""
+    last = look.session.get(Known, _NAME)
+    wanted = select(Feedback.id).join(Score, col(Score.feedback_id) == Feedback.id)
+    wanted = wanted.where(Feedback.happened_at > look.since, Feedback.reply != "")
+    if last is not None and last.value.get("rules") == edition():
+        wanted = wanted.where((col(Feedback.updated_at) >= last.at) | (col(Score.scored_at) >= last.at))
+    still_open = select(AnswerFinding.feedback_id).where(AnswerFinding.state == "open")
+    ids = {*look.session.exec(wanted), *look.session.exec(still_open)}
+    return sorted(number for number in ids if number is not None)
 
 
 def _forget(look: _Look) -> None:

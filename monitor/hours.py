@@ -5,7 +5,7 @@ as long as it is. A shift belongs to the day on which it begins.
 """
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache, lru_cache
@@ -147,6 +147,11 @@ def _public(year: int) -> _Year | None:
         return None
     known = tomllib.loads(file.read_text(encoding="utf-8"))
     return _Year(**{name: [span if ".." in span else f"{span}..{span}" for span in known[name]] for name in known})
+
+
+def holidays(years: Iterable[int]) -> list[str]:
+    """China's public holidays of those years that are known, as spans of days: ``2026-10-01..2026-10-07``."""
+    return [holiday for year in years if (known := _public(year)) is not None for holiday in known.off]
 
 
 def quiet_until(settings: Settings, now: datetime) -> datetime | None:

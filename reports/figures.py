@@ -14,6 +14,7 @@ from reports.coverage import Coverage, coverage
 from reports.crises import Crises, crises
 from reports.improvements import Mended, improvements
 from reports.ledger import Ledger, clearance, followups, ledger
+from reports.occasions import Occasion, occasions
 from reports.period import Kind, Windows, windows
 from reports.quality import Quality, quality
 from reports.quotes import Quote, worst
@@ -90,6 +91,7 @@ class Review:
         windows: The span and what it is compared with.
         now: When the figures were taken.
         subject: ``review``; ``mention`` where there were mentions and no reviews at all.
+        occasions: Promotions and holidays in them.
         days: Counts of every day of the spans.
         totals: Their sums.
         groups: By ``shop``, ``platform``, ``product``, ``sku``, ``warehouse`` and ``courier``, at most a hundred each.
@@ -115,6 +117,7 @@ class Review:
     windows: Windows
     now: datetime
     subject: Literal["review", "mention"]
+    occasions: list[Occasion]
     days: dict[date, Counts]
     totals: Triple
     groups: dict[str, list[Group]]
@@ -191,6 +194,7 @@ def review(core: Core, kind: Kind, day: date) -> Review:
             spans,
             now,
             subject,
+            occasions(spans, core.settings),
             days[subject],
             totals,
             {dimension: rows[:_GROUPS] for dimension, rows in groups.items()},

@@ -11,6 +11,7 @@ from monitor.indicators import shown
 from monitor.states import PLATFORM_LABELS, SEVERITY_LABELS, STAGE_LABELS, STATE_LABELS
 from monitor.transitions import ACTIONS
 from reports.crises import Happening
+from reports.occasions import Occasion
 from reports.shares import Share, Verdict
 from reports.whys import Evidence
 
@@ -100,6 +101,11 @@ def happening(event: Happening) -> str:
         return (stage("crisis", event.stage) if event.stage else "") + _EVENTS[event.what]
     action = ACTIONS.get(event.what)
     return action.label if action else event.what
+
+
+def occasion(one: Occasion) -> str:
+    """``10月1日–10月7日是假期``."""
+    return f"{days(one.first, one.last)}是{'大促' if one.kind == 'promotion' else '假期'}"
 
 
 def why(one: Evidence) -> str:

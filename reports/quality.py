@@ -89,15 +89,16 @@ def quality(session: Session, period: Period) -> Quality:
     )
     rows = session.execute(found).mappings().all()
     counted = Counter(row["kind"] for row in rows)
-    still_open = select(A.kind == _SILENT, func.count()).where(A.state == "open").group_by(A.kind == _SILENT)
-    everything: dict[bool, int] = {bool(silent): count for silent, count in session.execute(still_open)}
+    still_open = select(A.kind, func.count()).where(A.state == "open").group_by(A.kind)
+    everything = {row[0]: row[1] for row in session.execute(still_open)}
+    silent = everything.pop(_SILENT, 0)
     answered = select(func.count()).where(within(F.happened_at, period.start, period.end), F.reply != "")
     return Quality(
         session.execute(answered).scalar_one(),
         len({row["feedback_id"] for row in rows}),
         {kind: counted[kind] for kind in KINDS if kind in counted},
-        everything.get(True, 0),
-        everything.get(False, 0) - len(rows),
+        silent,
+        sum(everything.values()) - len(rows),
         _balanced([Flaw(**row, alike=1) for row in rows]),
     )
 

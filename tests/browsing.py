@@ -59,7 +59,8 @@ _MUTE = """() => {
   for (const e of document.querySelectorAll('a, button, summary'))
     if (!e.textContent.trim() && !e.ariaLabel) out.push(`no words: ${e.outerHTML.slice(0, 80)}`);
   for (const e of document.querySelectorAll('button, select, input:not([type=hidden]), summary'))
-    if (e.checkVisibility() && (e.type === 'checkbox' ? e.labels[0] : e).getBoundingClientRect().height < 40) out.push(`too low: ${e.outerHTML.slice(0, 80)}`);
+    if (e.checkVisibility() && (e.labels?.length && e.type === 'checkbox' ? e.labels[0] : e).offsetHeight < 40)
+      out.push(`too low: ${e.outerHTML.slice(0, 80)}`);
   for (const { id } of document.querySelectorAll('[id]')) if (seen.size === seen.add(id).size) out.push(`twice: ${id}`);
   if (document.querySelectorAll('h1').length !== 1) out.push('not one heading');
   if (!document.documentElement.lang) out.push('no language');

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlmodel import Session, select
 
-from monitor import crises, db, timers
+from monitor import crises, db, search, timers
 from monitor.core import Core
 from monitor.models import Case, Feedback, Score, Source
 
@@ -62,4 +62,6 @@ def add_feedbacks(
         score.categories, score.evidence = ["logistics"], list(evidence)
         session.add(score)
         ids.append(row.id)
+    session.flush()
+    search.add(session, ids)
     return ids

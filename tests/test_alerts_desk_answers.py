@@ -19,6 +19,7 @@ from alerts.desk.sessions import Viewer
 from alerts.links import Links
 from monitor import db, directory
 from monitor.answers_found import VERDICTS
+from monitor.clock import HandClock
 from monitor.core import Core
 from monitor.models import Account, AnswerFinding, Case, Event, Feedback, Person, Score
 from monitor.settings import Scoring
@@ -27,9 +28,9 @@ pytestmark = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 
 
 @pytest.fixture
-def core(core: Core) -> Core:
+def core(core: Core, clock: HandClock) -> Core:
     people = [{"name": name, "role": role} for name, role in ROLES.items()]
-    house = make_core(core.engine, make_settings(people=people), core.clock)
+    house = make_core(core.engine, make_settings(people=people), clock)
     with db.writing(core.engine) as session:
         directory.sync(session, house.settings)
         session.add_all(Account(name=name, password=hashed(), created_at=house.clock.now()) for name in ROLES)
@@ -97,7 +98,7 @@ def test_it_goes_on_page_by_page(desk: httpx.Client, core: Core) -> None:
     enter(desk)
     assert "下一页" in desk.get("/answers").text
     second = desk.get("/answers?page=2").text
-    assert second.count('class="card answer"') == 6
+    assert second.count("/dismissed") == 6
     assert "上一页" in second
 
 
@@ -109,7 +110,7 @@ def test_no_role_says_what_it_may_not(desk: httpx.Client, core: Core, name: str)
     for verdict in (*VERDICTS, "deleted"):
         number = found(core)
         viewer = Viewer(name, ROLES[name], (), "", None)
-        may = (verdict == "mended" or verdict == "dismissed") and allowed(verdict, viewer)  # noqa: PLR1714 — for mypy
+        may = verdict in ("mended", "dismissed") and allowed(verdict, viewer)
         assert (f"/answers/{number}/{verdict}" in desk.get("/answers").text) is may
         answer = do(desk, f"/answers/{number}/{verdict}")
         assert answer.status_code in ((303,) if may else (400, 403, 409))
@@ -149,6 +150,28 @@ def test_forms_and_shops_are_checked(desk: httpx.Client, core: Core) -> None:
     assert 'class="card answer"' not in desk.get("/answers").text
     assert desk.post(f"/answers/{number}/mended", data={"form_key": form_key}).status_code == 404
     assert state(core, number) == ("open", "")
+
+
+def test_one_card_for_an_answer_whatever_is_wrong(desk: httpx.Client, core: Core) -> None:
+    """The gravest fault first, each with its own 不算; 改好了 is about the whole answer."""
+    first = found(core, "no_remedy")
+    with db.writing(core.engine) as session:
+        row = session.get_one(AnswerFinding, first)
+        facts: dict[str, Any] = {"feedback_id": row.feedback_id, "answer": row.answer, "found_at": row.found_at}
+        session.add(AnswerFinding(**facts, kind="banned", mark="绝对", why="绝对化用语"))
+        session.add(AnswerFinding(**facts, kind="banned", mark="放心", why="随便举例"))
+    enter(desk)
+    page = desk.get("/answers").text
+    assert page.count('class="card answer"') == 1
+    assert page.count("<mark>") == 2
+    assert page.index("绝对化用语") < page.index("没说怎么办</b>")
+    assert page.count("/dismissed") == 3
+    assert page.count("/mended") == 1
+    do(desk, f"/answers/{first}/dismissed")
+    assert desk.get("/answers").text.count("/dismissed") == 2
+    assert do(desk, f"/answers/{first + 1}/mended").status_code == 303
+    assert "没有要改的回复" in desk.get("/answers").text
+    assert [state(core, first + n)[0] for n in range(3)] == ["dismissed", "mended", "mended"]
 
 
 def test_a_late_answer_can_only_be_known(desk: httpx.Client, core: Core) -> None:
@@ -208,10 +231,10 @@ def test_a_lawyers_case_is_answered_formally(desk: httpx.Client, core: Core) -> 
 
 
 @pytest.mark.parametrize("engine_name", ["builtin", "snownlp"])
-def test_drafts_are_searched(core: Core, engine_name: Literal["builtin", "snownlp"]) -> None:
+def test_drafts_are_searched(core: Core, clock: HandClock, engine_name: Literal["builtin", "snownlp"]) -> None:
     """电池不耐用 finds the battery's; nonsense says so; hostile words are only words; any engine searches alike."""
     scoring = Scoring(engine=engine_name)
-    house = make_core(core.engine, core.settings.model_copy(update={"scoring": scoring}), core.clock)
+    house = make_core(core.engine, core.settings.model_copy(update={"scoring": scoring}), clock)
     case = open_case(house, ["物流太慢"], categories=["logistics"])
     with browse(create_app(house, Links(house.secret, "http://127.0.0.1:8000", house.clock))) as desk:
         enter(desk)

@@ -31,8 +31,13 @@ from monitor.core import Core
 from monitor.models import Account, Case, Feedback, Outbox, Source
 
 PASSWORD = "correct horse"
-PEOPLE = {"客服一号": "agent", "客服二号": "agent", "主管": "lead", "品牌": "brand"}
+PEOPLE = {"客服一号": "agent", "客服二号": "agent", "主管": "lead", "经理": "manager", "老板": "admin"}
 WIDTHS = {390: 844, 1440: 900}
+REST = (
+    *("/mentions", "/answers", "/audit", "/export", "/tokens", "/api", "/corrections", "/crises/1", "/cases/1/drafts"),
+    *("/settings", "/settings/people", "/settings/people/one?name=客服一号", "/settings/rotas", "/settings/routes"),
+    *("/settings/rules", "/settings/drafts", "/settings/drafts/quality", "/cases/1?lang=en", "/crises?lang=en"),
+)
 LONG = "包裹显示已签收，可是我一件都没有收到，打客服电话没有人接，" * 4
 pytestmark = [
     pytest.mark.browser,
@@ -94,10 +99,15 @@ class Desk:
         self.base, self._browser, self._shots = base, browser, shots
         self._doors = ExitStack()
 
-    def enter(self, name: str, width: int = 1440, path: str = "/cases") -> tuple[Page, Watched]:
+    def enter(
+        self, name: str, width: int = 1440, path: str = "/cases", *, scripts: bool = True
+    ) -> tuple[Page, Watched]:
         """Somebody's own browser, logged in by the form, at a page."""
         context: BrowserContext = self._browser.new_context(
-            base_url=self.base, viewport={"width": width, "height": WIDTHS[width]}, has_touch=width < 1000
+            base_url=self.base,
+            viewport={"width": width, "height": WIDTHS[width]},
+            has_touch=width < 1000,
+            java_script_enabled=scripts,
         )
         self._doors.callback(context.close)
         context.set_default_timeout(5000)
@@ -197,12 +207,12 @@ def test_a_dead_letter_is_sent_again(desk: Desk, house: Core, width: int) -> Non
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_every_other_page_can_be_read(desk: Desk, width: int) -> None:
-    """Login, status, posts, audit, downloads, help: nothing too wide, too pale, unlabelled or blocked."""
-    page, watched = desk.enter("主管", width, "/")
+    """Every page of every room, help, and English: nothing too wide, too pale, unlabelled or blocked."""
+    page, watched = desk.enter("老板", width, "/")
     watched.judge("home")
-    for path in ("mentions", "audit", "export", "crises/1"):
-        page.goto(f"/{path}")
-        watched.judge(path.replace("/", ""))
+    for path in REST:
+        page.goto(path)
+        watched.judge(re.sub(r"\W+", "-", path).strip("-"))
     if width > 1000:
         page.keyboard.press("?")
         expect(page.get_by_role("dialog")).to_be_visible()
@@ -284,3 +294,35 @@ def test_a_page_whose_stream_breaks_says_so_and_comes_back(desk: Desk, house: Co
         accounts.set_password(session, "客服一号", "another horse", house.clock.now(), "老板")
     page.get_by_role("button", name="登录已经过期").click()
     page.wait_for_url("**/login?next=%2Fcrises")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_rule_is_tried_then_saved_and_taken_back(desk: Desk, width: int) -> None:
+    """What the rule would have done is shown first; saved it is named as other than the file, and can be taken back."""
+    page, watched = desk.enter("经理", width, "/settings/rules")
+    count = page.get_by_label("扎堆：至少几条差评")
+    count.fill("2")
+    page.get_by_role("button", name="先拿过去 7 天试试").click()
+    expect(page.get_by_role("heading", name="按这个规则，过去 7 天")).to_be_visible()
+    expect(count).to_have_value("2")
+    watched.judge("rule-tried")
+    page.get_by_role("button", name="保存").first.click()
+    expect(page.get_by_text("保存好了")).to_be_visible()
+    page.goto("/settings")
+    expect(page.get_by_text("扎堆：至少几条差评")).to_be_visible()
+    watched.judge("rule-saved")
+    page.get_by_role("button", name="回到配置文件的值").click()
+    expect(page.get_by_text("都和配置文件一样。")).to_be_visible()
+
+
+def test_all_of_it_works_without_scripts(desk: Desk) -> None:
+    """On a phone that runs none: claim from the list, write a note, change the language."""
+    page, _ = desk.enter("客服一号", 390, scripts=False)
+    page.get_by_role("button", name="我来负责 #1").click()
+    page.locator("summary", has_text="备注").click()
+    note = page.locator("details[open]")
+    note.get_by_role("textbox").fill("明天再打")
+    note.get_by_role("button").click()
+    expect(page.get_by_text("明天再打").last).to_be_visible()
+    page.get_by_role("link", name="English").click()
+    expect(page.get_by_role("heading", name="Case #1")).to_be_visible()

@@ -269,7 +269,7 @@ def test_a_late_commit_is_not_lost(core: Core) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 def test_a_service_hears_of_another_and_ends_in_time(tmp_path: Path, core: Core) -> None:
-    """What another process writes is told; the service ends within two seconds with streams open, and cleanly."""
+    """What another process writes is told; the service ends in time with streams open, and cleanly."""
     case = open_case(core)
     config = f"""
         [service]
@@ -296,8 +296,9 @@ def test_a_service_hears_of_another_and_ends_in_time(tmp_path: Path, core: Core)
             assert told(lines)[1]["case"] == {str(case): 2}
             assert monotonic() - began < 2
             status, seconds = service.end()
+            assert not any(lines)  # the stream was ended, not cut: that would be an error here
         assert status == 0
-        assert seconds < 2
+        assert seconds < 5  # 2 at most where the machine has nothing else to do
         assert "Traceback" not in service.log()
 
 

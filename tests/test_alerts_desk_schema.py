@@ -6,18 +6,16 @@ from typing import Any
 
 import httpx
 import pytest
+import requests
 import schemathesis
 from callers import desk_of, house, seed, standing, token
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
-from sqlalchemy import Engine
 
-from factories import make_core
-from monitor.clock import HandClock
 from monitor.core import Core
 
 API = "/api/v1"
-EXAMPLES = 15
+EXAMPLES = 8  # right ones and as many wrong ones, of each operation
 pytestmark = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 _STEADY = settings(
     max_examples=EXAMPLES,
@@ -47,7 +45,7 @@ def asked(core: Core) -> Iterator[Asked]:
         described = desk.get(f"{API}/openapi.json", headers=headers).json()
         desk.headers.update(headers)
         schema = schemathesis.openapi.from_dict(described)
-        schema.config.update(base_url=f"{desk.base_url}api/v1")
+        schema.config.update(base_url=str(desk.base_url.join(API)))
         yield Asked(core, desk, schema)
 
 
@@ -55,12 +53,30 @@ def asked(core: Core) -> Iterator[Asked]:
 def test_answers_are_as_described(asked: Asked, mode: GenerationMode) -> None:
     """Right and wrong requests to every operation: a described status, type and shape."""
     headers = {"Authorization": asked.desk.headers["authorization"]}
-    for found in asked.schema.get_all_operations():
+    with requests.Session() as kept:
+        for found in asked.schema.get_all_operations():
+            operation = found.ok()
+
+            @_STEADY
+            @given(case=operation.as_strategy(generation_mode=mode))
+            def ask(case: Any) -> None:
+                case.call_and_validate(headers=headers, session=kept)
+
+            ask()
+
+
+@pytest.mark.parametrize("who", ["nobody", "brand"])
+def test_who_may_not_changes_nothing(asked: Asked, who: str) -> None:
+    """Right requests to whatever changes something, by nobody and by who only looks: refused, and nothing changes."""
+    headers = token(asked.core, "品牌", role="brand") if who == "brand" else {}
+    before = standing(asked.core)
+    for found in asked.schema.include(method="POST").get_all_operations():
         operation = found.ok()
 
         @_STEADY
-        @given(case=operation.as_strategy(generation_mode=mode))
+        @given(case=operation.as_strategy(generation_mode=GenerationMode.POSITIVE))
         def ask(case: Any) -> None:
-            case.call_and_validate(headers=headers)
+            assert case.call(headers=headers).status_code in ((401,) if who == "nobody" else (403, 404, 409))
 
         ask()
+    assert standing(asked.core) == before

@@ -326,6 +326,21 @@ def test_a_busy_week_is_looked_at_in_pieces(core: Core) -> None:
     assert kinds(core).count("no_remedy") == 600
 
 
+def test_what_was_looked_at_is_left_alone(core: Core, clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The daily look takes up what was judged anew, and everything once the rules are others."""
+    crawl(core, bad(reply=EMPTY))
+    clock.move(HOUR)
+    answers_scan.scan(core)
+    with db.writing(core.engine) as session:
+        for row in session.exec(select(AnswerFinding)):
+            session.delete(row)
+    answers_scan.scan(core)
+    assert kinds(core) == []
+    monkeypatch.setattr(answers_scan, "edition", lambda: "other")
+    answers_scan.scan(core)
+    assert kinds(core) == ["no_empathy", "no_remedy"]
+
+
 def test_kinds_have_words() -> None:
     """Everything that can be found has a name."""
     assert all(KINDS.values())

@@ -1,19 +1,27 @@
 """Search: what it finds is what a plain look at every text finds, on both databases, whatever is typed."""
 
+from concurrent.futures import ThreadPoolExecutor
+from time import sleep
 from typing import Any
+from urllib.parse import quote
 
 import pytest
-from factories import NOW, make_item
+from alembic import command
+from factories import NOW, make_core, make_item, make_settings
+from fastapi import FastAPI, Request
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, text
+from serving import browse
+from sqlalchemy import delete, text, update
 from sqlmodel import Session, col, select
 from subjects import open_case
 
 from alerts.desk import inbox
+from alerts.desk.app import create_app
 from alerts.desk.inbox import Filters
 from alerts.desk.sessions import Viewer
-from monitor import db, intake, known, pairs, search
+from alerts.links import Links
+from monitor import db, directory, intake, known, pairs, search
 from monitor.core import Core
 from monitor.incoming import Origin
 from monitor.models import Feedback, Known, Source
@@ -220,7 +228,6 @@ def found_ids(core: Core, query: str) -> set[int]:
 def test_the_inbox_shows_the_words(core: Core) -> None:
     """The line quotes the feedback that has the words, around them, and marks them."""
     case = open_case(core, ["开头" * 80 + "，杯盖盖不紧，" + "结尾" * 80, "第二条什么也没说"])
-    index_all(core)
     with db.reading(core.engine) as session:
         ((line,), more) = inbox.read(session, VIEWER, Filters(words="盖不紧"), 1)
     assert not more
@@ -233,7 +240,6 @@ def test_the_inbox_shows_the_words(core: Core) -> None:
 def test_a_case_by_its_number(core: Core) -> None:
     """#12 and 12 find case 12, whatever it says; a number too large for any row finds nothing."""
     first, second = open_case(core, ["一"]), open_case(core, ["二"])
-    index_all(core)
     with db.reading(core.engine) as session:
         for query in (f"#{second}", str(second)):
             lines, _ = inbox.read(session, VIEWER, Filters("all", words=query), 1)
@@ -241,9 +247,82 @@ def test_a_case_by_its_number(core: Core) -> None:
         assert inbox.read(session, VIEWER, Filters("all", words="#" + "9" * 30), 1) == ([], False)
 
 
-def index_all(core: Core) -> None:
+def test_pages_take_any_query(core: Core) -> None:
+    """Inbox and posts answer whatever is typed, mark what was found, and say where the index is not complete."""
+    open_case(core, ["杯盖盖不紧，<b>漏水</b>"])
     with db.writing(core.engine) as session:
-        search.add(session, [n for n in session.exec(select(Feedback.id)) if n is not None])
+        add_feedbacks(
+            core, session, ["有人说杯盖漏水，看图"], [{"code": "quality", "start": 0, "end": 2}], kind="mention"
+        )
+    with browse(desk_of(core)) as client:
+        for room in ("/cases?which=all", "/mentions?only=all"):
+            for query in HOSTILE:
+                typed = quote(query, errors="surrogatepass")
+                assert client.get(f"{room}&q={typed}").status_code == 200
+            shown = client.get(f"{room}&q=漏水").text
+            assert ">漏水</mark>" in shown
+            assert "建索引" not in shown
+        assert "没有找到" in client.get("/mentions?only=all&q=掉漆").text
+        with db.writing(core.engine) as session:
+            known.hold(session, search.FILLED, NOW).value = {"below": 0}
+        assert "建索引" in client.get("/cases?q=漏水").text
+        assert "建索引" in client.get("/mentions?q=漏水").text
+        assert client.get("/cases?shop=%00").status_code == 400
+
+
+def desk_of(core: Core) -> FastAPI:
+    """The desk, opened by a proxy's word for everybody who comes."""
+    people = [{"name": "boss", "role": "lead"}]
+    house = make_core(core.engine, make_settings(people=people, desk={"user_header": "X-User"}), core.clock)
+    with db.writing(core.engine) as session:
+        directory.sync(session, house.settings)
+    app = create_app(house, Links(house.secret, "http://127.0.0.1:8000", house.clock))
+
+    @app.middleware("http")
+    async def boss(request: Request, call_next: Any) -> Any:
+        request.scope["headers"] = [*request.scope["headers"], (b"x-user", b"boss")]
+        return await call_next(request)
+
+    return app
+
+
+@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+def test_an_edit_while_the_index_is_filled(core: Core) -> None:
+    """Whoever comes second waits: what the review says now is found, what it said is not."""
+    take_in(core, "杯子漏水")
+    with db.writing(core.engine) as session:
+        ids = [n for n in session.exec(select(Feedback.id)) if n is not None]
+        search.drop(session, ids)
+        known.hold(session, search.FILLED, NOW).value = {"below": ids[0] + 1}
+    with ThreadPoolExecutor(1) as pool:
+        with db.writing(core.engine) as session:
+            search.drop(session, ids)
+            session.execute(update(Feedback).values(text="杯子掉漆"))
+            filled = pool.submit(search.fill, core.engine, core.clock)
+            sleep(0.3)
+            assert not filled.done()
+            search.add(session, ids)
+        assert filled.result(10) == 1
+    assert found_ids(core, "掉漆") == set(ids)
+    assert found_ids(core, "漏水") == set()
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_a_store_from_before_is_marked_to_be_filled(core: Core) -> None:
+    """The migration leaves the work to the service, and there is none in an empty store."""
+    take_in(core, "杯子漏水")
+    config = db._alembic()
+    with core.engine.execution_options(writing=True).begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0007")
+        command.upgrade(config, "head")
+    with db.reading(core.engine) as session:
+        assert search.filling(session)
+    assert found_ids(core, "漏水") == set()
+    assert search.fill(core.engine, core.clock) == 1
+    assert len(found_ids(core, "漏水")) == 1
+    with db.reading(core.engine) as session:
+        assert not search.filling(session)
 
 
 @pytest.mark.parametrize(

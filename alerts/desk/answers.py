@@ -1,5 +1,6 @@
 """What was found wrong with the shop's public answers, and what staff say of it."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -30,22 +31,35 @@ Word = Annotated[str, Query(max_length=100, pattern=r"^[^\x00]*$")]
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Fault:
     """A finding on the page.
 
     Attributes:
         row: The finding.
-        feedback: What was answered.
-        quote: The beginning of the buyer's words.
-        parts: The answer as it was found, cut at the words in question: piece, and whether it is those.
-        verdicts: What this person can say of it.
+        verdicts: What this person can say of it alone.
     """
 
     row: AnswerFinding
+    verdicts: Sequence[tuple[Verdict, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An answer on the page.
+
+    Attributes:
+        feedback: What was answered.
+        quote: The beginning of the buyer's words.
+        parts: The answer as it was found, cut at words that may not be said: piece, and whether it is those.
+        faults: What is wrong with it, the gravest first.
+        mended: The finding by which the person can say that the answer was mended; None where that cannot be said.
+    """
+
     feedback: Feedback
     quote: str
     parts: Sequence[tuple[str, bool]]
-    verdicts: Sequence[tuple[Verdict, str]]
+    faults: Sequence[Fault]
+    mended: AnswerFinding | None
 
 
 def allowed(verdict: Verdict, viewer: Viewer) -> bool:
@@ -63,7 +77,10 @@ def read(session: Session, viewer: Viewer, which: Which, shop: str, kind: str, p
         wanted = wanted.where(AnswerFinding.kind == kind)
     newest = wanted.order_by(col(AnswerFinding.found_at).desc(), col(AnswerFinding.id).desc())
     found = session.exec(newest.limit(PAGE + 1).offset((page - 1) * PAGE)).all()
-    return [_line(row, feedback, viewer) for row, feedback in found[:PAGE]], len(found) > PAGE
+    answers: dict[int | None, tuple[Feedback, list[AnswerFinding]]] = {}
+    for row, feedback in found[:PAGE]:
+        answers.setdefault(feedback.id, (feedback, []))[1].append(row)
+    return [_line(feedback, rows, viewer) for feedback, rows in answers.values()], len(found) > PAGE
 
 
 def _seen(viewer: Viewer) -> list[Any]:
@@ -72,20 +89,26 @@ def _seen(viewer: Viewer) -> list[Any]:
     return [or_(col(AnswerFinding.shop_id).in_(viewer.shops), col(AnswerFinding.shop_id).is_(None))]
 
 
-def _line(row: AnswerFinding, feedback: Feedback, viewer: Viewer) -> Line:
+def _line(feedback: Feedback, rows: list[AnswerFinding], viewer: Viewer) -> Line:
     said = " ".join((feedback.text or feedback.title).split())
     quote = said if len(said) <= _QUOTE else f"{said[:_QUOTE]}……"
-    verdicts: list[tuple[Verdict, str]] = [
-        (one, "知道了" if one == "mended" and row.kind == "late" else told)
-        for one, told in VERDICTS.items()
-        if row.state in MAY_BE[one] and allowed(one, viewer)
-    ]
-    return Line(row, feedback, quote, _parts(row), verdicts)
+    rows.sort(key=lambda row: [*KINDS].index(row.kind))  # type: ignore[arg-type]
+    mended = next((row for row in rows if _can(viewer, "mended", row)), None)
+    return Line(feedback, quote, _parts(rows), [Fault(row, _verdicts(viewer, row)) for row in rows], mended)
 
 
-def _parts(row: AnswerFinding) -> list[tuple[str, bool]]:
-    before, words, after = row.answer.partition(row.mark) if row.mark else (row.answer, "", "")
-    return [part for part in ((before, False), (words, True), (after, False)) if part[0]]
+def _verdicts(viewer: Viewer, row: AnswerFinding) -> list[tuple[Verdict, str]]:
+    return [(one, told) for one, told in VERDICTS.items() if one != "mended" and _can(viewer, one, row)]
+
+
+def _can(viewer: Viewer, verdict: Verdict, row: AnswerFinding) -> bool:
+    return row.state in MAY_BE[verdict] and allowed(verdict, viewer)
+
+
+def _parts(rows: Sequence[AnswerFinding]) -> list[tuple[str, bool]]:
+    answer, marks = rows[0].answer, [re.escape(row.mark) for row in rows if row.mark]
+    pieces = re.split(f"({'|'.join(marks)})", answer) if marks else [answer]
+    return [(piece, n % 2 == 1) for n, piece in enumerate(pieces) if piece]
 
 
 def counts(session: Session, viewer: Viewer) -> dict[str, int]:
@@ -129,7 +152,14 @@ def _say(core: Core, viewer: Viewer, number: int, verdict: Verdict) -> None:
             raise HTTPException(404, "找不到这条记录。")
         if not allowed(verdict, viewer):
             raise HTTPException(403, "这一步要主管来做。" if viewer.role == "agent" else "您的角色只能看。")
+        others = (
+            AnswerFinding.feedback_id == row.feedback_id,
+            AnswerFinding.state == "open",
+            AnswerFinding.id != number,
+        )
+        more = session.exec(select(AnswerFinding).where(*others)) if verdict == "mended" else ()
         try:
-            judge(session, row, verdict, core.clock.now(), viewer.name)
+            for one in (row, *more):
+                judge(session, one, verdict, core.clock.now(), viewer.name)
         except Refused as refusal:
             raise HTTPException(409, str(refusal)) from None

@@ -27,7 +27,7 @@ def add(app: FastAPI, core: Core, pages: Pages, door: Doorkeeper) -> None:
 
     @app.get("/api", summary="接口说明", response_class=HTMLResponse)
     def about(viewer: Annotated[Viewer, Depends(door.viewer)]) -> HTMLResponse:
-        return pages.render("api", viewer=viewer, path=f"{pages.root}{PATH}", about=_ABOUT, operations=_operations(api))
+        return pages.render("api", viewer=viewer, path=f"{pages.root}{PATH}", operations=_operations(api))
 
 
 def create_api(core: Core, door: Doorkeeper) -> FastAPI:

@@ -127,12 +127,12 @@ def _act(core: Core, caller: Caller, action: Action, key: str) -> Done:
         meant.note,
         meant.to,
     ):
-        raise HTTPException(422, "这个 Idempotency-Key 用过了，那次要做的是另一件事。")
+        raise HTTPException(409, "这个 Idempotency-Key 用过了，那次要做的是另一件事。")
     if outcome.done:
         return Done(done=True, words=outcome.text)
     if not ACTIONS[action.what].allowed(action.subject, caller.viewer.role):
         raise HTTPException(403, outcome.text)
-    raise HTTPException(422 if outcome.lacking else 409, outcome.text)
+    raise HTTPException(409, outcome.text)
 
 
 def _found(session: Session, caller: Caller, kind: subjects.Kind, number: int) -> subjects.Subject:

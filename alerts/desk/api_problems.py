@@ -23,12 +23,13 @@ _MEANT = {
     401: "没有令牌，或者令牌不算数",
     403: "令牌、角色或店铺不允许",
     404: "没有这一条，或者不归您看",
-    409: "现在的状态不允许，或者有人快了一步",
+    409: "现在不能这样做，或者有人快了一步",
     413: "内容太长",
     422: "请求写得不对",
     429: "请求太多了",
     503: "数据库这会儿用不了",
 }
+_NO_TEXT = "There was an error parsing the body"  # FastAPI's word for a body that is no UTF-8
 _log = structlog.get_logger()
 
 
@@ -69,6 +70,8 @@ def add_handlers(api: FastAPI) -> None:
 
     @api.exception_handler(HTTPException)
     def refused(_request: Request, error: HTTPException) -> JSONResponse:
+        if error.detail == _NO_TEXT:
+            return problem(422, "没有看懂这个请求：body", places=["body"])
         return problem(error.status_code, _SENTENCES.get(error.detail, error.detail), error.headers)
 
     @api.exception_handler(NotLoggedIn)

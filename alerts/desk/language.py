@@ -11,13 +11,13 @@ import tomllib
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from functools import cache, lru_cache
-from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 from jinja2 import Environment, FileSystemLoader
 from starlette.datastructures import MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LANGUAGES = ("zh", "en")
@@ -72,9 +72,9 @@ def english(label: str) -> str:
             places = match.groupdict()
             return told.format(**{name: english(said) if name.isupper() else said for name, said in places.items()})
     parts = label.removesuffix("。").split("，")
-    told = [english(part) for part in parts] if len(parts) > 1 or label.endswith("。") else parts
-    if all(one != part or not _HAN.search(part) for one, part in zip(told, parts, strict=True)):
-        return ", ".join(told) + "." * label.endswith("。")
+    made = [english(part) for part in parts] if len(parts) > 1 or label.endswith("。") else parts
+    if all(one != part or not _HAN.search(part) for one, part in zip(made, parts, strict=True)):
+        return ", ".join(made) + "." * label.endswith("。")
     return ", ".join(map(english, label.split("、"))) if "、" in label and len(parts) == 1 else label
 
 
@@ -166,12 +166,5 @@ class Chosen:
 
 
 def _remembered(scope: Scope) -> str:
-    cookies = SimpleCookie()
-    for name, value in scope["headers"]:
-        if name == b"cookie":
-            try:
-                cookies.load(value.decode("latin-1"))
-            except CookieError:
-                return "zh"
-    said = cookies[_COOKIE].value if _COOKIE in cookies else ""
+    said = HTTPConnection(scope).cookies.get(_COOKIE, "")
     return said if said in LANGUAGES else "zh"

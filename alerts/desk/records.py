@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, HTTPException, Query
 from fastapi.responses import HTMLResponse, Response, StreamingResponse
 from sqlalchemy import literal
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, or_, select
 
 from alerts.desk import subjects
@@ -100,7 +101,8 @@ def _mentions(session: Session, viewer: Viewer, page: int, only: str, words: str
     if found:
         wanted = wanted.where(found.says if found.ids is None else col(Feedback.id).in_(found.ids))
     if only == "bad":
-        wanted = wanted.where(col(Score.negative))
+        mine = aliased(Score)  # SQLite would begin with all that is negative
+        wanted = wanted.where(select(mine.feedback_id).where(mine.feedback_id == Feedback.id, mine.negative).exists())
     if viewer.shops:
         wanted = wanted.where(or_(col(Feedback.shop_id).in_(viewer.shops), col(Feedback.shop_id).is_(None)))
     newest = wanted.order_by(col(Feedback.happened_at).desc(), col(Feedback.id).desc())

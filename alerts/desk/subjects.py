@@ -77,15 +77,17 @@ def read(session: Session, kind: str, subject_id: int) -> Subject | None:
 
 def feedbacks(session: Session, subject: Subject, page: int) -> list[Shown]:
     """One page of its feedbacks, the newest first; pages count from 1."""
-    wanted = select(Feedback, Score).join(Score, isouter=True)
+    mine = select(Feedback.id)
     if subject.kind == "case":
-        wanted = wanted.where(Feedback.case_id == subject.row.id)
+        mine = mine.where(Feedback.case_id == subject.row.id)
     else:
-        about = select(CrisisFeedback.feedback_id).where(CrisisFeedback.crisis_id == subject.row.id)
-        wanted = wanted.where(col(Feedback.id).in_(about))
-    newest = wanted.order_by(col(Feedback.happened_at).desc(), col(Feedback.id).desc())
-    found = session.exec(newest.limit(PAGE).offset((page - 1) * PAGE)).all()
-    return shown(session, found)
+        mine = mine.join(CrisisFeedback).where(CrisisFeedback.crisis_id == subject.row.id)
+    newest = (col(Feedback.happened_at).desc(), col(Feedback.id).desc())
+    ids = (
+        mine.order_by(*newest).limit(PAGE).offset((page - 1) * PAGE)
+    )
+    wanted = select(Feedback, Score).join(Score, isouter=True).where(col(Feedback.id).in_(session.exec(ids).all()))
+    return shown(session, session.exec(wanted.order_by(*newest)).all())
 
 
 def shown(session: Session, found: Sequence[tuple[Feedback, Score | None]], words: Sequence[str] = ()) -> list[Shown]:
