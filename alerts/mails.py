@@ -13,10 +13,20 @@ KEY_HEADER = "X-Pingshao-Key"
 _FONT = "font-family:-apple-system,'PingFang SC','Microsoft YaHei',sans-serif"
 _LINE = {
     "text": "margin:0 0 10px;font-size:15px;line-height:1.6;color:#222",
-    "quote": "margin:0 0 10px;padding:6px 12px;border-left:3px solid #c9c9c9;font-size:15px;line-height:1.6;color:#222",
+    "quote": "margin:0;font-size:15px;line-height:1.6;color:#222",
     "small": "margin:0 0 10px;font-size:13px;line-height:1.5;color:#666",
 }
-_BUTTON = "display:inline-block;margin:0 8px 8px 0;padding:8px 14px;border:1px solid #1a56b0;border-radius:4px"
+_TABLE = 'role="presentation" cellpadding="0" cellspacing="0"'
+_QUOTED = "padding:6px 12px;border-left:3px solid #c9c9c9"
+_GAP = '<p style="margin:0;font-size:10px;line-height:10px">&nbsp;</p>'
+# Outlook leaves out the padding of links: there the cell has it instead
+_CELL = "border:1px solid #1a56b0;border-radius:4px;mso-padding-alt:10px 14px"
+_BUTTON = "display:inline-block;padding:10px 14px;mso-padding-alt:0;font-size:15px;color:#1a56b0;text-decoration:none"
+_DARK = (
+    "@media (prefers-color-scheme:dark){body,.page{background:#101418!important}.sheet{background:#1a2026!important}"
+    "p,b{color:#e6e9ee!important}.small,.small b{color:#9aa4b2!important}h1{color:#ff8a73!important}"
+    "a{color:#8ab8ff!important}}"
+)
 
 
 def mail(letter: Letter, sender: str) -> EmailMessage:
@@ -59,19 +69,21 @@ def page(card: Card) -> str:
     """The card as HTML without images."""
     called = f'<p style="{_LINE["text"]}"><b>{html.escape(_called(card.ping))}</b></p>' if card.ping else ""
     buttons = "".join(
-        f'<a href="{html.escape(button.url)}" style="{_BUTTON};color:#1a56b0;font-size:15px;text-decoration:none">'
-        f"{html.escape(button.label)}</a>"
+        f'<table {_TABLE} align="left" style="margin:0 8px 8px 0"><tr><td style="{_CELL}">'
+        f'<a href="{html.escape(button.url)}" style="{_BUTTON}">{html.escape(button.label)}</a></td></tr></table>'
         for button in card.buttons
         if button.url
     )
     title = html.escape(card.headline)
     return (
-        f'<!DOCTYPE html><html lang="zh-CN"><head><meta charset="utf-8"><title>{title}</title></head>'
-        f'<body style="margin:0;background:#f4f4f4"><table role="presentation" width="100%" cellpadding="0"'
-        f' cellspacing="0"><tr><td align="center" style="padding:16px"><table role="presentation" width="100%"'
+        f'<!DOCTYPE html><html lang="zh-CN"><head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta name="color-scheme" content="light dark"><title>{title}</title><style>{_DARK}</style></head>'
+        f'<body style="margin:0;background:#f4f4f4"><table {_TABLE} class="page" width="100%"><tr>'
+        f'<td align="center" style="padding:16px"><table {_TABLE} class="sheet" width="100%"'
         f' style="max-width:600px;background:#fff;{_FONT}"><tr><td style="padding:20px">'
         f'<h1 style="margin:0 0 12px;font-size:18px;color:#b3261e">{title}</h1>{called}'
-        f'{"".join(map(_paragraph, card.lines))}<div style="margin-top:16px">{buttons}</div>'
+        f"{''.join(map(_paragraph, card.lines))}{_GAP if buttons else ''}{buttons}"
         f"</td></tr></table></td></tr></table></body></html>"
     )
 
@@ -99,7 +111,10 @@ def _plain(span: Span, role: Role) -> str:
 def _paragraph(line: Line) -> str:
     if line.role == "divider":
         return '<hr style="border:0;border-top:1px solid #ddd;margin:12px 0">'
-    return f'<p style="{_LINE[line.role]}">{"".join(map(_markup, line.spans))}</p>'
+    said = f'<p class="{line.role}" style="{_LINE[line.role]}">{"".join(map(_markup, line.spans))}</p>'
+    if line.role == "quote":
+        return f'<table {_TABLE} width="100%"><tr><td style="{_QUOTED}">{said}</td></tr></table>{_GAP}'
+    return said
 
 
 def _markup(span: Span) -> str:

@@ -97,19 +97,22 @@ def edition() -> str:
 
 
 def _missing(answer: str) -> Iterator[Problem]:
-    data = _manner()
-    if not data["empathy"].search(answer):
+    data, helped = _manner(), _helps(answer)
+    if not data["empathy"].search(answer) and not (helped and data["warm"].search(answer)):
         yield Problem("no_empathy", "", answer, "先道歉或体谅，再说别的")
-    if _leads_nowhere(answer):
+    if not helped and _leads_nowhere(answer):
         yield Problem("no_remedy", "", answer, "没有补发、退换、联系或怎么做，买家看完不知道下一步")
 
 
+def _helps(answer: str) -> bool:
+    """Whether there is a remedy in it that is not a refused one."""
+    return bool(_manner()["remedy"].search(_manner()["refusal"].sub("", answer)))
+
+
 def _leads_nowhere(answer: str) -> bool:
-    """Neither a remedy nor anything that might be one: all of it is politeness, or it pushes the matter off."""
+    """Nothing in it could be a remedy in other words: all of it is politeness, or it pushes the matter off."""
     data = _manner()
     refused = data["refusal"].search(answer) or data["excuse"].search(answer) or violations(answer)
-    if data["remedy"].search(data["refusal"].sub("", answer)):
-        return False
     clauses = (clause for clause in _CLAUSE.split(answer) if duplicates.letters(clause) > _SHORT)
     return bool(refused) or all(data["empty"].search(clause) for clause in clauses)
 
@@ -128,10 +131,7 @@ def _off_topic(answer: str, complaint: str, categories: set[str]) -> Iterator[Pr
 def _around(text: str, words: str) -> str:
     """The sentence that the words stand in."""
     at = text.find(words)
-    for sentence in _SENTENCE.finditer(text):
-        if sentence.start() <= at < sentence.end():
-            return sentence.group().strip()
-    return words
+    return next(one.group().strip() for one in _SENTENCE.finditer(text) if one.start() <= at < one.end())
 
 
 @cache
@@ -154,7 +154,7 @@ def _manner() -> dict[str, Any]:
         )
         for one in data["topics"]
     ]
-    return {name: _any(data[name]) for name in ("empathy", "remedy", "refusal", "excuse", "empty")} | {"topics": topics}
+    return {name: _any(data[name]) for name in ("empathy", "warm", "remedy", "refusal", "excuse", "empty")} | {"topics": topics}
 
 
 def _any(patterns: list[str]) -> re.Pattern[str]:

@@ -1,6 +1,6 @@
 """Changing the config from the desk: checked as the file is, written down with an event, effective within seconds."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlmodel import Session, select
@@ -38,11 +38,13 @@ def save(core: Core, session: Session, wanted: Mapping[str, Any], seen: str, act
     now = core.clock.now()
     known.hold(session, "overrides", now)
     says = overrides.said(session)
-    before = overrides.lay(core.file, says).settings
+    stood = overrides.lay(core.file, says)
+    before = stood.settings
     if overrides.mark(before, wanted) != seen:
         raise Refused("刚刚被别人改过，请看一眼最新的再改")
     asked = {key: value for key, value in wanted.items() if value is not FILE}
-    laid = _tried(core, {key: value for key, value in says.items() if key not in wanted} | asked, wanted)
+    rest = {key: value for key, value in says.items() if key not in wanted}
+    laid = _tried(core, rest | asked, stood.left_out.keys() - wanted)
     told: dict[str, dict[str, Any]] = {"before": {}, "after": {}}
     for key in wanted:
         old, new = overrides.value_of(before, key), overrides.value_of(laid.settings, key)
@@ -52,6 +54,7 @@ def save(core: Core, session: Session, wanted: Mapping[str, Any], seen: str, act
             told["before"][key], told["after"][key] = old, new
     if told["after"]:
         audit.note(session, now, "config", 0, "changed", actor, "desk", **told)
+    if any(key.startswith("people.") for key in told["after"]):
         changes.people(session, laid.settings, now, actor, "desk")
     return laid
 
@@ -62,14 +65,16 @@ def preview(core: Core, session: Session, wanted: Mapping[str, Any]) -> Laid:
     Raises:
         WrongCall: it does not fit.
     """
-    return _tried(core, overrides.said(session) | dict(wanted), wanted)
+    says = overrides.said(session)
+    return _tried(core, says | dict(wanted), overrides.lay(core.file, says).left_out.keys() - wanted)
 
 
-def _tried(core: Core, says: Mapping[str, Any], wanted: Iterable[str]) -> Laid:
+def _tried(core: Core, says: Mapping[str, Any], known_bad: Collection[str]) -> Laid:
+    """All of it together: nothing that stood before may fall by what is said now."""
     laid = overrides.lay(core.file, says)
-    for key in wanted:
-        if key in laid.left_out:
-            raise WrongCall(laid.left_out[key])
+    for key, why in laid.left_out.items():
+        if key not in known_bad:
+            raise WrongCall(why)
     return laid
 
 

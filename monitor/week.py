@@ -20,7 +20,7 @@ from monitor.fresh import Fresh
 from monitor.groups import Group
 from monitor.models import Feedback, Score
 
-MOST = 12_000
+MOST = 10_000
 """Complaints that are looked at; of more, the newest."""
 MOST_TEXTS = 4_000
 """Texts that are compared with one another; of more, the newest."""

@@ -214,7 +214,7 @@ def test_a_tick_that_is_missing_is_no(desk: httpx.Client, core: Core) -> None:
 @pytest.mark.parametrize(
     ("group", "fields", "sentence"),
     [
-        ("detect", rules(burst_count="五"), "policy.detect.burst_count: 应为整数，实为 '五'。"),
+        ("detect", rules(burst_count="五"), "什么算危机：扎堆：至少几条差评：应为整数，实为 '五'。"),
         ("detect", rules(burst_count="1" * 5000), "一格里最多写"),
         ("detect", rules(burst_window="-1h"), "应为时长"),
         ("detect", rules(burst_window="9999999999d"), "应为时长"),

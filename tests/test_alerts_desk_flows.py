@@ -56,7 +56,7 @@ def house(sqlite: Engine, clock: HandClock) -> Core:
     """A shop on a bad evening: cases, a crisis that is late, one that is new, and a message that did not go."""
     people = [{"name": name, "role": role} for name, role in PEOPLE.items()]
     core = make_core(
-        sqlite, make_settings(people=people, sources=[{"name": "jd", "kind": "file", "shop": "demo"}]), clock
+        sqlite, make_settings(people=people, sources=[{"name": "jd", "kind": "file", "shop": "demo", "path": "jd.csv"}]), clock
     )
     with db.writing(sqlite) as session:
         directory.sync(session, core.settings)

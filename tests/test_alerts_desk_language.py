@@ -11,7 +11,7 @@ import pytest
 from factories import make_core, make_settings
 from jinja2 import Environment
 from serving import browse
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 from sqlmodel import select
 from subjects import open_case, open_crisis
 
@@ -24,7 +24,7 @@ from alerts.links import Links
 from monitor import categories, db, directory, states, timers
 from monitor.clock import HandClock
 from monitor.core import Core
-from monitor.models import Outbox, Source
+from monitor.models import Feedback, Outbox, Source
 from monitor.moves import Action
 from monitor.transitions import ACTIONS
 
@@ -38,7 +38,7 @@ def house(sqlite: Engine, clock: HandClock) -> Core:
     """A house whose people, shops and buyers write in English, so that all Chinese on a page is the desk's own."""
     people = [{"name": "Ann", "role": "admin"}, {"name": "Bob", "role": "agent"}]
     shops = [{"id": "demo", "name": "Demo", "platform": "tmall"}, {"id": "two", "name": "Two", "platform": "jd"}]
-    sources = [{"name": "jd", "kind": "file", "shop": "demo"}]
+    sources = [{"name": "jd", "kind": "file", "shop": "demo", "path": "jd.csv"}]
     core = make_core(sqlite, make_settings(people=people, shops=shops, sources=sources, desk=DESK), clock)
     with db.writing(sqlite) as session:
         directory.sync(session, core.settings)
@@ -61,6 +61,7 @@ def house(sqlite: Engine, clock: HandClock) -> Core:
         handle(core, Click("desk", str(n), who, Action(what, kind, number, note)))
     now = clock.now()
     with db.writing(sqlite) as session:
+        session.execute(update(Feedback).values(author="L**i"))
         source = session.exec(select(Source).where(Source.name == "jd")).one()
         source.status, source.last_error, source.last_run_at = "attention", "timeout", now
         source.last_item_at = now - timedelta(hours=30)
@@ -83,7 +84,10 @@ def desk(house: Core) -> Iterator[httpx.Client]:
 def shown(page: httpx.Response) -> str:
     """What a person can read of a page, but for drafts to customers and the way back to Chinese."""
     text = re.sub(
-        r'<p class="quote">.*?</p>|<textarea.*?</textarea>|<a [^>]*lang="zh-CN".*?</a>', "", page.text, flags=re.DOTALL
+        r'<p class="(?:quote|sample)">.*?</p>|<textarea.*?</textarea>|<a [^>]*lang="zh-CN".*?</a>',
+        "",
+        page.text,
+        flags=re.DOTALL,
     ).replace(" 、 ", " ")
     attributes = re.findall(r'(?:title|placeholder|aria-label|data-\w+)="([^"]*)"', text)
     return unescape(" ".join([re.sub(r"<[^>]*>", " ", text), *attributes]))
@@ -130,6 +134,9 @@ def test_the_pages_are_english(desk: httpx.Client, house: Core) -> None:
         "/", "/cases", "/cases?which=all", "/cases?q=nothing", "/cases/1", "/cases/2", "/cases/3", "/cases/99",
         "/crises", "/crises/1", "/crises/2", "/mentions", "/mentions?q=x", "/outbox", "/audit", "/export", "/nowhere",
         "/login", "/tokens", "/api", "/answers", "/cases/1/drafts", "/crises/1/drafts",
+        "/settings", "/settings/people", "/settings/people/one", "/settings/people/one?name=Bob", "/settings/rotas",
+        "/settings/routes", "/settings/rules", "/settings/drafts", "/settings/drafts/quality", "/corrections",
+        "/reports",
         links.view("crisis", 1), links.make("plan", "crisis", 1, "Ann"), links.make("assign", "case", 2, "Ann"), "/a/x",
     ]  # fmt: skip
     desk.get("/cases?lang=en")

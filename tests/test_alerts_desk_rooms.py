@@ -185,8 +185,10 @@ def test_forms_from_elsewhere_are_refused(desk: httpx.Client, core: Core) -> Non
 
 
 def test_people_see_their_shops_only(desk: httpx.Client, core: Core) -> None:
-    """Cases of other shops are neither listed nor opened nor changed."""
-    case = open_case(core)
+    """Cases of other shops are neither listed nor opened nor changed, and their crises not on the status page."""
+    case, crisis = open_case(core), open_crisis(core)
+    enter(desk)
+    assert f'href="/crises/{crisis}"' in desk.get("/").text
     with db.writing(core.engine) as session:
         person = session.exec(select(Person).where(Person.name == "客服一号")).one()
         person.shops = ["other"]
@@ -195,6 +197,7 @@ def test_people_see_their_shops_only(desk: httpx.Client, core: Core) -> None:
     assert f"/cases/{case}" not in desk.get("/cases").text
     assert desk.get(f"/cases/{case}").status_code == 404
     assert do(desk, f"/cases/{case}/claim").status_code == 404
+    assert f"危机 #{crisis}" not in desk.get("/").text
 
 
 @pytest.mark.parametrize(

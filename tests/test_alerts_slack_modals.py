@@ -515,3 +515,46 @@ def test_who_clicked_does_not_wait_for_a_flood(house: Core, double: SlackDouble)
     methods = [method for method, _ in double.accepted]
     assert methods == ["chat.update"] * 2 + ["chat.postMessage"] * 5
     assert ["thread_ts" in sent for _, sent in double.accepted[2:]] == [False] * 3 + [True] * 2
+
+
+def _spoilt(view: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Views that Slack refuses, each for one reason."""
+    text = {"type": "plain_text", "text": "字"}
+    note, menu = view["blocks"][-1], {"type": "static_select", "action_id": "to"}
+    options = [{"text": text, "value": str(n)} for n in range(101)]
+    yield {name: value for name, value in view.items() if name != "submit"}
+    yield {name: value for name, value in view.items() if name != "title"}
+    yield view | {"title": {"type": "plain_text", "text": "字" * 25}}
+    yield view | {"title": {"type": "mrkdwn", "text": "字"}}
+    yield view | {"private_metadata": "x" * 3001}
+    yield view | {"callback_id": "x" * 256}
+    yield view | {"blocks": []}
+    yield view | {"blocks": [note, note]}
+    yield view | {"blocks": [{"type": "section", "text": text}] * 101}
+    yield view | {"blocks": [{"type": "section", "text": text | {"text": "字" * 3001}}]}
+    yield view | {"trigger": "x"}
+    for element in (
+        note["element"] | {"max_length": 3001},
+        note["element"] | {"initial_value": "字" * 2001},
+        note["element"] | {"type": "email"},
+        menu | {"options": []},
+        menu | {"options": options},
+        menu | {"options": [options[0], options[0]]},
+        menu | {"options": [{"text": text | {"text": "字" * 76}, "value": "1"}]},
+        menu | {"options": [{"text": text, "value": "x" * 151}]},
+        menu | {"options": options[:2], "initial_option": options[5]},
+        menu | {"option_groups": [{"label": text, "options": options}]},
+        menu | {"options": options[:2], "option_groups": [{"label": text, "options": options[:2]}]},
+    ):
+        yield view | {"blocks": [note | {"element": element}]}
+
+
+def test_the_double_refuses_what_slack_refuses(desk: httpx.Client, house: Core, double: SlackDouble) -> None:
+    """Every limit of Slack's reference that our forms could break is looked at."""
+    view = opened(desk, house, double, "note", f"case:{a_case(house)}")
+    view = {name: value for name, value in view.items() if name not in ("id", "hash")}
+    assert view_problem(view) == ""
+    spoilt = list(_spoilt(view))
+    assert [n for n, one in enumerate(spoilt) if not view_problem(one)] == []
+    answer = json.loads(double.answer("views.open", {"trigger_id": "x", "view": json.dumps(spoilt[0])})[2] or "")
+    assert (answer["ok"], answer["error"]) == (False, "invalid_arguments")

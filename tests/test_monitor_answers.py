@@ -288,6 +288,18 @@ def test_silence_is_told_after_a_day(core: Core, clock: HandClock) -> None:
     assert kinds(core) == []
 
 
+def test_silence_about_no_complaint_is_settled(core: Core, clock: HandClock) -> None:
+    """Staff say 误报: nobody waits for an answer any more."""
+    silent_cases(core, clock)
+    answers_scan.scan(core)
+    with db.writing(core.engine) as session:
+        for case in session.exec(select(Case)):
+            case.state = "false_alarm"
+    answers_scan.scan(core)
+    assert kinds(core) == []
+    assert kinds(core, "mended") == ["unanswered"]
+
+
 @pytest.mark.parametrize("what", ["blind", "stale", "suspected", "off"])
 def test_silence_that_means_nothing(core: Core, clock: HandClock, what: str) -> None:
     """A source that shows no answers, was not read since, a suspect, or switched off: not told."""

@@ -211,6 +211,21 @@ def test_people_follow_at_once(core: Core) -> None:
     assert rows(core) == []
 
 
+def test_nothing_that_stood_falls(core: Core) -> None:
+    """Somebody on a rota is not removed under it; what did not count before stands in nobody's way."""
+    person(core, "小李", someone())
+    save(core, {"rotas": [{"people": ["小李"]}]})
+    for wanted in (None, FILE):
+        with pytest.raises(WrongCall, match="没有叫 '小李' 的人"):
+            person(core, "小李", wanted)
+    assert staff(core)["小李"] == "agent"
+    with db.writing(core.engine) as session:
+        session.add(Override(key="routes.case", value={"value": ["gone"]}, at=NOW, actor="经理"))
+    save(core, {COUNT: 8})
+    with db.reading(core.engine) as session:
+        assert editing.preview(core, session, {COUNT: 9}).settings.policy.detect.burst_count == 9
+
+
 def test_a_start_keeps_the_desks_people(core: Core) -> None:
     """Whoever the desk added stays, whoever it removed stays away; nothing is told twice."""
     person(core, "小李", someone())

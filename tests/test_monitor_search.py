@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from serving import browse
 from sqlalchemy import delete, text, update
 from sqlmodel import Session, col, select
-from subjects import open_case
+from subjects import add_feedbacks, open_case
 
 from alerts.desk import inbox
 from alerts.desk.app import create_app
@@ -251,9 +251,7 @@ def test_pages_take_any_query(core: Core) -> None:
     """Inbox and posts answer whatever is typed, mark what was found, and say where the index is not complete."""
     open_case(core, ["杯盖盖不紧，<b>漏水</b>"])
     with db.writing(core.engine) as session:
-        add_feedbacks(
-            core, session, ["有人说杯盖漏水，看图"], [{"code": "quality", "start": 0, "end": 2}], kind="mention"
-        )
+        add_feedbacks(core, session, ["有人说杯盖漏水，看图"], kind="mention")
     with browse(desk_of(core)) as client:
         for room in ("/cases?which=all", "/mentions?only=all"):
             for query in HOSTILE:
@@ -273,7 +271,7 @@ def test_pages_take_any_query(core: Core) -> None:
 def desk_of(core: Core) -> FastAPI:
     """The desk, opened by a proxy's word for everybody who comes."""
     people = [{"name": "boss", "role": "lead"}]
-    house = make_core(core.engine, make_settings(people=people, desk={"user_header": "X-User"}), core.clock)
+    house = make_core(core.engine, make_settings(people=people, desk={"user_header": "X-User"}))
     with db.writing(core.engine) as session:
         directory.sync(session, house.settings)
     app = create_app(house, Links(house.secret, "http://127.0.0.1:8000", house.clock))

@@ -1,5 +1,6 @@
 """The desk's application: status page, signed links, Slack's clicks, health; every error is one Chinese sentence."""
 
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import structlog
@@ -82,7 +83,11 @@ def create_app(core: Core, links: Links, kept: Shelf | None = None) -> FastAPI:
         with db.reading(core.engine) as session:
             viewer = door.viewer(request) if door.needed(session) else None
             house = status.read(session, core.settings, core.clock.now())
-        views = {n: urlsplit(links.view("crisis", n)).path for line in house.crises if (n := line.crisis.id)}
+        if viewer:
+            house = replace(house, crises=[line for line in house.crises if viewer.may_see(line.crisis.shop_id)])
+        numbers = [line.crisis.id or 0 for line in house.crises]
+        page = f"{pages.root}/crises/"
+        views = {n: f"{page}{n}" if viewer else urlsplit(links.view("crisis", n)).path for n in numbers}
         return pages.render("status", viewer=viewer, house=house, views=views)
 
     @app.get("/healthz", summary="服务和数据库是否可用")

@@ -67,7 +67,7 @@ class Desk:
             with db.writing(self.core.engine) as session:
                 editing.save(self.core, session, wanted, seen, viewer.name)
         except (Refused, WrongCall) as error:
-            return f"{error}。"
+            return f"{editing_fields.in_words(str(error))}。"
         overrides.refresh(self.core)
         return ""
 

@@ -116,6 +116,12 @@ def label(key: str) -> str:
     return f"{_PARTS.get(part, part)}{f'：{rest}' if rest else ''}"
 
 
+def in_words(sentence: str) -> str:
+    """What the config says of a figure, with its name here in place of its key."""
+    key, colon, rest = sentence.partition(": ")
+    return f"{label(key)}：{rest}" if colon and key in FIELDS else sentence
+
+
 def told(key: str, value: Any) -> str:
     """A plain value in short words."""
     if value is None or value == []:

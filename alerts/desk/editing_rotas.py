@@ -78,9 +78,7 @@ def _swap(desk: Desk, viewer: Viewer, form: Form) -> Response:
     try:
         rota.swap(desk.core, who, absent, form.one("start"), form.one("end"), viewer.name, "desk")
     except WrongCall as error:
-        return _page(
-            desk, viewer, f"{error}。", swap={name: form.one(name) for name in _SWAP}
-        )
+        return _page(desk, viewer, f"{error}。", swap={name: form.one(name) for name in _SWAP})
     return desk.done("/settings/rotas")
 
 

@@ -72,7 +72,7 @@ def _tried(desk: Desk, viewer: Viewer, given: Mapping[str, str], wanted: Mapping
             seen = foresight.outlook(session, settings, desk.core.clock.now())
             quotes = _quotes(session, seen)
     except WrongCall as error:
-        return _page(desk, viewer, f"{error}。", given=given, at="detect")
+        return _page(desk, viewer, f"{editing_fields.in_words(str(error))}。", given=given, at="detect")
     return _page(desk, viewer, given=given, outlook=seen, quotes=quotes, at="detect")
 
 
