@@ -154,7 +154,7 @@ def _manner() -> dict[str, Any]:
         )
         for one in data["topics"]
     ]
-    return {name: _any(data[name]) for name in ("empathy", "warm", "remedy", "refusal", "excuse", "empty")} | {"topics": topics}
+    return {name: _any(patterns) for name, patterns in data.items() if name != "topics"} | {"topics": topics}
 
 
 def _any(patterns: list[str]) -> re.Pattern[str]:

@@ -157,8 +157,10 @@ def _settle(session: Session, now: datetime, *where: Any) -> None:
     session.execute(settled.values(**values), execution_options={"synchronize_session": False})
 
 
-def judge(session: Session, finding: AnswerFinding, verdict: Verdict, now: datetime, actor: str) -> None:
-    """Somebody on the desk says what a finding is.
+def judge(
+    session: Session, finding: AnswerFinding, verdict: Verdict, now: datetime, actor: str, door: str = "desk"
+) -> None:
+    """Somebody says what a finding is.
 
     Raises:
         Refused: it is not in a state for that.
@@ -172,4 +174,4 @@ def judge(session: Session, finding: AnswerFinding, verdict: Verdict, now: datet
     finding.settled_at, finding.settled_by = (None, "") if verdict == "open" else (now, actor)
     session.add(finding)
     after = {"state": verdict, "feedback_id": finding.feedback_id, "kind": finding.kind, "words": finding.mark}
-    audit.note(session, now, "answer", finding.id, f"answer.{verdict}", actor, "desk", before, after)
+    audit.note(session, now, "answer", finding.id, f"answer.{verdict}", actor, door, before, after)

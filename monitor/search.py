@@ -25,7 +25,7 @@ from monitor.text import clean
 Pool = Literal["all", "case", "mention"]
 MOST = 2000  # feedbacks a search is narrowed down to; words found in more are looked for as the reader goes
 FILLED = "search.filled"  # of monitor.known, while a store is not filled yet: {"below": the smallest id done}
-_BATCH = 1000
+_BATCH = 500
 _ROUND = 2.0  # seconds
 _LONGEST = 100  # letters of a query
 _MOST_WORDS = 8

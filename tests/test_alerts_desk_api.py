@@ -3,24 +3,28 @@
 import json
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from argon2 import PasswordHasher
 from callers import ROLES, SITE, bearer, desk_of, house, seed, standing, token
-from factories import make_core
+from factories import NOW
+from serving import browse
 from sqlmodel import select
 from subjects import add_feedbacks, open_case, open_crisis
 
 from alerts.desk.api import create_api
+from alerts.desk.app import create_app
+from alerts.desk.pages import Pages
 from alerts.desk.sessions import Doorkeeper
 from alerts.desk.tokens import SCOPES
+from alerts.links import Links
 from monitor import db
 from monitor.clock import HandClock
 from monitor.core import Core
-from monitor.models import Account, Event, Feedback, FeedbackVersion, Inbound, Outbox, Person
+from monitor.models import Account, AnswerFinding, Event, Feedback, FeedbackVersion, Inbound, Outbox, Person, Score
+from monitor.shelf import Entry
 from monitor.transitions import ACTIONS
 
 API = "/api/v1"
@@ -75,6 +79,7 @@ def test_everything_can_be_looked_at(desk: httpx.Client, core: Core) -> None:
     full = got(f"crises/{crisis}")
     assert (full["feedback_count"], full["categories"], full["events"][-1]["words"]) == (2, ["logistics"], "开启")
     assert {clock["stage"] for clock in full["clocks"]} == {"respond", "notice", "follow_up"}
+    assert got("cases?which=mine")["items"] == []
     assert [one["text"] for one in got("mentions?only=all")["items"]] == ["说是签收了"]
     assert [one["name"] for one in got("sources")] == ["tests"]
     assert {one["name"] for one in got("people")} == set(ROLES)
@@ -199,7 +204,7 @@ def test_what_is_wrong_is_a_problem(desk: httpx.Client, core: Core) -> None:
         (desk.get(f"{API}/crises/99", headers=headers), 404, "找不到"),
         (desk.get(f"{API}/feedback/99", headers=headers), 404, "找不到"),
         (desk.get(f"{API}/crises/99/buyers.csv", headers=headers), 404, "找不到"),
-        (desk.get(f"{API}/reports/none.html", headers=headers), 404, "没有这份报告"),
+        (desk.get(f"{API}/reports/none", headers=headers), 404, "没有这份报告"),
         (desk.get(f"{API}/exports/people.csv", headers=headers), 422, "path.what"),
         (desk.get(f"{API}/nowhere", headers=headers), 404, "没有这个地址"),
         (desk.delete(f"{API}/cases/{case}", headers=headers), 405, "不接受"),
@@ -245,8 +250,8 @@ def test_nothing_without_a_login(desk: httpx.Client, core: Core) -> None:
     desk.cookies.clear()
     before = standing(core)
     operations = [
-        (method, path.format(number=1, what="cases", kind="csv", name="x.html"))
-        for path, methods in create_api(core, Doorkeeper(core)).openapi()["paths"].items()
+        (method, path.format(number=1, what="cases", kind="csv", name="x", verdict="mended"))
+        for path, methods in create_api(core, Pages(core), Doorkeeper(core)).openapi()["paths"].items()
         for method in methods
     ]
     assert len(operations) > 20
@@ -278,7 +283,7 @@ def test_no_program_does_what_its_role_may_not(desk: httpx.Client, core: Core, n
         if role in ("agent", "brand"):
             before = standing(core)
             assert desk.post(f"{API}/outbox/1/retry", headers=headers).status_code == 403
-            for path in ("audit", "exports", "exports/cases.csv", "reports", "reports/x.html"):
+            for path in ("audit", "exports", "exports/cases.csv"):
                 assert desk.get(f"{API}/{path}", headers=headers).status_code == 403
             assert standing(core) == before
 
@@ -291,8 +296,8 @@ def test_no_token_does_what_it_is_not_for(desk: httpx.Client, core: Core, scope:
     headers = token(core, scopes=(scope,), role="admin")
     needs = {
         "read": ["cases", f"cases/{case}", "crises", f"crises/{crisis}", "feedback", "feedback/1", "mentions",
-                 "sources", "outbox", "people", "rota"],
-        "export": ["exports", "exports/cases.csv", f"crises/{crisis}/buyers.csv", "reports"],
+                 "sources", "outbox", "people", "rota", "reports", "answers"],
+        "export": ["exports", "exports/cases.csv", f"crises/{crisis}/buyers.csv"],
         "admin": ["audit"],
         "act": [],
     }  # fmt: skip
@@ -370,32 +375,76 @@ def test_dead_messages_are_sent_again(desk: httpx.Client, core: Core) -> None:
 
 
 @sqlite
-def test_tables_and_reports_are_taken_away(desk: httpx.Client, core: Core, tmp_path: Path) -> None:
-    """Tables in every format, since a time; reports that were kept, and no other file."""
+def test_tables_are_taken_away(desk: httpx.Client, core: Core) -> None:
+    """Tables in every format, since a time; the buyers of a crisis."""
     _, crisis = seed(core)
-    service = core.settings.service.model_copy(update={"var_dir": tmp_path})
-    kept = make_core(core.engine, core.settings.model_copy(update={"service": service}), core.clock)
-    headers = token(core)
-    (tmp_path / "reports").mkdir()
-    for name in ("weekly-2026-11-16.html", "weekly-2026-11-16.eml", ".x.html.part", "weekly-2026-11-16.json"):
-        (tmp_path / "reports" / name).write_text("周报", encoding="utf-8")
-    (tmp_path / "secret.html").write_text("x")
-    with desk_of(kept) as client:
-        client.headers.update(headers)
-        assert client.get(f"{API}/exports/feedback.xlsx").content[:2] == b"PK"
-        rows = client.get(f"{API}/exports/feedback.jsonl").text.splitlines()
-        assert [json.loads(row)["id"] for row in rows] == [1, 2, 3]
-        assert client.get(f"{API}/exports/feedback.jsonl?since=2030-01-01T00:00:00Z").text == ""
-        listed = client.get(f"{API}/crises/{crisis}/buyers.csv")
-        assert "李**明" in listed.text
-        assert "attachment" in listed.headers["content-disposition"]
-        assert {one["name"] for one in client.get(f"{API}/reports").json()} == {
-            "weekly-2026-11-16.html", "weekly-2026-11-16.json"
-        }  # fmt: skip
-        page = client.get(f"{API}/reports/weekly-2026-11-16.html")
-        assert (page.text, page.headers["content-disposition"][:10]) == ("周报", "attachment")
-        for path in ("..%2Fsecret.html", "secret.html", "weekly-2026-11-16.eml", ".x.html.part"):
-            assert client.get(f"{API}/reports/{path}").status_code in (404, 422)
+    desk.headers.update(token(core))
+    assert desk.get(f"{API}/exports/feedback.xlsx").content[:2] == b"PK"
+    rows = desk.get(f"{API}/exports/feedback.jsonl").text.splitlines()
+    assert [json.loads(row)["id"] for row in rows] == [1, 2, 3]
+    assert desk.get(f"{API}/exports/feedback.jsonl?since=2030-01-01T00:00:00Z").text == ""
+    listed = desk.get(f"{API}/crises/{crisis}/buyers.csv")
+    assert "李**明" in listed.text
+    assert "attachment" in listed.headers["content-disposition"]
+
+
+class Kept:
+    """Reports that were sent, in memory."""
+
+    def listing(self) -> list[Entry]:
+        return [Entry("weekly-2026-11-16", "周报", 2, NOW)]
+
+    def page(self, name: str, pictures: str) -> str | None:
+        return f"<p>周报</p><img src={pictures}x.png>" if name == "weekly-2026-11-16" else None
+
+    def picture(self, name: str, file: str) -> bytes | None:
+        raise AssertionError(f"nobody asked for {name}/{file}")
+
+
+@sqlite
+def test_reports_are_read(core: Core) -> None:
+    """Those that were sent, by whoever sees all shops; as a file, so that no browser shows it as ours."""
+    with browse(create_app(core, Links(core.secret, SITE, core.clock), Kept())) as desk:
+        headers = token(core, scopes=("read",), role="brand")
+        (one,) = desk.get(f"{API}/reports", headers=headers).json()
+        assert (one["title"], one["version"]) == ("周报", 2)
+        page = desk.get(f"{API}/reports/{one['name']}", headers=headers)
+        assert "<img src=/reports/weekly-2026-11-16/x.png>" in page.text
+        assert page.headers["content-disposition"] == 'attachment; filename="weekly-2026-11-16.html"'
+        assert desk.get(f"{API}/reports/none", headers=headers).status_code == 404
+        assert desk.get(f"{API}/reports/..%2Fsecret", headers=headers).status_code in (404, 422)
+        some = token(core, "一家", shops=("demo",))
+        assert [desk.get(f"{API}/{path}", headers=some).status_code for path in ("reports", "reports/x")] == [403] * 2
+
+
+@sqlite
+def test_answers_are_listed_and_judged(desk: httpx.Client, core: Core) -> None:
+    """Findings of one's shops; who leads dismisses, agents mend, brands look; a second time it is a 409."""
+    seed(core)
+    with db.writing(core.engine) as session:
+        for n, shop in enumerate(("demo", "demo", "other")):
+            facts = {"kind": "banned", "mark": str(n), "why": "绝对化用语", "words": "最好", "shop_id": shop}
+            session.add(AnswerFinding(feedback_id=1 + n, found_at=core.clock.now(), **facts))
+    lead, agent = token(core, shops=("demo",)), token(core, "客服", role="agent")
+    brand = token(core, "品牌", role="brand")
+    first = desk.get(f"{API}/answers?kind=banned&limit=1", headers=lead).json()
+    assert ([one["id"] for one in first["items"]], first["next"]) == ([2], "2")
+    rest = desk.get(f"{API}/answers?shop=demo&after=2", headers=lead).json()
+    assert ([one["id"] for one in rest["items"]], rest["next"]) == ([1], None)
+    for headers, path, status in (
+        (brand, "1/mended", 403),
+        (agent, "1/dismissed", 403),
+        (lead, "3/mended", 404),
+        (lead, "9/mended", 404),
+        (lead, "1/boiled", 422),
+        (agent, "1/mended", 200),
+        (agent, "1/mended", 409),
+        (lead, "2/dismissed", 200),
+    ):
+        assert desk.post(f"{API}/answers/{path}", headers=headers).status_code == status, path
+    with db.reading(core.engine) as session:
+        told = session.exec(select(Event.actor, Event.door).where(Event.subject == "answer")).all()
+    assert told == [("程序 客服", "api"), ("程序 erp", "api")]
 
 
 @sqlite
@@ -436,6 +485,26 @@ def test_a_store_that_is_away_is_a_problem(core: Core) -> None:
             session.connection().exec_driver_sql("ALTER TABLE person RENAME TO gone")
         answer = desk.get(f"{API}/people", headers=headers)
     assert (answer.status_code, answer.json()["detail"][:3]) == (503, "数据库")
+
+
+@sqlite
+def test_what_breaks_is_a_problem_too(desk: httpx.Client, core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault of ours says so in JSON, and nothing about its inside."""
+    monkeypatch.setattr("monitor.health.overview", lambda *_: 1 / 0)
+    answer = desk.get(f"{API}/sources", headers=token(core))
+    assert answer.status_code == 500
+    assert answer.json()["detail"].startswith("评哨出了点问题")
+    assert "division" not in answer.text
+
+
+@sqlite
+def test_what_is_not_judged_yet(desk: httpx.Client, core: Core) -> None:
+    """A feedback without a score has no verdict, which is not the same as a good one."""
+    open_case(core, ["还没打分"])
+    with db.writing(core.engine) as session:
+        session.delete(session.get_one(Score, 1))
+    (one,) = desk.get(f"{API}/feedback", headers=token(core)).json()["items"]
+    assert (one["model"], one["negative"], one["categories"]) == (None, None, [])
 
 
 @sqlite

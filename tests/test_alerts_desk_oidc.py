@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from argon2 import PasswordHasher
 from callers import SITE, desk_of, house, standing
 from factories import make_core
 from oidc_double import CLIENT, SECRET, Provider, provider
@@ -318,6 +319,24 @@ def test_cookies_keep_to_https(core: Core, there: Provider) -> None:
     assert parse_qs(urlsplit(left.headers["location"]).query)["redirect_uri"] == [
         "https://desk.example.com/ps/login/company/callback"
     ]
+
+
+def test_sessions_keep_to_https(core: Core) -> None:
+    """Behind https the session's cookie is Secure too, and logging out takes it away with the same marks."""
+    base = house(core)
+    service = base.settings.service.model_copy(update={"public_url": "https://desk.example.com/ps"})
+    hashed = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("correct horse")
+    with db.writing(core.engine) as session:
+        session.add(Account(name="主管", password=hashed, created_at=core.clock.now()))
+    with desk_of(make_core(core.engine, base.settings.model_copy(update={"service": service}), core.clock)) as desk:
+        came = desk.post("/login", data={"name": "主管", "password": "correct horse"})
+        (kept,) = came.headers.get_list("set-cookie")
+        assert {"Secure", "HttpOnly", "SameSite=lax", "Path=/ps"} <= set(kept.split("; "))
+        cookie = {"Cookie": kept.split(";")[0]}
+        form_key = desk.get("/api/v1/me", headers=cookie).json()["form_key"]
+        left = desk.post("/logout", data={"form_key": form_key}, headers=cookie)
+        (gone,) = left.headers.get_list("set-cookie")
+    assert {"Max-Age=0", "Secure", "HttpOnly", "SameSite=lax", "Path=/ps"} <= set(gone.split("; "))
 
 
 def test_without_it_there_is_no_such_door(core: Core) -> None:

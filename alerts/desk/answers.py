@@ -136,16 +136,21 @@ def router(core: Core, pages: Pages, door: Doorkeeper) -> APIRouter:
         return pages.render("answers", viewer=viewer, lines=lines, more=more, page=page, **facts)
 
     @routes.post("/answers/{number}/{verdict}", summary="说一条质检怎么样了")
-    async def say(viewer: Annotated[Viewer, known], request: Request, number: Number, verdict: Verdict) -> Response:
+    async def said(viewer: Annotated[Viewer, known], request: Request, number: Number, verdict: Verdict) -> Response:
         fields = bodies.form(await bodies.read(request))
         own_form(viewer, fields, request, homes(core, request))
-        await run_in_threadpool(_say, core, viewer, number, verdict)
+        await run_in_threadpool(say, core, viewer, number, verdict)
         return RedirectResponse(f"{pages.root}/answers", 303)
 
     return routes
 
 
-def _say(core: Core, viewer: Viewer, number: int, verdict: Verdict) -> None:
+def say(core: Core, viewer: Viewer, number: int, verdict: Verdict, door: str = "desk") -> None:
+    """Write down what somebody says of a finding.
+
+    Raises:
+        HTTPException: 404, there is none for them; 403, their role may not; 409, somebody was faster.
+    """
     with db.writing(core.engine) as session:
         row = session.get(AnswerFinding, number)
         if row is None or not viewer.may_see(row.shop_id):
@@ -157,9 +162,9 @@ def _say(core: Core, viewer: Viewer, number: int, verdict: Verdict) -> None:
             AnswerFinding.state == "open",
             AnswerFinding.id != number,
         )
-        more = session.exec(select(AnswerFinding).where(*others)) if verdict == "mended" else ()
+        more = session.exec(select(AnswerFinding).where(*others)).all() if verdict == "mended" else ()
         try:
             for one in (row, *more):
-                judge(session, one, verdict, core.clock.now(), viewer.name)
+                judge(session, one, verdict, core.clock.now(), viewer.name, door)
         except Refused as refusal:
             raise HTTPException(409, str(refusal)) from None

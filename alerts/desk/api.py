@@ -6,23 +6,24 @@ from fastapi import Depends, FastAPI
 from fastapi.responses import HTMLResponse
 from fastapi.routing import APIRoute
 
-from alerts.desk import api_cases, api_feedback, api_house, api_problems, api_tables
+from alerts.desk import api_answers, api_cases, api_feedback, api_house, api_problems, api_tables
 from alerts.desk.api_access import Access
 from alerts.desk.pages import Pages
 from alerts.desk.sessions import Doorkeeper, Viewer
 from monitor.core import Core
+from monitor.shelf import Shelf
 
 PATH = "/api/v1"
 """Where it is."""
 _ABOUT = """工作台能做的，程序也能做；角色和店铺的限制一样。
 
-请求带上 `Authorization: Bearer psh_…`。改东西的请求还要有 `Idempotency-Key`：同一个键只做一次，再发得到同样的回答。
-出错时回答 `application/problem+json`，`detail` 是一句中文。列表的 `next` 不为空时，作为 `after` 再问，得到后面的。"""
+请求带上 `Authorization: Bearer psh_…`。处理工单和危机的请求还要有 `Idempotency-Key`：
+同一个键只做一次，再发得到同样的回答。出错时回答 `application/problem+json`，`detail` 是一句中文。列表的 `next` 不为空时，作为 `after` 再问，得到后面的。"""
 
 
-def add(app: FastAPI, core: Core, pages: Pages, door: Doorkeeper) -> None:
+def add(app: FastAPI, core: Core, pages: Pages, door: Doorkeeper, kept: Shelf | None = None) -> None:
     """Put the API and the page about it into the desk's application."""
-    api = create_api(core, door)
+    api = create_api(core, pages, door, kept)
     app.mount(PATH, api)
 
     @app.get("/api", summary="接口说明", response_class=HTMLResponse)
@@ -30,7 +31,7 @@ def add(app: FastAPI, core: Core, pages: Pages, door: Doorkeeper) -> None:
         return pages.render("api", viewer=viewer, path=f"{pages.root}{PATH}", operations=_operations(api))
 
 
-def create_api(core: Core, door: Doorkeeper) -> FastAPI:
+def create_api(core: Core, pages: Pages, door: Doorkeeper, kept: Shelf | None = None) -> FastAPI:
     """The API by itself."""
     api = FastAPI(
         title="评哨",
@@ -43,8 +44,9 @@ def create_api(core: Core, door: Doorkeeper) -> FastAPI:
     )
     api_problems.add_handlers(api)
     access = Access(core, door)
-    for part in (api_cases, api_feedback, api_house, api_tables):
+    for part in (api_cases, api_feedback, api_answers, api_house):
         api.include_router(part.router(core, access))
+    api.include_router(api_tables.router(core, access, pages, kept))
 
     @api.get("/openapi.json", include_in_schema=False, dependencies=[access.may()])
     def described() -> dict[str, Any]:

@@ -284,8 +284,26 @@ class Table(_Answer):
 
 
 class Report(_Answer):
-    """A report that was kept."""
+    """A report that was sent; version 2 and more are corrections."""
 
     name: str
-    bytes: int
+    title: str
+    version: int
     at: datetime
+
+
+class Fault(_Answer):
+    """Something wrong with a public answer, or that there is none."""
+
+    id: int
+    feedback_id: int
+    shop: str | None
+    kind: str
+    words: str
+    """The sentence to look at."""
+    why: str
+    answer: str
+    state: str
+    found_at: datetime
+    settled_at: datetime | None
+    settled_by: str

@@ -2,12 +2,10 @@
 
 import io
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
-from pathlib import Path as File
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, HTTPException, Path
-from fastapi.responses import FileResponse, Response, StreamingResponse
+from fastapi.responses import HTMLResponse, Response, StreamingResponse
 from sqlmodel import Session
 
 from alerts.desk import subjects
@@ -15,11 +13,12 @@ from alerts.desk.api_access import Access, Caller
 from alerts.desk.api_feedback import Number, Since, moment
 from alerts.desk.api_models import Report, Table
 from alerts.desk.api_problems import HEADERS, answers
+from alerts.desk.pages import Pages
 from alerts.desk.records import TYPES, pieces
 from monitor import db, exports, sheets
 from monitor.core import Core
+from monitor.shelf import Shelf
 
-_SHOWN = {".html": "text/html; charset=utf-8", ".json": "application/json"}
 What = Literal["feedback", "cases", "crises", "timers", "events", "outbox"]
 Format = Literal["jsonl", "csv", "xlsx"]
 
@@ -28,10 +27,10 @@ def _files(kinds: Iterable[str]) -> dict[int | str, dict[str, Any]]:
     return {200: {"description": "文件", "content": {kind: {} for kind in kinds}}}
 
 
-_FILE, _PAGE = _files(TYPES.values()), _files(_SHOWN.values())
+_FILE = _files(TYPES.values())
 
 
-def router(core: Core, access: Access) -> APIRouter:
+def router(core: Core, access: Access, pages: Pages, kept: Shelf | None) -> APIRouter:
     """Tables and reports."""
     routes = APIRouter(tags=["tables"])
     taker = access.may("export")
@@ -62,38 +61,31 @@ def router(core: Core, access: Access) -> APIRouter:
             sheets.write(exports.buyers(session, number, core.settings.zone), kind, out)
         return Response(out.getvalue(), media_type=TYPES[kind], headers=_named(f"buyers-{number}.{kind}"))
 
-    _add_reports(routes, core, access)
+    _add_reports(routes, access, pages, kept)
     return routes
 
 
-def _add_reports(routes: APIRouter, core: Core, access: Access) -> None:
-    @routes.get("/reports", summary="留下来的报告，最新的在前", responses=answers())
-    def reports(caller: Annotated[Caller, access.may("export")]) -> Sequence[Report]:
-        _all_shops(caller)
-        found = [(file, file.stat()) for file in _kept(core)]
-        found.sort(key=lambda one: one[1].st_mtime, reverse=True)
-        return [
-            Report(name=file.name, bytes=facts.st_size, at=datetime.fromtimestamp(facts.st_mtime, UTC))
-            for file, facts in found
-        ]
+def _add_reports(routes: APIRouter, access: Access, pages: Pages, kept: Shelf | None) -> None:
+    @routes.get("/reports", summary="发过的报告，最新的在前", responses=answers())
+    def reports(caller: Annotated[Caller, access.may("read")]) -> Sequence[Report]:
+        _whole(caller)
+        return [Report.model_validate(one) for one in (kept.listing() if kept else ())]
 
-    @routes.get("/reports/{name}", summary="一份报告", response_class=FileResponse, responses=answers(404) | _PAGE)
+    @routes.get("/reports/{name}", summary="一份报告", response_class=HTMLResponse, responses=answers(404))
     def report(
-        caller: Annotated[Caller, access.may("export")],
-        name: Annotated[str, Path(max_length=100, pattern="^[A-Za-z0-9_-]+[.](html|json)$")],
-    ) -> FileResponse:
-        _all_shops(caller)
-        file = next((one for one in _kept(core) if one.name == name), None)
-        if file is None:
+        caller: Annotated[Caller, access.may("read")],
+        name: Annotated[str, Path(max_length=100, pattern="^[A-Za-z0-9_-]+$")],
+    ) -> HTMLResponse:
+        _whole(caller)
+        page = kept.page(name, f"{pages.root}/reports/{name}/") if kept else None
+        if page is None:
             raise HTTPException(404, "没有这份报告。")
-        return FileResponse(file, media_type=_SHOWN[file.suffix], headers=_named(name))
+        return HTMLResponse(page, headers=_named(f"{name}.html"))
 
 
-def _kept(core: Core) -> list[File]:
-    """Pages and figures of reports, as ``pingshao report`` and the summaries leave them."""
-    folder = core.settings.service.var_dir / "reports"
-    files = folder.iterdir() if folder.is_dir() else iter(())
-    return [file for file in files if file.suffix in _SHOWN and file.is_file() and not file.name.startswith(".")]
+def _whole(caller: Caller) -> None:
+    if caller.viewer.shops:
+        raise HTTPException(403, "报告是全部店铺的，只管部分店铺的人看不了。")
 
 
 def _all_shops(caller: Caller) -> None:

@@ -73,7 +73,7 @@ def create_app(core: Core, links: Links, kept: Shelf | None = None) -> FastAPI:
     app.include_router(token_page.router(core, pages, door))
     if kept is not None:
         app.include_router(shelf.router(kept, pages, door))
-    api.add(app, core, pages, door)
+    api.add(app, core, pages, door, kept)
     app.add_middleware(language.Chosen, secure=core.settings.service.public_url.startswith("https:"))
     app.state.live = live.Live(core)
     app.include_router(live.router(app.state.live, door))

@@ -83,9 +83,7 @@ def feedbacks(session: Session, subject: Subject, page: int) -> list[Shown]:
     else:
         mine = mine.join(CrisisFeedback).where(CrisisFeedback.crisis_id == subject.row.id)
     newest = (col(Feedback.happened_at).desc(), col(Feedback.id).desc())
-    ids = (
-        mine.order_by(*newest).limit(PAGE).offset((page - 1) * PAGE)
-    )
+    ids = mine.order_by(*newest).limit(PAGE).offset((page - 1) * PAGE)
     wanted = select(Feedback, Score).join(Score, isouter=True).where(col(Feedback.id).in_(session.exec(ids).all()))
     return shown(session, session.exec(wanted.order_by(*newest)).all())
 
