@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from reports.counts import Triple
 from reports.figures import Review, Summary
 from reports.headline import NOUN, SPAN, headline
-from reports.labels import ANSWER, TROUBLE, category, moment, number, share, short, stage, state, who
+from reports.labels import ANSWER, TROUBLE, category, moment, number, share, short, stage, state, trouble, who
 from reports.shares import Share
 
 _NAMED = 3
@@ -121,7 +121,7 @@ def _crises(figures: Summary, zone: ZoneInfo) -> str:
     first = running[0]
     due = f"，{stage('crisis', first.next_stage)}时限 {moment(first.next_due, zone)}" if first.next_due else ""
     more = " 等" if figures.crises.open > 1 else ""
-    return f"进行中的危机 {figures.crises.open} 起：{category(first.category)}（{state(first.state)}{due}）{more}。"
+    return f"进行中的危机 {figures.crises.open} 起：{trouble(first.categories)}（{state(first.state)}{due}）{more}。"
 
 
 def _unusual(figures: Summary) -> str:

@@ -36,7 +36,7 @@ class CrisisLine:
         state: Its state.
         severity: Its severity.
         cause: critical, burst or person.
-        category: What it is about.
+        categories: What it is about, the main category first; none where it is about the whole shop or a product.
         product: The product, if one.
         who: The assignee; "" for nobody.
         opened_at: When it was opened.
@@ -54,7 +54,7 @@ class CrisisLine:
     state: str
     severity: str
     cause: str
-    category: str
+    categories: list[str]
     product: str
     who: str
     opened_at: datetime
@@ -127,7 +127,7 @@ def _line(session: Session, row: Any) -> CrisisLine:
         state=row.state,
         severity=row.severity,
         cause=row.cause,
-        category=row.category,
+        categories=[code for code in (row.category, *row.also) if code],
         product=row.product,
         who=row.who,
         opened_at=row.opened_at,

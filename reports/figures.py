@@ -17,7 +17,7 @@ from reports.ledger import Ledger, clearance, followups, ledger
 from reports.occasions import Occasion, occasions
 from reports.period import Kind, Windows, windows
 from reports.quality import Quality, quality
-from reports.quotes import Quote, worst
+from reports.quotes import Quote, best, worst
 from reports.shares import Share, unusual
 from reports.whys import Why, whys
 from reports.words import Words, words
@@ -25,6 +25,7 @@ from reports.words import Words, words
 _LEAST_NORM_DAYS = 7
 _OVERDUE = 10
 _QUOTES = 5
+_BEST = 2
 _GROUPS = 100
 
 
@@ -108,6 +109,7 @@ class Review:
         by_person: And by person.
         crises: Crises.
         quotes: Cases for the review meeting.
+        best: Severe ones that were answered soonest and settled.
         improvements: What was mended.
         indicators: What back ends say of the shops; of a month, with points.
         coverage: What the figures rest on.
@@ -134,6 +136,7 @@ class Review:
     by_person: list[clocks.Kept]
     crises: Crises
     quotes: list[Quote]
+    best: list[Quote]
     improvements: list[Mended]
     indicators: list[indicators.Shop]
     coverage: Coverage
@@ -211,6 +214,7 @@ def review(core: Core, kind: Kind, day: date) -> Review:
             by_person,
             crises(session, spans.now.start, spans.now.end),
             worst(session, spans.now, _QUOTES),
+            best(session, spans.now, _BEST),
             improvements(session, spans.now, subject),
             indicators.indicators(session, spans, kind, core.settings),
             coverage(session, spans.now, core.settings, now),

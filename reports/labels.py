@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -61,6 +62,7 @@ _EVENTS = {
     "dead": "有消息没送到",
 }
 ANSWER = {str(kind): told for kind, told in answers.KINDS.items()}
+_NAMED = 3  # categories of a crisis
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _SPACE = re.compile(r"\s+")
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
@@ -101,6 +103,11 @@ def happening(event: Happening) -> str:
         return (stage("crisis", event.stage) if event.stage else "") + _EVENTS[event.what]
     action = ACTIONS.get(event.what)
     return action.label if action else event.what
+
+
+def trouble(codes: Sequence[str]) -> str:
+    """What a crisis is about: ``物流配送、错发漏发``."""
+    return "、".join(category(code) for code in codes[:_NAMED]) or "集中差评"
 
 
 def occasion(one: Occasion) -> str:

@@ -2,15 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import case, select
 from sqlmodel import Session
 
 from monitor.states import SEVERITIES
 from reports.period import Period
-from reports.store import C, F, S, judged, negative, still_open, within
+from reports.store import C, F, S, judged, negative, seconds, settled, still_open, within
 
+_COLUMNS = (
+    *(F.id, F.case_id, C.state, S.severity, S.categories, F.shop_id, F.product, F.stars),
+    *(F.happened_at, F.text),
+)
 _LOOKED_AT = 10  # times as many rows as wanted: copies and second feedbacks of a case are passed over
 
 
@@ -29,6 +33,7 @@ class Quote:
         stars: Its stars.
         at: When it was written.
         text: The masked text, whole.
+        answered: How long after its case was opened the buyer was answered; None where nobody did, or it is not asked.
     """
 
     feedback_id: int
@@ -41,25 +46,30 @@ class Quote:
     stars: float | None
     at: datetime
     text: str
+    answered: timedelta | None = None
+
+
+def best(session: Session, period: Period, most: int) -> list[Quote]:
+    """Severe complaints that were answered soonest, and settled."""
+    grave = S.severity.in_(("high", "critical"))
+    here = within(F.happened_at, period.start, period.end)
+    asked = seconds(session, C.opened_at, C.answered_at)
+    found = (
+        select(*_COLUMNS, C.opened_at, C.answered_at, F.text_key)
+        .select_from(judged)
+        .where(here, negative, grave, settled, F.text != "", C.answered_at >= C.opened_at)
+        .order_by(asked, F.id)
+        .limit(most * _LOOKED_AT)
+    )
+    rows = ((*told, answered - opened, text_key) for *told, opened, answered, text_key in session.execute(found))
+    return _different(list(rows), most)
 
 
 def worst(session: Session, period: Period, most: int, *, only_open: bool = False) -> list[Quote]:
     """The most severe negatives with text, one for each case and text."""
     rank = case({name: n for n, name in enumerate(SEVERITIES)}, value=S.severity, else_=-1)
     found = (
-        select(
-            F.id,
-            F.case_id,
-            C.state,
-            S.severity,
-            S.categories,
-            F.shop_id,
-            F.product,
-            F.stars,
-            F.happened_at,
-            F.text,
-            F.text_key,
-        )
+        select(*_COLUMNS, F.text_key)
         .select_from(judged)
         .where(
             within(F.happened_at, period.start, period.end),

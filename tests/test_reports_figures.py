@@ -354,3 +354,31 @@ def test_sums_always_add_up(fresh: Callable[[], Core], records: list[Record]) ->
     assert figures.ledger.received == figures.clearance.whole
     judged = figures.ledger.received - figures.ledger.false_alarm
     assert figures.responses.answered + figures.responses.unanswered == judged
+
+
+def test_what_was_handled_well_is_told(core: Core) -> None:
+    """Severe and settled, the soonest answer first; neither slight ones nor those still open."""
+    at = NOW - timedelta(days=6)
+
+    def record(text: str, severity: str, state: str, minutes: int) -> Record:
+        answered = timedelta(minutes=minutes)
+        return Record(
+            at, True, text, 1, ["quality"], severity, state=state, answered=answered, resolved=answered, who="主管"
+        )
+
+    store(
+        core.engine,
+        [
+            record("漏电了", "high", "closed", 40),
+            record("杯子炸了", "critical", "resolved", 8),
+            record("小刮痕", "low", "resolved", 2),
+            record("还没好", "high", "answered", 3),
+            record("最慢的", "high", "resolved", 90),
+        ],
+        NOW,
+    )
+    found = review(core, "weekly", MONDAY).best
+    assert [(quote.text, quote.answered) for quote in found] == [
+        ("杯子炸了", timedelta(minutes=8)),
+        ("漏电了", timedelta(minutes=40)),
+    ]

@@ -18,7 +18,8 @@ PATH = "/api/v1"
 _ABOUT = """工作台能做的，程序也能做；角色和店铺的限制一样。
 
 请求带上 `Authorization: Bearer psh_…`。处理工单和危机的请求还要有 `Idempotency-Key`：
-同一个键只做一次，再发得到同样的回答。出错时回答 `application/problem+json`，`detail` 是一句中文。列表的 `next` 不为空时，作为 `after` 再问，得到后面的。"""
+同一个键只做一次，再发得到同样的回答。出错时回答 `application/problem+json`，`detail` 是一句中文。
+列表的 `next` 不为空时，作为 `after` 再问，得到后面的。"""
 
 
 def add(app: FastAPI, core: Core, pages: Pages, door: Doorkeeper, kept: Shelf | None = None) -> None:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from time import monotonic
 from typing import Annotated, Any
 
 import structlog
@@ -121,7 +122,7 @@ class Live:
             oldest.stop(resting=True)
         listener = Listener(viewer, over=self._closed)
         self._listeners.append(listener)
-        if self._watcher is None:
+        if self._watcher is None or self._watcher.done():
             self._watcher = asyncio.create_task(self._watch())
         return listener
 
@@ -154,12 +155,14 @@ class Live:
             if since is not None:
                 news, _ = await run_in_threadpool(self._read, since)
                 listener.hear(news)
+            known = monotonic()
             while not listener.over:
                 if listener.versions or listener.all:
                     yield listener.message()
                 elif not await self._wait(listener, listener.woken):
-                    listener.viewer = await run_in_threadpool(again)
                     yield ": \n\n"
+                if monotonic() - known >= self._beat:
+                    listener.viewer, known = await run_in_threadpool(again), monotonic()
         except (NotLoggedIn, SQLAlchemyError):
             return
         if listener.resting:
