@@ -109,9 +109,9 @@ def attach(
     """
     now = core.clock.now()
     added, grown = _add(session, crisis, feedback_ids, now)
-    if not added:
+    if not added and worst(crisis.severity, severity) == crisis.severity:
         return
-    after = {"added": added, "count": grown["count"]}
+    after = {"added": added, "count": grown["count"], "severity": worst(crisis.severity, severity)}
     values = {}
     if also and also not in crisis.categories and (crisis.category or crisis.product):
         values = {"also": [*crisis.also, also]}

@@ -87,18 +87,27 @@ def _join_running(core: Core, session: Session, items: Sequence[Fresh]) -> list[
     homes = _homes(session, {item.shop_id for item in items}, CRISIS_OPEN)
     ids = [item.feedback_id for item in items]
     copied = {like.id: copies.same_text(session, like, ids) for like, _ in homes if like.cause == "copies"}
+    at_home = _running(session, ids)
     joining: dict[int, list[Fresh]] = defaultdict(list)
     left = []
     for item in items:
-        home = next((home for like, home in homes if belongs(item, like, copied)), None)
-        if home is not None and home.id is not None:
-            joining[home.id].append(item)
+        belonging = (home.id for like, home in homes if belongs(item, like, copied))
+        home_id = at_home.get(item.feedback_id) or next(belonging, None)  # one that changed stays where it is
+        if home_id is not None:
+            joining[home_id].append(item)
         else:
             left.append(item)
     for crisis_id, new in joining.items():
         severity = worst(*(item.severity for item in new))
         crises.attach(core, session, session.get_one(Crisis, crisis_id), [item.feedback_id for item in new], severity)
     return left
+
+
+def _running(session: Session, feedback_ids: Sequence[int]) -> dict[int, int]:
+    """The running crises that feedbacks are in."""
+    mine = select(CrisisFeedback.feedback_id, CrisisFeedback.crisis_id).join(Crisis)
+    here = (col(CrisisFeedback.feedback_id).in_(feedback_ids), col(Crisis.state).in_(CRISIS_OPEN))
+    return {feedback_id: crisis_id for feedback_id, crisis_id in session.exec(mine.where(*here))}  # noqa: C416 — rows
 
 
 def _open_critical(core: Core, session: Session, items: Iterable[Fresh]) -> list[int]:

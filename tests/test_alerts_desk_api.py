@@ -344,6 +344,22 @@ def test_shops_bound_programs_and_people(desk: httpx.Client, core: Core) -> None
 
 
 @sqlite
+def test_nobody_merges_into_what_he_may_not_see(desk: httpx.Client, core: Core) -> None:
+    """On the desk's pages too a crisis of another shop is no place to merge into."""
+    _, crisis = seed(core)
+    theirs = open_crisis(core, ["另一家的"], shop_id="other")
+    with db.writing(core.engine) as session:
+        person = session.exec(select(Person).where(Person.name == "主管")).one()
+        person.shops = ["other"]
+        session.add(person)
+    log_in(core, desk, "主管")
+    before = standing(core)
+    form = {"form_key": desk.get(f"{API}/me").json()["form_key"], "once": "1", "to": str(crisis)}
+    assert desk.post(f"/crises/{theirs}/merge", data=form).status_code == 404
+    assert standing(core) == before
+
+
+@sqlite
 def test_a_session_reads_and_with_its_form_key_acts(desk: httpx.Client, core: Core) -> None:
     """Who is logged in may GET; a POST needs the key of the pages' forms, and no foreign origin."""
     case = open_case(core)

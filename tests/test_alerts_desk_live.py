@@ -165,7 +165,7 @@ def test_who_comes_back_hears_what_was_missed(core: Core) -> None:
 
 @pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 def test_nobody_listens_who_is_not_known(core: Core) -> None:
-    """Strangers are led to the login; a person who leaves loses the stream with the next sign of life, much as there is to tell."""
+    """Strangers are led to the login; a person who leaves loses the stream, busy or silent."""
     with Served(core, beat=0.1) as desk:
         assert desk.client.get("/desk/live", headers={"X-User": "nobody"}).status_code == 303
         lines = desk.listen()

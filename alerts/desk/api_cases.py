@@ -10,9 +10,10 @@ from sqlmodel import Session, col, select
 from alerts.actions import Click, handle, tidy
 from alerts.desk import bodies, inbox, subjects
 from alerts.desk.api_access import Access, Caller
+from alerts.desk.api_case_models import CaseInFull, CaseLine, CrisisInFull, CrisisLine
 from alerts.desk.api_feedback import After, Limit, Number, Severity, Word, in_full, mine, of_crisis
 from alerts.desk.api_house import happened
-from alerts.desk.api_models import CaseInFull, CaseLine, Clock, CrisisInFull, CrisisLine, Done, Page
+from alerts.desk.api_models import Clock, Done, Page
 from alerts.desk.api_problems import answers
 from alerts.desk.drafts import for_subject
 from alerts.desk.inbox import Filters, Which

@@ -9,18 +9,20 @@ from pydantic import BaseModel, ConfigDict
 Item = TypeVar("Item")
 
 
-class _Answer(BaseModel):
+class Answer(BaseModel):
+    """What all have in common."""
+
     model_config = ConfigDict(from_attributes=True, use_attribute_docstrings=True)
 
 
-class Page(_Answer, Generic[Item]):
+class Page(Answer, Generic[Item]):
     """Some of a list; ``next`` asked for as ``after`` gives those that follow, null where there are none."""
 
     items: Sequence[Item]
     next: str | None
 
 
-class Clock(_Answer):
+class Clock(Answer):
     """A deadline; ``met_at`` after ``due_at`` was late."""
 
     stage: str
@@ -29,7 +31,7 @@ class Clock(_Answer):
     met_at: datetime | None
 
 
-class Happened(_Answer):
+class Happened(Answer):
     """An event of the audit."""
 
     id: int
@@ -52,7 +54,7 @@ class Audited(Happened):
     after: Mapping[str, Any]
 
 
-class Version(_Answer):
+class Version(Answer):
     """What a feedback said before."""
 
     version: int
@@ -63,7 +65,7 @@ class Version(_Answer):
     deleted: bool
 
 
-class Grown(_Answer):
+class Grown(Answer):
     """How often a post was liked, passed on and answered at one time."""
 
     at: datetime
@@ -72,7 +74,7 @@ class Grown(_Answer):
     comments: int | None
 
 
-class Said(_Answer):
+class Said(Answer):
     """A review or mention in its newest version, personal data masked; judged where ``model`` is not null."""
 
     id: int
@@ -113,94 +115,7 @@ class SaidInFull(Said):
     spread: Sequence[Grown]
 
 
-class CaseLine(_Answer):
-    """A case in a list."""
-
-    id: int
-    shop: str | None
-    kind: str
-    state: str
-    severity: str
-    categories: list[str]
-    opened_at: datetime
-    updated_at: datetime
-    assignee: str | None
-    crisis_id: int | None
-    quote: str
-    """The beginning of its newest feedback."""
-    due_at: datetime | None
-    """Its next deadline, or the first that was missed."""
-    late: bool
-
-
-class _InFull(_Answer):
-    clocks: Sequence[Clock]
-    feedback: Sequence[SaidInFull]
-    """The newest 50; the others by ``/feedback?case=`` or ``?crisis=``."""
-    feedback_count: int
-    events: Sequence[Happened]
-    """The latest 200, the newest first."""
-    drafts: Sequence[str]
-    """Replies to take over and edit."""
-    actions: Sequence[str]
-    """What the caller's role may do to it now."""
-
-
-class CaseInFull(_InFull):
-    """A case."""
-
-    id: int
-    shop: str | None
-    kind: str
-    state: str
-    severity: str
-    categories: list[str]
-    tier: str
-    backlog: bool
-    opened_at: datetime
-    updated_at: datetime
-    assignee: str | None
-    crisis_id: int | None
-    answered_at: datetime | None
-    resolved_at: datetime | None
-    closed_at: datetime | None
-
-
-class CrisisLine(_Answer):
-    """A crisis in a list."""
-
-    id: int
-    shop: str | None
-    kind: str
-    state: str
-    cause: str
-    severity: str
-    categories: list[str]
-    product: str
-    opened_at: datetime
-    updated_at: datetime
-    assignee: str | None
-    merged_into: int | None
-    clocks: Sequence[Clock]
-
-
-class CrisisInFull(_InFull, CrisisLine):
-    """A crisis; ``notices`` are the ways those concerned were told."""
-
-    acknowledged_at: datetime | None
-    notified_at: datetime | None
-    resolved_at: datetime | None
-    closed_at: datetime | None
-    members: str
-    facts: str
-    plan: str
-    result: str
-    review: str
-    notices: Mapping[str, Any]
-    scope: Mapping[str, Any]
-
-
-class Done(_Answer):
+class Done(Answer):
     """What became of an action."""
 
     done: bool
@@ -208,7 +123,7 @@ class Done(_Answer):
     """One Chinese sentence."""
 
 
-class Health(_Answer):
+class Health(Answer):
     """How a source is doing."""
 
     name: str
@@ -225,7 +140,7 @@ class Health(_Answer):
     warnings: Sequence[str]
 
 
-class Letter(_Answer):
+class Letter(Answer):
     """A message of the outbox; to whom it goes and what it says is left out."""
 
     id: int
@@ -243,7 +158,7 @@ class Letter(_Answer):
     last_error: str
 
 
-class Someone(_Answer):
+class Someone(Answer):
     """Somebody who is told or who acts."""
 
     name: str
@@ -255,7 +170,7 @@ class Someone(_Answer):
     active: bool
 
 
-class OnDuty(_Answer):
+class OnDuty(Answer):
     """Who is on duty for some shops from when to when; null among shops is what belongs to the brand alone."""
 
     shops: Sequence[str | None]
@@ -264,7 +179,7 @@ class OnDuty(_Answer):
     people: Sequence[str]
 
 
-class Me(_Answer):
+class Me(Answer):
     """Who asks."""
 
     name: str
@@ -276,14 +191,14 @@ class Me(_Answer):
     """For ``X-Form-Key`` where no token comes with a request; empty with a token."""
 
 
-class Table(_Answer):
+class Table(Answer):
     """A table to take away."""
 
     name: str
     formats: Sequence[str]
 
 
-class Report(_Answer):
+class Report(Answer):
     """A report that was sent; version 2 and more are corrections."""
 
     name: str
@@ -292,7 +207,7 @@ class Report(_Answer):
     at: datetime
 
 
-class Fault(_Answer):
+class Fault(Answer):
     """Something wrong with a public answer, or that there is none."""
 
     id: int

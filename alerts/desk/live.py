@@ -40,7 +40,6 @@ _LISTED = 200  # changes told one by one; more are told as "all"
 _OVERLAP = 100  # ids looked at again: PostgreSQL may commit 6 before 5
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "X-Content-Type-Options": "nosniff"}
 _ROWS: dict[str, type[Case] | type[Crisis]] = {"case": Case, "crisis": Crisis}
-_REST = "event: rest\ndata: {}\n\n"
 _log = structlog.get_logger()
 
 Key = tuple[str, int]
@@ -166,7 +165,7 @@ class Live:
         except (NotLoggedIn, SQLAlchemyError):
             return
         if listener.resting:
-            yield _REST
+            yield "event: rest\ndata: {}\n\n"
 
     async def _wait(self, listener: Listener, event: asyncio.Event) -> bool:
         if listener.over:

@@ -150,7 +150,7 @@
       failures = performance.now() - opened > 5000 ? 1 : failures + 1;
       if (failures === 2) say(says.dataset.lost);
       if (refused) soon();
-      setTimeout(() => { if (!source && !resting) connect(); }, Math.min(60000, 500 * 2 ** failures) * (0.5 + Math.random()));
+      setTimeout(() => { if (!source && !resting) connect(); }, Math.min(60000, 250 * 2 ** failures) * (0.5 + Math.random()));
     };
   }
 
