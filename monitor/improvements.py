@@ -10,8 +10,8 @@ from monitor.audit import note
 from monitor.config import nearest
 from monitor.core import Core
 from monitor.errors import WrongCall
-from monitor.privacy import mask
 from monitor.models import Improvement
+from monitor.privacy import mask
 from monitor.text import clean
 
 _LONGEST = 200
