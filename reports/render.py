@@ -5,8 +5,12 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from markupsafe import Markup
 
 from monitor.core import Core
+from monitor.settings import Settings
 from reports import cards, labels
 from reports.archive import Edition
 from reports.charts import WIDTH, Chart
@@ -79,6 +83,16 @@ def text(core: Core, figures: Summary | Review, shown: Page) -> str:
     return str(_template(figures, "txt").render(_context(core, figures, shown)))
 
 
+def _behind(settings: Settings, figures: Summary | Review, text: str, **wanted: str | bool) -> Markup:
+    """A number that opens the feedbacks it counts, on the desk."""
+    span = figures.windows.now
+    told = {"since": span.first.isoformat(), "until": span.last.isoformat()} | {
+        name: value if isinstance(value, str) else "1" for name, value in wanted.items() if value
+    }
+    address = f"{settings.service.public_url.rstrip('/')}/feedback?{urlencode(told)}"
+    return Markup('<a href="{}">{}</a>').format(address, text)
+
+
 def _template(figures: Summary | Review, kind: str) -> Any:
     return _environment().get_template(f"{'review' if isinstance(figures, Review) else 'summary'}.{kind}.j2")
 
@@ -94,6 +108,8 @@ def _context(core: Core, figures: Summary | Review, shown: Page) -> dict[str, An
         "link": core.view,
         "moment": partial(labels.moment, zone=settings.zone),
         "labels": labels,
+        "shop_ids": {settings.shop_name(shop.id): shop.id for shop in settings.shops},
+        "behind": partial(_behind, settings, figures),
     }
     if isinstance(figures, Review):
         noun, bad, rate = NOUN[figures.subject]

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from alerts.desk import (
     answers,
     api,
+    behind,
     dingtalk,
     doors,
     drafts,
@@ -69,6 +70,7 @@ def create_app(core: Core, links: Links, kept: Shelf | None = None) -> FastAPI:
     app.include_router(answers.router(core, pages, door))
     app.include_router(rooms.router(core, pages, door))
     app.include_router(records.router(core, pages, door))
+    app.include_router(behind.router(core, pages, door))
     app.include_router(editing.router(core, pages, door))
     app.include_router(token_page.router(core, pages, door))
     if kept is not None:

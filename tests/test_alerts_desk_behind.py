@@ -1,0 +1,91 @@
+"""Every number of a report that is a link opens as many feedbacks as it says."""
+
+import re
+from collections.abc import Iterator
+from datetime import date
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from factories import NOW, make_core, make_settings
+from factories_reports import month, store
+from serving import browse
+from sqlalchemy import Engine
+from test_alerts_desk_rooms import PASSWORD, enter, hashed
+
+from alerts.desk.app import create_app
+from alerts.links import Links
+from monitor import db, directory
+from monitor.core import Core
+from monitor.models import Account
+from reports.build import build
+
+FRIDAY = date(2026, 11, 20)
+SITE = "http://127.0.0.1:8000"
+LINK = re.compile(rf'href="{SITE}(/feedback\?[^"]+)"[^>]*>([\d,]+)<')
+
+
+@pytest.fixture
+def house(core: Core, engine: Engine) -> Core:
+    people = [{"name": "主管", "role": "lead"}, {"name": "分店", "role": "lead", "shops": ["jd"]}]
+    shops = [{"id": name, "name": f"{name} 店", "platform": "tmall"} for name in ("demo", "jd")]
+    service = {"var_dir": "/nonexistent", "public_url": SITE}
+    made = make_core(engine, make_settings(people=people, shops=shops, service=service), core.clock)
+    with db.writing(engine) as session:
+        directory.sync(session, made.settings)
+        session.add_all(Account(name=one["name"], password=hashed(), created_at=NOW) for one in people)
+    records = [record for record in month(last=FRIDAY, a_day=25, share=0.3) if record.at <= NOW]
+    for record in records[::9]:
+        record.kind = "mention"
+    store(engine, records, NOW)
+    return made
+
+
+@pytest.fixture
+def desk(house: Core) -> Iterator[httpx.Client]:
+    with browse(create_app(house, Links(house.secret, SITE, house.clock))) as client:
+        yield client
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["weekly", "daily"])
+def test_each_number_opens_as_many(desk: httpx.Client, house: Core, kind: str) -> None:
+    """Totals, categories, shops, products: the page counts what the report counted."""
+    enter(desk, "主管", PASSWORD)
+    page = build(house, kind, FRIDAY).html  # type: ignore[arg-type]
+    found = LINK.findall(page)
+    assert len(found) > (15 if kind == "weekly" else 3)
+    for address, number in found:
+        shown = desk.get(address.replace("&amp;", "&")).text
+        assert f"{number.replace(',', '')} 条" in shown.split("</h1>")[1][:200], address
+
+
+def test_pages_and_shops(desk: httpx.Client) -> None:
+    """More than a page is turned; who sees one shop finds only that one's; nonsense is no error."""
+    enter(desk, "主管", PASSWORD)
+    first = desk.get("/feedback?since=2026-11-01&until=2026-11-20")
+    following = re.search(r'href="(\?since=[^"]+page=2)"', first.text)
+    assert following
+    second = desk.get("/feedback" + following[1].replace("&amp;", "&")).text
+    assert "第 2 页" in second
+    everything = re.search(r"(\d+) 条", first.text)
+    enter(desk, "分店", PASSWORD)
+    mine = re.search(r"(\d+) 条", desk.get("/feedback?since=2026-11-01&until=2026-11-20").text)
+    assert everything
+    assert mine
+    assert 0 < int(mine[1]) < int(everything[1])
+    assert "没有找到。" in desk.get("/feedback", params={"product": "'; DROP TABLE feedback; --"}).text
+    assert desk.get("/feedback?since=yesterday").status_code == 400
+    desk.cookies.clear()
+    assert urlsplit(desk.get("/feedback", follow_redirects=False).headers["location"]).path == "/login"
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_what_it_shows(desk: httpx.Client) -> None:
+    """The heading says what is listed: negatives of a category, of a product, of a platform; posts."""
+    enter(desk, "主管", PASSWORD)
+    asked = "/feedback?bad=1&category=logistics&shop=jd&product=儿童吸管杯&platform=tmall&until=2026-11-20"
+    shown = desk.get(asked).text
+    for words in ("<h1>负面反馈</h1>", "物流配送", "jd 店", "儿童吸管杯", "至 2026-11-20"):
+        assert words in shown
+    assert "<h1>帖子</h1>" in desk.get("/feedback?kind=mention").text
