@@ -23,7 +23,7 @@ from monitor import db, directory
 from monitor.clock import HandClock
 from monitor.core import Core
 from monitor.errors import WrongCall
-from monitor.models import Account, Case, Crisis, Event, Feedback, Outbox, Person
+from monitor.models import Account, Case, Crisis, Event, Feedback, FeedbackVersion, Outbox, Person
 from monitor.transitions import ACTIONS
 
 PASSWORD = "correct horse"
@@ -146,11 +146,32 @@ def test_no_role_does_what_it_may_not(desk: httpx.Client, core: Core, name: str)
             assert counts(core) == before
 
 
+def test_what_a_review_said_before_is_shown(desk: httpx.Client, core: Core) -> None:
+    """The case shows the words as they are, the shop's reply, and what stood there before the buyer's edit."""
+    case = open_case(core, ["一般，还行吧"])
+    with db.writing(core.engine) as session:
+        row = session.exec(select(Feedback).where(Feedback.case_id == case)).one()
+        session.add(
+            FeedbackVersion(feedback_id=row.id, version=1, at=row.updated_at, text="用一天就<b>坏</b>了", stars=1)
+        )
+        row.version, row.reply = 2, "亲，已经给您补发"
+        session.add(row)
+    enter(desk, "客服一号")
+    page = desk.get(f"/cases/{case}").text
+    for words in (
+        "一般，还行吧",
+        "改过 1 次",
+        "用一天就&lt;b&gt;坏&lt;/b&gt;了",
+        "店铺回复：<bdi>亲，已经给您补发</bdi>",
+    ):
+        assert words in page
+
+
 def test_claim_contact_resolve(desk: httpx.Client, core: Core) -> None:
     """The way of a case through the desk; a form sent twice does it once; a second person is told who was faster."""
     case = open_case(core)
     enter(desk, "客服一号")
-    assert "还没有人负责" in desk.get("/cases").text
+    assert "待认领" in desk.get("/cases").text
     for step in ("claim", "contacted", "answered", "resolved"):
         for _ in range(2):
             answer = do(desk, f"/cases/{case}/{step}", once=step)

@@ -11,7 +11,18 @@ from alerts.desk.sessions import Viewer
 from alerts.words import code, trouble
 from monitor import queries, search
 from monitor.categories import complaints
-from monitor.models import Case, Crisis, CrisisFeedback, Event, Feedback, Person, Score, Spread, Timer
+from monitor.models import (
+    Case,
+    Crisis,
+    CrisisFeedback,
+    Event,
+    Feedback,
+    FeedbackVersion,
+    Person,
+    Score,
+    Spread,
+    Timer,
+)
 from monitor.moves import Action
 from monitor.states import CRISIS_OPEN
 from monitor.transitions import ACTIONS
@@ -52,6 +63,7 @@ class Shown:
         parts: Its text cut up, each with what it is evidence of, or "".
         elsewhere: The same text in other sources.
         spread: How its likes, reposts and comments grew.
+        before: What it said before it was edited, added to or answered, the latest first.
     """
 
     row: Feedback
@@ -59,6 +71,7 @@ class Shown:
     parts: Sequence[tuple[str, str]]
     elsewhere: Sequence[queries.Copy] = ()
     spread: Sequence[Spread] = ()
+    before: Sequence[FeedbackVersion] = ()
 
 
 def read(session: Session, kind: str, subject_id: int) -> Subject | None:
@@ -92,6 +105,7 @@ def shown(session: Session, found: Sequence[tuple[Feedback, Score | None]], word
     """Feedbacks with their evidence and what was looked for marked, their copies elsewhere and how they spread."""
     rows = [row for row, _ in found]
     copies, spreads = queries.also_on(session, rows), queries.spreads(session, rows)
+    before = _before(session, rows)
     return [
         Shown(
             row,
@@ -99,9 +113,19 @@ def shown(session: Session, found: Sequence[tuple[Feedback, Score | None]], word
             _marked_too(marked(row.text, score.evidence if score else []), words),
             copies.get(row.id or 0, ()),
             spreads.get(row.id or 0, ()),
+            before.get(row.id or 0, ()),
         )
         for row, score in found
     ]
+
+
+def _before(session: Session, rows: Sequence[Feedback]) -> dict[int, list[FeedbackVersion]]:
+    edited = [row.id for row in rows if row.version > 1]
+    versions = select(FeedbackVersion).where(col(FeedbackVersion.feedback_id).in_(edited))
+    found: dict[int, list[FeedbackVersion]] = {}
+    for one in session.exec(versions.order_by(col(FeedbackVersion.version).desc())) if edited else ():
+        found.setdefault(one.feedback_id, []).append(one)
+    return found
 
 
 def possible(subject: Subject, role: str) -> list[str]:
