@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _FOLDER = Path(__file__).with_name("templates")
 _NAMES = {"daily": "差评早报", "evening": "晚间小结", "weekly": "评价周报", "monthly": "评价月报"}
 _LINES = 8  # of a card
+_LONGEST = 20  # letters of a value in an address: each takes nine there, and mails have their limit
 _PICTURES = ("trend", "categories", "words")
 _FILTERS = (
     *("category", "platform", "stage", "happening", "state", "percent", "share", "ratio", "number", "duration"),
@@ -84,7 +85,9 @@ def text(core: Core, figures: Summary | Review, shown: Page) -> str:
 
 
 def _behind(settings: Settings, figures: Summary | Review, text: str, **wanted: str | bool) -> Markup:
-    """A number that opens the feedbacks it counts, on the desk."""
+    """A number that opens the feedbacks it counts, on the desk; plain where what they share has an endless name."""
+    if any(isinstance(value, str) and len(value) > _LONGEST for value in wanted.values()):
+        return Markup.escape(text)
     span = figures.windows.now
     told = {"since": span.first.isoformat(), "until": span.last.isoformat()} | {
         name: value if isinstance(value, str) else "1" for name, value in wanted.items() if value

@@ -98,9 +98,9 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     engine.dispose()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Browser"]:
-    """The system's Chromium, once for all tests."""
+    """The system's Chromium, once for all tests of a file: while it is open, its event loop runs, and no other can."""
     from browsing import launched
 
     with launched(tmp_path_factory.mktemp("fonts")) as browser:

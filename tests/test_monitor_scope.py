@@ -76,7 +76,7 @@ def test_fault_37_five_thousand_reviews_at_once(core: Core) -> None:
     with db.reading(core.engine) as session:
         (crisis,) = session.exec(select(Crisis)).all()
         members = session.exec(select(func.count()).select_from(CrisisFeedback)).one()
-        events = session.exec(select(Event.what).where(Event.subject == "crisis")).all()
+        events = session.exec(select(Event.what).where(Event.subject == "crisis").order_by(col(Event.id))).all()
     assert (counts.new, counts.negative, counts.crises_opened) == (FLOOD, FLOOD, 1)
     assert crisis.scope["count"] == members == FLOOD
     assert crisis.scope["buyers"] == 4000
