@@ -10,7 +10,7 @@ demo: $(VENV)/.demo
 	$(BIN)/pingshao demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n 2 --cov --cov-report=term --cov-fail-under=95
+	$(BIN)/python -m pytest -n 3 --dist worksteal --cov --cov-report=term --cov-fail-under=95
 
 check: $(VENV)/.test
 	$(BIN)/ruff format --check .

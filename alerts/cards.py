@@ -12,7 +12,7 @@ from alerts.content import Button, Card, Line, bold, line, link
 from alerts.suspicion import suspicion
 from monitor.models import Case, Crisis, Event, Person
 from monitor.queries import CaseView, CrisisView, Item
-from monitor.states import STATE_LABELS
+from monitor.states import CASE_OPEN, CRISIS_OPEN, STATE_LABELS
 from monitor.transitions import ACTIONS, NOTICE_WAYS
 
 _BUTTONS = {
@@ -81,7 +81,7 @@ def crisis_card(view: CrisisView, reader: Reader) -> Card:
         *crisis_lines.heat(view),
         *crisis_lines.done_so_far(crisis, reader),
         *_events(view.events, reader),
-        _draft(crisis, view.worst, crisis.product, reader),
+        *_draft(crisis, view.worst, crisis.product, reader),
     ]
     count = crisis_lines.how_many(view)
     more = f"看全部 {count} 条" if count > 1 else "看详情"
@@ -114,7 +114,7 @@ def case_card(view: CaseView, reader: Reader) -> Card:
         *suspicion(view),
         *([line(f"已并入危机 #{case.crisis_id}")] if case.crisis_id else []),
         *_events(view.events, reader),
-        *([] if case.kind == "question" else [_case_draft(view, reader)]),
+        *([] if case.kind == "question" else _case_draft(view, reader)),
     ]
     return Card(
         title=f"【{_CASES[case.kind]}】{case_name(view, reader)}",
@@ -125,7 +125,7 @@ def case_card(view: CaseView, reader: Reader) -> Card:
     )
 
 
-def _case_draft(view: CaseView, reader: Reader) -> Line:
+def _case_draft(view: CaseView, reader: Reader) -> list[Line]:
     newest = view.items[0] if view.items else None
     return _draft(view.case, newest, newest.feedback.product if newest else "", reader)
 
@@ -170,10 +170,13 @@ def _events(events: Iterable[Event], reader: Reader) -> list[Line]:
     return [line("最近：" + "；".join(told), role="small")] if told else []
 
 
-def _draft(row: Case | Crisis, item: Item | None, product: str, reader: Reader) -> Line:
+def _draft(row: Case | Crisis, item: Item | None, product: str, reader: Reader) -> list[Line]:
+    """What to say first; nothing more is to be said where all is settled."""
+    if row.state not in (*CASE_OPEN, *CRISIS_OPEN):
+        return []
     flags = item.score.flags if item and item.score and isinstance(row, Case) else ()
     text = item.feedback.text or item.feedback.title if item else ""
-    return line("建议先说：", picks.for_case(reader.speaker.about(row, product, flags), text, row.categories)[0].text)
+    return [line("建议先说：", picks.for_case(reader.speaker.about(row, product, flags), text, row.categories)[0].text)]
 
 
 def _buttons(row: Case | Crisis, more: str, reader: Reader) -> tuple[Button, ...]:

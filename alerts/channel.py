@@ -71,7 +71,7 @@ class Letter:
         target: Where to.
         card: What it says.
         at: When it was written.
-        live: ``crisis:12`` on the live card of that crisis; empty on everything else.
+        live: ``crisis:12`` on the live card of that crisis, ``crisis.acted:12`` on its history; else empty.
         carries: Keys of messages folded into this one.
         kind: What happened, as notices call it.
         shop: The shop concerned; empty for the house itself or a brand's mention.
@@ -106,7 +106,7 @@ class Channel(ABC):
         live: A sent card can be edited in place.
         clicks: Clicks on buttons come back to us; otherwise buttons are signed links.
         scarce: Edits are few: once they are used up, only what a person did is worth a new card.
-        threads: What answers a card stands below it, out of the way: there the card's history is kept.
+        threads: What answers a card stands below it, out of the way: there the card's history is kept, in one message.
         page: How many lines of a list one message holds.
         rate: The provider's published limit for one target, as ``20/1m``; empty where it has none.
         second_try: Calls that it takes to try a message again: more than one where it is asked for first.

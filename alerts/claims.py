@@ -14,7 +14,7 @@ from sqlmodel import Session
 from alerts import pace
 from alerts.channel import MAIL
 from alerts.pace import Bucket, Place
-from alerts.render import EDITS, OPENINGS
+from alerts.render import IN_PLACE, OPENINGS
 from monitor import db
 from monitor.bulk import table
 from monitor.core import Core
@@ -36,6 +36,8 @@ _LOCK = 0x70_73_6F_62  # any number, the same in every process
 _CARRIES = {
     "crisis.updated": ("crisis.updated",),
     "case.updated": ("case.updated",),
+    "crisis.acted": ("crisis.acted",),
+    "case.acted": ("case.acted",),
     "crisis.grew": ("crisis.grew",),
     "timer.breached": ("timer.reminder", "timer.rung"),
     "timer.rung": ("timer.reminder", "timer.rung"),
@@ -196,7 +198,7 @@ def _first(session: Session, now: datetime, channels: Iterable[str], full: Colle
 
 def _carry(session: Session, row: Outbox, uncertain: bool) -> None:
     """Fold into the row what it says as well; not where it may have been sent already, edits excepted."""
-    if row.kind in EDITS:
+    if row.kind in IN_PLACE:
         _fold(session, row, _siblings(row))
         return
     if row.kind not in _CARRIES or uncertain:

@@ -1,7 +1,9 @@
 """Reply drafts: empathy, attribution, remedy, from data by category, filled from the case, for people to copy and edit.
 
 A category's file holds variants of the three steps, ``grave`` ones for what is critical, and topics: narrower troubles
-with sentences of their own. What may not be said to a buyer is `monitor.answers`' to say; every draft is checked.
+with sentences of their own. Each such set has a key, under which the config may have other sentences: ``quality``,
+``quality:异味``, ``safety:grave``, and for all categories ``grave`` and ``threat``. What may not be said to a buyer is
+`monitor.answers`' to say; every draft is checked.
 """
 
 import re
@@ -12,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from alerts.words import code
 from monitor.settings import Replies, Voice
 
 FOLDER = Path(__file__).with_name("replies")
@@ -21,6 +24,7 @@ THREATS = frozenset({"legal_threat", "media_threat"})
 
 _LONGEST_NAME = 20
 _NO_CATEGORY = ("notices", "grave", "threat", "synonyms")
+_NAMES = {"grave": "危急的"}
 _FORMAL = ("high", "critical")
 _GREETED = re.compile(r"^您好[，。]")
 _PLACES = re.compile(r"\{(shop|product)\}")
@@ -41,7 +45,7 @@ class About:
         severity: How bad it is.
         flags: What else the writer does.
         voice: How the shop speaks.
-        own: Sentences from the config in place of the shipped ones, by category.
+        own: Sentences from the config in place of the shipped ones, by key.
         also: All its categories.
     """
 
@@ -68,22 +72,24 @@ def draft(about: About) -> str:
 
 def steps(about: About) -> Steps:
     """The variants for what is to be answered: grave ones, else the config's or the category's."""
-    if found := grave(about):
-        return found
-    shipped = _replies().get(about.category) or _replies()["other"]
-    own = (about.own or {}).get(about.category)
+    return grave(about) or chosen(about, about.category)
+
+
+def chosen(about: About, key: str) -> Steps:
+    """The variants of a set: the config's for each step where it has any; the general ones for an unknown key."""
+    own, shipped = (about.own or {}).get(key), _sets().get(key) or _sets()["other"]
     return {step: (own and getattr(own, step)) or shipped[step] for step in STEPS}
 
 
 def grave(about: About) -> Steps | None:
     """The variants for a threat, or for what is critical where a quick promise would be wrong; else None."""
     if THREATS & set(about.flags):
-        return _read(FOLDER / "threat.toml")
+        return chosen(about, "threat")
     if about.severity != "critical":
         return None
-    told = [_replies().get(code, {}).get("grave") for code in (about.category, *about.also)]
-    table: Steps | None = next((one for one in told if isinstance(one, dict)), None)
-    return table or (_read(FOLDER / f"{told[0]}.toml") if told[0] else None)
+    keys = [f"{one}:grave" for one in (about.category, *about.also)]
+    key = next((key for key in keys if key in _sets()), _replies().get(about.category, {}).get("grave"))
+    return chosen(about, key) if key else None
 
 
 def compose(about: About, variants: Steps, turn: int = 0) -> str:
@@ -118,26 +124,27 @@ def categories() -> list[str]:
     return sorted(_replies())
 
 
-def plain(category: str) -> dict[str, Any]:
-    """A category's own sentences as shipped."""
-    return _replies()[category]
+def all_keys() -> list[str]:
+    """The keys of all sets of variants: each category's own, its topics, its grave ones; then those for all."""
+    return list(_sets())
 
 
-def topics(category: str) -> list[dict[str, Any]]:
-    """The narrower troubles of a category: ``name``, ``words``, and the three steps."""
-    found: list[dict[str, Any]] = (_replies().get(category) or _replies()["other"]).get("topics", [])
-    return found
+def plain(key: str) -> dict[str, Any]:
+    """A set as shipped: its three steps, of a topic its ``name`` and ``words``."""
+    return _sets()[key]
 
 
-def every_set(category: str) -> list[Steps]:
-    """All sets of variants of a category, unfilled: its own, the grave ones, those of its topics."""
-    data = _replies()[category]
-    return [data, *([data["grave"]] if isinstance(data.get("grave"), dict) else []), *topics(category)]
+def is_formal(key: str) -> bool:
+    """Whether a set is for what is critical or a threat."""
+    return key.rpartition(":")[2] in ("grave", "threat")
 
 
-def formal_sets() -> list[dict[str, Any]]:
-    """The sets of variants for what is critical, and for threats; the latter has a name and words like a topic."""
-    return [_read(FOLDER / "grave.toml"), _read(FOLDER / "threat.toml")]
+def title(key: str) -> str:
+    """What a set is called: ``质量问题``, ``质量问题：异味``."""
+    category, _, narrower = key.partition(":")
+    if narrower:
+        return f"{code(category)}：{_NAMES.get(narrower, narrower)}"
+    return _NAMES.get(key) or _sets().get(key, {}).get("name") or code(key)
 
 
 def templates() -> dict[str, str]:
@@ -158,6 +165,15 @@ def short(name: str) -> str:
 @cache
 def _replies() -> dict[str, dict[str, Any]]:
     return {path.stem: _read(path) for path in sorted(FOLDER.glob("*.toml")) if path.stem not in _NO_CATEGORY}
+
+
+@cache
+def _sets() -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for category, table in _replies().items():
+        found |= {category: table} | {f"{category}:{one['name']}": one for one in table.get("topics", ())}
+        found |= {f"{category}:grave": table["grave"]} if isinstance(table.get("grave"), dict) else {}
+    return found | {name: _read(FOLDER / f"{name}.toml") for name in ("grave", "threat")}
 
 
 @cache

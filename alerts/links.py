@@ -6,6 +6,7 @@ The time comes from the injected clock, so the expiry stands in the token itself
 
 import hashlib
 import secrets
+from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -58,7 +59,18 @@ class View:
     subject_id: int
 
 
-_T = TypeVar("_T", Link, View)
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What a reader without a login is shown: the feedbacks behind one number of a report.
+
+    Attributes:
+        wanted: Which, in the words of the desk's own page of them.
+    """
+
+    wanted: Mapping[str, str]
+
+
+_T = TypeVar("_T", Link, View, Listing)
 
 
 class Links:
@@ -86,6 +98,10 @@ class Links:
         """A link to the page that shows a case or crisis, good for `VIEW_LIFE`."""
         return f"{self._base}/v/{self._sign(View(subject, subject_id), VIEW_LIFE)}"
 
+    def listing(self, wanted: Mapping[str, str], life: timedelta) -> str:
+        """A link that opens the feedbacks behind a number to whoever has it, for a while."""
+        return f"{self._base}/n/{self._sign(Listing(dict(wanted)), life)}"
+
     def read(self, token: str) -> Link:
         """What an action link's token allows.
 
@@ -99,7 +115,11 @@ class Links:
         """What a view link's token shows; raises as `read` does."""
         return self._read(token, View)
 
-    def _sign(self, content: Link | View, life: timedelta) -> str:
+    def read_listing(self, token: str) -> Listing:
+        """What a token behind a number lists; raises as `read` does."""
+        return self._read(token, Listing)
+
+    def _sign(self, content: Link | View | Listing, life: timedelta) -> str:
         until = int((self._clock.now() + life).timestamp())
         return str(self._serializer(type(content)).dumps([until, *astuple(content)]))
 
@@ -112,6 +132,6 @@ class Links:
             raise Expired("这个链接已经过期了。请打开最新的提醒消息，用里面的链接。")
         return kind(*fields)
 
-    def _serializer(self, kind: type[Link | View]) -> URLSafeSerializer:
+    def _serializer(self, kind: type[Link | View | Listing]) -> URLSafeSerializer:
         # The salt keeps one kind of token from being read as the other.
         return URLSafeSerializer(self._secret, salt=f"pingshao.{kind.__name__.lower()}", signer_kwargs=_SIGNER)

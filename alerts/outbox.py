@@ -13,12 +13,13 @@ import structlog
 from sqlalchemy import CursorResult, case, update
 from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, col, select
+from structlog.contextvars import bound_contextvars
 
 from alerts import claims, homeless, outcomes, pace
 from alerts.cards import Links
 from alerts.channel import Channel, Gone, Letter, SendError, Uncertain
 from alerts.claims import WAITING, Claim
-from alerts.render import EDITS, Stale, acted_since, card_ref, render, was_posted
+from alerts.render import EDITS, IN_PLACE, Stale, acted_since, card_ref, render, was_posted
 from monitor import audit, db
 from monitor.core import Core
 from monitor.models import Outbox
@@ -82,7 +83,8 @@ def deliver(
         taken = None if ending() else claims.claim(core, sizes, owner)
         if taken is None:
             break
-        counts[sender.attempt(taken)] += 1
+        with bound_contextvars(message=taken.row.id, **{taken.row.subject: taken.row.subject_id}):
+            counts[sender.attempt(taken)] += 1
     return Delivered(counts["sent"], counts["pending"], counts["uncertain"], counts["dead"], counts["folded"])
 
 
@@ -98,8 +100,8 @@ def next_slot(core: Core, channels: Mapping[str, Channel]) -> datetime | None:
 
 
 def _card(session: Session, row: Outbox) -> str | None:
-    """The live card that the row edits: empty where its name was lost, None where there is none."""
-    if row.kind not in EDITS:
+    """What the row edits, the live card or its history: empty where its name was lost, None where there is none."""
+    if row.kind not in IN_PLACE:
         return None
     return card_ref(session, row) or ("" if was_posted(session, row) else None)
 
@@ -139,8 +141,8 @@ class _Sender:
 
     def _post(self, taken: Claim, channel: Channel, letter: Letter, card: str | None) -> str:
         try:
-            edited = self._edit(taken, channel, letter, card) if taken.row.kind in EDITS else None
-            ref = self._send(taken, channel, letter) if edited is None else edited
+            edited = self._edit(taken, channel, letter, card) if taken.row.kind in IN_PLACE else None
+            ref = self._send(taken, channel, letter, card) if edited is None else edited
         except _Lost:
             return "lost"
         except _Pointless:
@@ -178,9 +180,9 @@ class _Sender:
                 if not acted_since(session, taken.row):
                     raise _Pointless
 
-    def _send(self, taken: Claim, channel: Channel, letter: Letter) -> str:
+    def _send(self, taken: Claim, channel: Channel, letter: Letter, card: str | None) -> str:
         """Post, after asking whether an earlier attempt arrived where one was made."""
-        if taken.uncertain:
+        if taken.uncertain or card == "":
             found = self._ask(channel, letter)
             if found:
                 return found

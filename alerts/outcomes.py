@@ -14,7 +14,7 @@ from sqlmodel import Session, select
 from alerts import pace
 from alerts.channel import SendError
 from alerts.claims import MINE, OUTBOX, Claim
-from alerts.render import CARDS, EDITS
+from alerts.render import CARDS, IN_PLACE, kept_as
 from monitor import audit, db
 from monitor.core import Core
 from monitor.models import Message, Outbox
@@ -46,13 +46,14 @@ def sent(core: Core, claim: Claim, ref: str, at: datetime, was: str | None = Non
     with db.writing(core.engine) as session:
         if session.connection().execute(_SENT, {"row": row.id, "now": now, "ref": ref}).rowcount:
             audit.sent(session, now, row, ref)
-        if ref and row.kind in (*CARDS, *EDITS):
+        if ref and row.kind in (*CARDS, *IN_PLACE):
             _remember(session, row, ref, at, was)
+    core.meters.sent(row.channel, now - row.created_at)
 
 
 def _remember(session: Session, row: Outbox, ref: str, at: datetime, was: str | None) -> None:
     about: dict[str, Any] = {
-        "subject": row.subject,
+        "subject": kept_as(row),
         "subject_id": row.subject_id,
         "channel": row.channel,
         "target": row.target,
@@ -78,6 +79,7 @@ def refused(core: Core, claim: Claim, error: SendError, jitter: Callable[[], flo
         _set(session, claim, state="pending", not_before=now + pause, last_error=str(error), lease_until=None)
         place = (claim.row.channel, "") if error.down else claim.place
         pace.rest(session, place, claim.size, now + (min(pause, _QUIET) if error.retry_after is None else pause))
+    core.meters.not_sent(claim.row.channel, "pending")
     return "pending"
 
 
@@ -95,6 +97,7 @@ def uncertain(core: Core, claim: Claim, error: Exception, jitter: Callable[[], f
     with db.writing(core.engine) as session:
         _set(session, claim, state="uncertain", not_before=now + pause, last_error=said, lease_until=None)
         pace.rest(session, claim.place, claim.size, now + min(pause, _QUIET))
+    core.meters.not_sent(claim.row.channel, "uncertain")
     return "uncertain"
 
 
@@ -103,6 +106,7 @@ def dead(core: Core, claim: Claim, error: str) -> str:
     with db.writing(core.engine) as session:
         if _set(session, claim, state="dead", last_error=error, lease_until=None):
             tell_dead(core, session, claim.row, error)
+    core.meters.not_sent(claim.row.channel, "dead")
     return "dead"
 
 

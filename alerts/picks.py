@@ -45,11 +45,11 @@ class Pick:
 class Set:
     """A set of variants: a category's own, or one of its topics."""
 
+    key: str
     category: str
     name: str
     words: tuple[str, ...]
     pairs: frozenset[str]
-    variants: Steps
 
 
 class Speaker:
@@ -94,7 +94,7 @@ def for_case(about: About, text: str, codes: Sequence[str] = (), most: int = _MO
     chosen = [about.category, *(one for one in codes[:2] if one != about.category)]
     ranked = [(_named(one, text), one) for one in _sets() if one.words and one.category in chosen]
     found = [one for score, one in sorted(ranked, key=lambda pair: -pair[0]) if score > 0][:2]
-    picks = [_pick(about, one.variants, one.name, turn) for one in found for turn in range(2)]
+    picks = [_pick(about, drafts.chosen(about, one.key), one.name, turn) for one in found for turn in range(2)]
     general = [_pick(about, drafts.steps(about), code(about.category), turn) for turn in range(_LEAST)]
     return _different([*picks[:3], *general])[: max(most, _LEAST)]
 
@@ -114,7 +114,7 @@ def search(about: About, words: str, codes: Sequence[str] = (), most: int = _MOS
     picks, grave = [], drafts.grave(about)
     for turn in range(2):
         for one in best[:_LEAST]:
-            variants = one.variants if one.words else drafts.steps(About(one.category, 0, "", own=about.own))
+            variants = drafts.chosen(about, one.key)
             if grave:
                 variants = {**variants, "remedy": grave["remedy"]}
             picks.append(_pick(about, variants, one.name, turn))
@@ -159,13 +159,13 @@ def _pairs(text: str) -> set[str]:
 
 @cache
 def _sets() -> tuple[Set, ...]:
-    shipped = [(one, variants) for one in drafts.categories() for variants in (drafts.plain(one), *drafts.topics(one))]
-    shipped += [("", variants) for variants in drafts.formal_sets() if "words" in variants]
-    found = []
-    for category, variants in shipped:
+    found, known = [], drafts.categories()
+    for key in drafts.all_keys():
+        category, variants = key.partition(":")[0], drafts.plain(key)
         words, name = tuple(variants.get("words", ())), variants.get("name") or code(category)
-        told = " ".join([name, *words, *(said for step in STEPS for said in variants[step])])
-        found.append(Set(category, name, words, frozenset(_pairs(told.lower())), variants))
+        if words or key in known:  # grave ones are chosen by what is grave, not by words
+            told = " ".join([name, *words, *(said for step in STEPS for said in variants[step])])
+            found.append(Set(key, category if category in known else "", name, words, frozenset(_pairs(told.lower()))))
     return tuple(found)
 
 

@@ -1,12 +1,12 @@
 """What is said besides the cards: reminders, breaches, growth, trouble with the monitor itself, summaries."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from alerts import words
 from alerts.cards import Reader
-from alerts.content import Button, Card, Line, bold, line
+from alerts.content import Button, Card, Line, bold, line, link
 from monitor.models import Outbox, Person
 from monitor.queries import CrisisView
 from monitor.transitions import ACTIONS
@@ -22,7 +22,9 @@ _SUBJECTS = {
     "clock": "时钟",
     "indicator": "指标",
     "timers": "补报",
+    "upkeep": "自检",
 }
+_MOST_LINES, _ROOM = 30, 8000  # lines and characters of a history: what any message holds, however it is escaped
 _WRITTEN = {"members": "应急小组成员", "facts": "已知事实"}
 _KINDS = {
     "crisis": "危机",
@@ -35,6 +37,7 @@ _KINDS = {
     "clock": "时钟异常",
     "indicator": "指标变差",
     "timers": "补报",
+    "upkeep": "自检",
 }
 
 
@@ -56,13 +59,48 @@ def timer_card(row: Outbox, due: datetime, name: str, assignee: Person | None, r
     return Card(f"{_HEADS[row.kind]}{_SUBJECTS[row.subject]}：{name}", (said,), (_page(row, reader),), about)
 
 
-def acted_card(row: Outbox, reader: Reader) -> Card:
-    """What somebody did, with all that was written: the history below a card."""
-    facts = row.payload
-    done = ACTIONS[facts["what"]].label
-    written = [*((_WRITTEN.get(name, name), text) for name, text in facts["more"].items()), ("", facts["note"])]
-    lines = [line(f"{name}：{text}" if name else text, role="quote") for name, text in written if text]
-    return Card(f"{reader.moment(datetime.fromisoformat(facts['at']))} {facts['who']} {done}", tuple(lines))
+def history_card(acts: Sequence[Mapping[str, Any]], row: Outbox, reader: Reader) -> Card:
+    """All that people did, with all they wrote: one message below a card, edited in place.
+
+    Args:
+        acts: Who did what when, and what was written, oldest first.
+        row: Whose history it is.
+        reader: For whom.
+    """
+    told = [(_done(act, reader), list(_written(act))) for act in acts]
+    first = _fitting(told)
+    lines: list[Line] = []
+    if first:
+        lines.append(line(f"更早的 {first} 步：", link("看详情", reader.links.view(row.subject, row.subject_id))))
+    heads: list[str] = []
+    for head, written in told[first:]:
+        heads.append(head)
+        if written:
+            lines += [line("\n".join(heads)), *(line(text, role="small") for text in written)]
+            heads = []
+    return Card("处理经过", (*lines, *([line("\n".join(heads))] if heads else [])))
+
+
+def _done(act: Mapping[str, Any], reader: Reader) -> str:
+    at = datetime.fromisoformat(act["at"]).astimezone(reader.zone)  # no 今天: it is still read tomorrow
+    return f"{at.month}月{at.day}日 {at:%H:%M} {act['who']} {ACTIONS[act['what']].label}"
+
+
+def _written(act: Mapping[str, Any]) -> Iterator[str]:
+    yield from (f"{_WRITTEN.get(name, name)}：{text}" for name, text in act["more"].items() if text)
+    if act["note"]:
+        yield act["note"]
+
+
+def _fitting(told: Sequence[tuple[str, Sequence[str]]]) -> int:
+    """From which act on all fits one message; the last always does."""
+    lines = size = 0
+    for place in range(len(told) - 1, -1, -1):
+        head, written = told[place]
+        lines, size = lines + 1 + len(written), size + len(head) + sum(map(len, written))
+        if (lines > _MOST_LINES or size > _ROOM) and place < len(told) - 1:
+            return place + 1
+    return 0
 
 
 def grown_card(row: Outbox, view: CrisisView, name: str, reader: Reader) -> Card:

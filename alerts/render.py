@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, or_, select
 
-from alerts import cards, clock_card, digest, handover, indicator_card, lists, remarks
+from alerts import cards, clock_card, digest, handover, indicator_card, lists, remarks, upkeep_card
 from alerts.cards import Links, Reader
 from alerts.channel import Channel, Letter
 from alerts.content import Card, Ping
@@ -20,6 +20,7 @@ from monitor.transitions import ACTIONS
 CARDS = ("crisis.opened", "case.opened")
 EDITS = ("crisis.updated", "case.updated")
 ACTED = ("crisis.acted", "case.acted")
+IN_PLACE = (*EDITS, *ACTED)
 OPENINGS = (*CARDS, "cases.opened")
 LISTS = ("cases.opened", "cases.overdue")
 _LISTED_DEAD = 30
@@ -27,6 +28,7 @@ _PLAIN = {
     "source": remarks.source_card,
     "clock": clock_card.clock_card,
     "indicator": indicator_card.indicator_card,
+    "upkeep": upkeep_card.upkeep_card,
 }
 """Cards that say no more than their row, by its subject."""
 
@@ -50,6 +52,7 @@ def render(core: Core, session: Session, row: Outbox, channel: Channel, links: L
         return card
     card = replace(card, ping=_pings(session, row, channel.kind), maybe_twice=row.maybe_twice)
     thread = _thread(session, row)
+    keeps = row.kind in (*CARDS, *IN_PLACE)
     if row.kind in ACTED and not thread:
         return Stale("没有单独的卡片")
     return Letter(
@@ -57,7 +60,7 @@ def render(core: Core, session: Session, row: Outbox, channel: Channel, links: L
         target=row.target,
         card=card,
         at=core.clock.now(),
-        live=f"{row.subject}:{row.subject_id}" if row.kind in (*CARDS, *EDITS) else "",
+        live=f"{kept_as(row)}:{row.subject_id}" if keeps else "",
         carries=tuple(row.payload.get("carries", ())),
         kind=row.kind,
         shop=row.payload.get("shop") or "",
@@ -83,12 +86,19 @@ def _card(session: Session, row: Outbox, reader: Reader) -> Card | Stale:
     if row.kind in LISTS:
         return _list(session, row, reader)
     if row.kind in ACTED:
-        return remarks.acted_card(row, reader)
+        return remarks.history_card(_acts(session, row), row, reader)
     if row.subject == "crisis":
         return _about_crisis(session, row, reader)
     if row.subject == "case":
         return _about_case(session, row, reader)
     return _about_the_house(session, row, reader)
+
+
+def _acts(session: Session, row: Outbox) -> list[dict[str, Any]]:
+    """What was done about the row's case or crisis, as it was told where the row goes."""
+    acts = select(Outbox.payload).where(*_there(row), Outbox.kind == row.kind)
+    found = session.execute(acts.order_by(col(Outbox.id))).scalars()
+    return [act for act in found if "what" in act]  # what very old messages said is not kept
 
 
 def _about_the_house(session: Session, row: Outbox, reader: Reader) -> Card:
@@ -171,20 +181,26 @@ def _thread(session: Session, row: Outbox) -> str:
             Outbox.dedupe_key == first, Outbox.channel == row.channel, Outbox.target == row.target
         )
         return session.exec(page).first() or ""
-    return card_ref(session, row)
+    return _ref(session, row, row.subject)
+
+
+def kept_as(row: Outbox) -> str:
+    """What the row's message is remembered as, to be edited in place: the card as its subject, the history apart."""
+    return row.kind if row.kind in ACTED else row.subject
 
 
 def was_posted(session: Session, row: Outbox) -> bool:
-    """Whether the row's case or crisis got a card of its own where the row goes."""
-    card = select(Outbox.id).where(
-        Outbox.subject == row.subject,
-        Outbox.subject_id == row.subject_id,
-        Outbox.channel == row.channel,
-        Outbox.target == row.target,
-        Outbox.state == "sent",
-        col(Outbox.kind).in_((*CARDS, *EDITS)),
-    )
-    return session.exec(card.limit(1)).first() is not None
+    """Whether the card, or the history, that the row edits may stand where the row goes."""
+    if row.kind in ACTED:  # nothing else says that it was posted: whichever row tried may have done it
+        tried = (Outbox.kind == row.kind, or_(Outbox.attempts > 1, (col(Outbox.id) != row.id) & (Outbox.attempts > 0)))
+    else:
+        tried = (Outbox.state == "sent", col(Outbox.kind).in_((*CARDS, *EDITS)))
+    return session.exec(select(Outbox.id).where(*_there(row), *tried).limit(1)).first() is not None
+
+
+def _there(row: Outbox) -> tuple[Any, ...]:
+    """About the row's case or crisis, at its place."""
+    return tuple(getattr(Outbox, name) == getattr(row, name) for name in ("subject", "subject_id", "channel", "target"))
 
 
 def acted_since(session: Session, row: Outbox) -> bool:
@@ -198,9 +214,13 @@ def acted_since(session: Session, row: Outbox) -> bool:
 
 
 def card_ref(session: Session, row: Outbox) -> str:
-    """The live card of the row's case or crisis where the row goes; empty when none is known."""
+    """The live card, or the history, that the row edits where it goes; empty when none is known."""
+    return _ref(session, row, kept_as(row))
+
+
+def _ref(session: Session, row: Outbox, subject: str) -> str:
     card = select(Message.provider_ref).where(
-        Message.subject == row.subject,
+        Message.subject == subject,
         Message.subject_id == row.subject_id,
         Message.channel == row.channel,
         Message.target == row.target,

@@ -1,6 +1,6 @@
 """Who hears what: notices become outbox rows in the same transaction, each once for every channel and target."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -8,6 +8,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session
 
 from alerts.channel import MAIL, load
+from alerts.readers import with_a_login
 from alerts.render import LISTS
 from alerts.staff import Staff
 from monitor.clock import Clock
@@ -48,16 +49,24 @@ def enqueue_report(
         settings: The config.
         key: Dedupe key: the same report is sent once.
         kind: ``daily``, ``evening``, ``weekly`` or ``monthly``.
-        payload: ``{"title": str, "lines": [str, …], "eml": path of the finished mail}``.
+        payload: ``{"title": str, "lines": [str, …], "eml": path of the finished mail}``; where those who cannot log in
+            get another one, ``"guest_eml"``: its path.
         now: When.
     """
-    rows = []
-    for channel, target in _places(settings, settings.routes.summary):
-        said = payload if channel == MAIL else {name: payload[name] for name in ("title", "lines")}
-        rows.append(_row(key, (channel, target), f"report.{kind}", "report", 0, said, now))
+    places = _places(settings, settings.routes.summary)
     if kind in _COPIED and MAIL in settings.routes.summary and settings.smtp:
-        rows += [_row(key, (MAIL, to), f"report.{kind}", "report", 0, payload, now) for to in settings.summaries.cc]
-    _enqueue(session, rows)
+        places += [(MAIL, to) for to in settings.summaries.cc]
+    said = {name: payload[name] for name in ("title", "lines")}
+    desk = said | {"eml": payload["eml"]}
+    guests = said | {"eml": payload.get("guest_eml", payload["eml"])}
+    inside = with_a_login(session, settings)
+
+    def told(place: Place) -> dict[str, Any]:
+        if place[0] != MAIL:
+            return said
+        return desk if place[1].lower() in inside else guests
+
+    _enqueue(session, [_row(key, place, f"report.{kind}", "report", 0, told(place), now) for place in places])
 
 
 def enqueue_test(session: Session, settings: Settings, name: str, person: str, now: datetime) -> int:
@@ -107,9 +116,7 @@ def _row(
 
 def _rows(settings: Settings, staff: Staff, notice: Notice, now: datetime) -> Iterator[dict[str, Any]]:
     people = staff.called_on(notice)
-    places = _places(settings, _route(settings, notice))
-    if notice.kind == "outbox.dead":
-        places = _elsewhere(settings, places, notice)
+    places = _to(settings, notice)
     if notice.kind in ("crisis.updated", "case.updated"):
         places = [place for place in places if _live(settings, place)]
     if "rung" in notice.facts and settings.smtp:
@@ -142,10 +149,24 @@ def _acted(settings: Settings, places: Sequence[Place], notice: Notice, now: dat
             yield history | {"not_before": now + _AFTERWARDS}
 
 
+def _to(settings: Settings, notice: Notice) -> list[Place]:
+    """Where the notice goes: its route's places, but not where what it tells of cannot be told."""
+    places = _places(settings, _route(settings, notice))
+    if notice.kind == "outbox.dead":
+        failed = (notice.facts["channel"], notice.facts["target"])
+        return _elsewhere(settings, places, lambda place: place == failed)
+    if notice.subject == "upkeep":
+        slow = notice.facts["channels"]
+        return _elsewhere(settings, places, lambda place: place[0] in slow) or places
+    return places
+
+
 def _route(settings: Settings, notice: Notice) -> list[str]:
     routes = settings.routes
     if notice.subject in ("source", "outbox", "clock"):
         return routes.system or routes.crisis
+    if notice.subject == "upkeep":
+        return routes.engineer or routes.system or routes.crisis
     if notice.subject == "indicator":
         return routes.summary
     if notice.kind == "timers.digest":
@@ -172,13 +193,12 @@ def _digest_for(settings: Settings, place: Place, payload: dict[str, Any]) -> di
     return payload | {"crises": crises} | cases
 
 
-def _elsewhere(settings: Settings, places: list[Place], notice: Notice) -> list[Place]:
+def _elsewhere(settings: Settings, places: list[Place], failed: Callable[[Place], bool]) -> list[Place]:
     """Anywhere but where it failed: the route's other places, else any other channel, else people's mail."""
-    failed = (notice.facts["channel"], notice.facts["target"])
     everywhere = _places(settings, [channel.name for channel in settings.channels])
     mails = [(MAIL, p.email) for p in settings.people if p.email and p.role in ("lead", "manager")]
     for choice in (places, everywhere, mails if settings.smtp else []):
-        if left := [place for place in choice if place != failed]:
+        if left := [place for place in choice if not failed(place)]:
             return left
     return []
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from monitor.settings import Source
     from monitor.summaries import Summary
     from reports.build import Report
+    from reports.links import Opens
 
 _CRAWLS_AT_ONCE = 4
 _PATIENCE = 60.0  # seconds that a command waits for channels that take only so much at a time
@@ -147,20 +148,29 @@ class App:
         from monitor import answers_scan
         from monitor.summaries import Summary
         from reports.build import build as build_report
-        from reports.build import write
+        from reports.build import guest_mail, write
         from reports.formats import write_as
 
         if kind in ("daily", "evening"):
             answers_scan.scan(self.core)  # the quality list is as of now
-        report = build_report(self.core, kind, day, anew=anew or send)
+        report = build_report(self.core, kind, day, anew=anew or send, guests=self._for_guests() if send else None)
         kept = self.core.settings.service.var_dir / "reports"
         files = write_as(report, folder or kept, form)
         if send:
             mailed = files if form == "html" else write(report, folder or kept)
-            eml = next(file for file in mailed if file.suffix == ".eml")
-            payload = {"eml": str(eml.resolve()), "lines": list(report.lines), "title": report.title}
+            eml = next(file for file in mailed if file.suffix == ".eml").resolve()
+            payload = {"eml": str(eml), "lines": list(report.lines), "title": report.title}
+            if report.guest_eml:
+                payload["guest_eml"] = str(eml.with_name(guest_mail(report)))
             self._queue(Summary(kind, day, self.core.clock.now()), report, payload)
         return files
+
+    def _for_guests(self) -> "Opens | None":
+        """How the numbers of a mail open for those who cannot log in; None where they do not."""
+        summaries = self.core.settings.summaries
+        if not summaries.guest_links:
+            return None
+        return lambda wanted: self.links.listing(wanted, summaries.guest_life)
 
     def _queue(self, summary: "Summary", report: "Report", payload: dict[str, Any]) -> None:
         from alerts.routing import enqueue_report

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from commands import feedback, figures, outbox, practice, reports, rota, service, sources, tokens, users
+from commands import authors, care, feedback, figures, outbox, practice, reports, rota, service, sources, tokens, users
 from commands.root import Root
 
 _COMMANDS: dict[str, Callable[..., int]] = {
@@ -27,6 +27,9 @@ _COMMANDS: dict[str, Callable[..., int]] = {
     "train": feedback.train,
     "demo": practice.demo,
     "rehearse": practice.rehearse,
+    "backup": care.backup,
+    "restore": care.restore,
+    "retain": care.retain,
 }
 _GROUPS = {
     "indicators": figures.cli,
@@ -35,6 +38,7 @@ _GROUPS = {
     "new": sources.new_cli,
     "user": users.cli,
     "token": tokens.cli,
+    "author": authors.cli,
 }
 
 cli = typer.Typer(

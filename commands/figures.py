@@ -37,7 +37,7 @@ def import_indicators(
         raise WrongCall(str(error)) from None
     faults = [row for row in rows if isinstance(row, BadRow)]
     values = [row for row in rows if not isinstance(row, BadRow)]
-    changed = indicators.store(app.core, values)
+    changed = indicators.store(app.core, values, user(), "cli")
     for fault in faults:
         typer.echo(f"{fault.where}: {fault.reason}", err=True)
     told = {"values": len(values), "changed": changed, "skipped": len(faults)}
@@ -83,8 +83,7 @@ def improved(
     from monitor import improvements
 
     app = Root.of(context).app()
-    row = improvements.add(
-        app.core, what, category, options.day(day, app.core), product=product, shop=shop, actor=user(), door="cli"
-    )
+    entry = improvements.Entry(what, category, options.day(day, app.core), product, shop)
+    row = improvements.add(app.core, entry, user(), "cli")
     typer.echo(f"记下了 #{row.id}：{row.what}")
     return 0

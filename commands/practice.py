@@ -1,13 +1,18 @@
 """``demo`` and ``rehearse``: a crisis played on a clock that runs ahead."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from commands.options import Json
 from commands.root import Root
 from monitor.errors import WrongCall
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from monitor.settings import Settings
 
 
 def demo(
@@ -48,9 +53,27 @@ def rehearse(
         return 0
     set_up()
     root = Root.of(context)
-    settings = root.settings()
     console = Console(stderr=as_json)
+    settings = _laid(root.settings(), console)
     played = scenarios.read(scenario, settings)
     outcome = drill.run_drill(root.build, settings, played, folder, HandClock(root.clock.now()), console)
     printing.as_json(outcome.as_json()) if as_json else drill.show(outcome, settings.zone, console)
     return 0
+
+
+def _laid(file: "Settings", console: "Console") -> "Settings":
+    """The config with what the desk changed of it; what does not count, or cannot be asked for, is told."""
+    from rich.text import Text
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from monitor import overrides
+
+    try:
+        laid = overrides.stored(file)
+    except (SQLAlchemyError, OSError, ImportError) as error:
+        said = " ".join(str(getattr(error, "orig", None) or error).split())
+        console.print(Text(f"数据库打不开，工作台上改过的设置没有算进来：{said}", "red"), soft_wrap=True)
+        return file
+    for key, why in laid.left_out.items():
+        console.print(Text(f"工作台上改过的 {key} 和配置文件对不上，没有算进来：{why}", "red"), soft_wrap=True)
+    return laid.settings

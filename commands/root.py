@@ -66,6 +66,7 @@ class Root:
 
         set_up()
         settings = self.settings()
+        set_up(config.secrets_of(settings))
         try:
             return self.build(settings, self.clock)
         except config.ConfigError as error:

@@ -13,7 +13,9 @@ import uvicorn
 
 from alerts.desk.app import create_app
 from commands.app import App
-from monitor import handover, timers
+from monitor import handover, selfwatch, timers
+from monitor.checkup import examine
+from monitor.journal import WRITE_EVERY, Journal
 from monitor.service import Service
 from monitor.skew import Watch
 from reports.shelf import ReportShelf
@@ -43,6 +45,10 @@ async def serve(app: App, host: str, port: int) -> None:
         summaries=app.send_due_summaries,
         watch=Watch(app.core, app.core.clock, time.monotonic, os.uname().nodename).look,
         hand_over=lambda: handover.hand_over(app.core),
+        more=[
+            ("journal", Journal(app.core).write, WRITE_EVERY),
+            *selfwatch.rounds(app.core, partial(examine, app.core), os.uname().nodename),
+        ],
     )
     sockets = _open_sockets(app)
     done = await service.run(until=server.serve())

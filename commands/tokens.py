@@ -14,7 +14,9 @@ cli = typer.Typer(help="程序凭令牌使用接口。", no_args_is_help=True, r
 def add(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="名字，比如 erp")],
-    scope: Annotated[list[str], typer.Option(help="能做什么：read、act、export、admin；可以写几次")],
+    scope: Annotated[
+        list[str], typer.Option(help="能做什么：read、act、settings、indicators、export、admin；可以写几次")
+    ],
     person: Annotated[str, typer.Option(help="代表谁；不写就代表程序自己")] = "",
     role: Annotated[str, typer.Option(help="程序自己的角色：agent、lead、manager、brand 或 admin")] = "",
     shop: Annotated[list[str] | None, typer.Option(help="只看这个店铺；可以写几次，不写就是全部")] = None,

@@ -30,6 +30,7 @@ KINDS: dict[Kind, str] = {
 
 _FOLDER = Path(__file__).with_name("answers")
 _LONGEST = 2000  # characters of an answer that are looked at
+_BRIEF = 14  # letters: no remedy in so few that has not the shape of one
 _SHORT = 3  # letters of a clause that can say nothing of weight
 _CLAUSE = re.compile(r"[，,。！!？?；;~～…、\n]+")
 _SENTENCE = re.compile(r"[^。！？!?；;\n]*[。！？!?；;\n]?")
@@ -98,7 +99,9 @@ def edition() -> str:
 
 def _missing(answer: str) -> Iterator[Problem]:
     data, helped = _manner(), _helps(answer)
-    if not data["empathy"].search(answer) and not (helped and data["warm"].search(answer)):
+    offered = helped or data["offer"].search(answer)
+    warm = offered and (data["warm"].search(answer) or _is_personal(answer))
+    if not data["empathy"].search(answer) and not warm:
         yield Problem("no_empathy", "", answer, "先道歉或体谅，再说别的")
     if not helped and _leads_nowhere(answer):
         yield Problem("no_remedy", "", answer, "没有补发、退换、联系或怎么做，买家看完不知道下一步")
@@ -109,12 +112,28 @@ def _helps(answer: str) -> bool:
     return bool(_manner()["remedy"].search(_manner()["refusal"].sub("", answer)))
 
 
-def _leads_nowhere(answer: str) -> bool:
-    """Nothing in it could be a remedy in other words: all of it is politeness, or it pushes the matter off."""
+def _is_personal(answer: str) -> bool:
+    """Beside what we do for the buyer he is told something else, and nothing is pushed off: no list knows all of it."""
     data = _manner()
+    pushed = (data[name].search(answer) for name in ("refusal", "excuse", "defence"))
+    if not data["ours"].search(answer) or any(pushed) or violations(answer):
+        return False
+    told = ("offer", "remedy", "empty")
+    return any(not any(data[name].search(clause) for name in told) for clause in _clauses(answer))
+
+
+def _clauses(answer: str) -> list[str]:
+    return [clause for clause in _CLAUSE.split(answer) if duplicates.letters(clause) > _SHORT]
+
+
+def _leads_nowhere(answer: str) -> bool:
+    """It pushes the matter off, is all politeness, or offers nothing: in a few words, or in its defence."""
+    data = _manner()
+    brief = duplicates.letters(answer) <= _BRIEF
+    if (brief or data["defence"].search(answer)) and not data["offer"].search(answer):
+        return True
     refused = data["refusal"].search(answer) or data["excuse"].search(answer) or violations(answer)
-    clauses = (clause for clause in _CLAUSE.split(answer) if duplicates.letters(clause) > _SHORT)
-    return bool(refused) or all(data["empty"].search(clause) for clause in clauses)
+    return bool(refused) or all(data["empty"].search(clause) for clause in _clauses(answer))
 
 
 def _off_topic(answer: str, complaint: str, categories: set[str]) -> Iterator[Problem]:

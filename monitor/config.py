@@ -77,6 +77,18 @@ def secret(name: str) -> str:
     return os.environ.get(name, "") if name else ""
 
 
+def secrets_of(settings: Settings) -> set[str]:
+    """The values of all variables of the environment that the config names: what must never be shown."""
+
+    def named(value: Any) -> Iterator[str]:
+        for key, inner in value.items() if isinstance(value, dict) else ():
+            yield from [inner] if isinstance(inner, str) and str(key).endswith("_env") else named(inner)
+        for inner in value if isinstance(value, list) else ():
+            yield from named(inner)
+
+    return {secret(name) for name in named(settings.model_dump())} - {""}
+
+
 def signing_secret(settings: Settings) -> bytes:
     """What signs links and salts author hashes; made once and kept in ``var_dir`` when not in the environment."""
     if given := secret(settings.service.secret_env):

@@ -13,6 +13,7 @@ from monitor.settings import Scoring, Settings
 
 if TYPE_CHECKING:
     from monitor.engines import Engine as Scorer
+    from monitor.metrics import Meters
     from monitor.quota import Budget
 
 
@@ -52,6 +53,13 @@ class Core:
     def pasts(self) -> dict[Any, tuple[int, dict[int, int]]]:
         """What `monitor.groups` counted already."""
         return {}
+
+    @cached_property
+    def meters(self) -> "Meters":
+        """What this process counts of its work."""
+        from monitor.metrics import Meters
+
+        return Meters()
 
     def scorer(self, scoring: Scoring) -> "Scorer":
         """A scorer of other settings than the config's, within the same budget."""

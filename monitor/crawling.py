@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from crawler.connectors import load
 from crawler.job import CrawlJob, CrawlResult
@@ -34,6 +35,11 @@ async def crawl_source(core: Core, source: Source, opener: str) -> dict[str, Any
     )
     if started is None:
         return ledger_line(source.name, "ok", "上一次抓取还没结束，这次跳过") | {"busy": True}
+    with bound_contextvars(source=source.name, run=started.run_id):
+        return await _crawl(core, source, opener, started) | {"run": started.run_id}
+
+
+async def _crawl(core: Core, source: Source, opener: str, started: runs.Started) -> dict[str, Any]:
     alive = asyncio.create_task(_keep_lease(core, started))
     certificate = asyncio.create_task(_certificate(source, started))
     try:
@@ -46,7 +52,7 @@ async def crawl_source(core: Core, source: Source, opener: str) -> dict[str, Any
     finally:
         alive.cancel()
     for line in result.log:
-        log.info("left out", source=source.name, what=line)
+        log.info("left out", what=line)
     watch = source.watch and source.kind not in runs.ARCHIVES
     return runs.finish(core, started, result, watch=watch, certificate=end)
 
@@ -113,7 +119,7 @@ async def _keep_lease(core: Core, started: runs.Started) -> None:
         try:
             await asyncio.to_thread(runs.renew, core, started)
         except Exception:
-            log.exception("lease not renewed", run=started.run_id)
+            log.exception("lease not renewed")
 
 
 def ledger_line(name: str, status: str, error: str = "") -> dict[str, Any]:

@@ -56,7 +56,7 @@ def open_crisis(
         severity=severity,
         opened_at=now,
         updated_at=now,
-        policy=_snapshot(core.settings.policy.crisis, kind),
+        policy=snapshot(core.settings.policy.crisis, kind),
     )
     session.add(crisis)
     session.flush()
@@ -219,8 +219,8 @@ def _kind(session: Session, feedback_ids: Sequence[int]) -> str:
     return "mention" if set(kinds) == {"mention"} else "review"
 
 
-def _snapshot(policy: CrisisPolicy, kind: str) -> dict[str, Any]:
-    """Spans in seconds; the setting of the stage ``notice`` is called ``notify``."""
+def snapshot(policy: CrisisPolicy, kind: str) -> dict[str, Any]:
+    """The clocks as `Crisis.policy` has them, in seconds; the setting of the stage ``notice`` is called ``notify``."""
     spans = {stage: getattr(policy, "notify" if stage == "notice" else stage) for stage in STAGES[kind]}
     spans |= {"remind_before": policy.remind_before, "step": policy.step, "stalled": policy.stalled}
     seconds = {name: span.total_seconds() for name, span in spans.items()}

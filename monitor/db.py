@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from sqlalchemy import Engine, event, text
+from sqlalchemy import URL, Engine, event, text
 from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, create_engine
+
+from monitor.errors import WrongCall
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -32,6 +34,15 @@ def connect(url: str, busy_ms: int = _BUSY_MS) -> Engine:
         return create_engine(url, pool_pre_ping=True, hide_parameters=True)
     if file := url.removeprefix("sqlite:///"):
         Path(file).parent.mkdir(parents=True, exist_ok=True)
+    return _sqlite(url, busy_ms)
+
+
+def connect_file(file: Path) -> Engine:
+    """An engine for a SQLite file of any name, in a folder that is there."""
+    return _sqlite(URL.create("sqlite", database=str(file)), _BUSY_MS)
+
+
+def _sqlite(url: str | URL, busy_ms: int) -> Engine:
     engine = create_engine(url, hide_parameters=True)  # errors are logged, buyers' words are not
     event.listen(engine, "connect", partial(_prepare_sqlite, busy_ms))
     event.listen(engine, "begin", _begin_sqlite)
@@ -96,23 +107,52 @@ def upgrade(engine: Engine, backup_dir: Path, now: datetime) -> Path | None:
 
     Returns:
         The backup that was made, None where nothing had to change or nothing was there.
+
+    Raises:
+        WrongCall: a newer version of the program was at work there.
     """
-    from alembic import command
+    current = revision(engine)
+    if current == newest():
+        return None
+    if current and current not in revisions():
+        raise WrongCall(
+            f"数据库来自更新的评哨（表结构 {current}）：请用新版本，或换一个空库再 pingshao restore 旧的备份"
+        )
+    backup = _backup(engine, backup_dir, now) if current else None
+    migrate(engine)
+    return backup
+
+
+def revision(engine: Engine) -> str | None:
+    """The schema's version; None where nothing was set up yet."""
     from alembic.migration import MigrationContext
+
+    with engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def newest() -> str:
+    """The version of the schema that this program works with."""
+    return revisions()[0]
+
+
+def revisions() -> list[str]:
+    """The versions of the schema that this program knows, the newest first."""
     from alembic.script import ScriptDirectory
 
+    return [script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions()]
+
+
+def migrate(engine: Engine, to: str = "head") -> None:
+    """Bring the schema up to a version; processes that do so at once do it one after another on PostgreSQL."""
+    from alembic import command
+
     config = _alembic()
-    with engine.connect() as connection:
-        current = MigrationContext.configure(connection).get_current_revision()
-    if current == ScriptDirectory.from_config(config).get_current_head():
-        return None
-    backup = _backup(engine, backup_dir, now) if current else None
     with engine.execution_options(writing=True).begin() as connection:
-        if engine.dialect.name == "postgresql":  # processes that start at once migrate one after another
+        if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-    return backup
+        command.upgrade(config, to)
 
 
 def _alembic() -> "Config":

@@ -17,7 +17,7 @@ from sqlalchemy import text
 from sqlmodel import col, select
 
 from crawler.bases.api import ending
-from monitor import db, hours, skew
+from monitor import db, hours, overrides, skew
 from monitor.config import secret
 from monitor.core import Core
 from monitor.models import Event
@@ -69,6 +69,7 @@ def checks(core: Core) -> Iterator[tuple[str, Check]]:
     if core.settings.calendar.public_holidays:
         yield "节假日", partial(_holidays, core)
     yield "配置", partial(_changed, core)
+    yield "工作台", partial(_said, core)
     yield "磁盘", partial(_disk, core.settings.service.var_dir)
     for source in core.settings.sources:
         yield f"来源 {source.name}", partial(_source, core, source)
@@ -117,6 +118,18 @@ def _changed(core: Core) -> Finding:
     more = f"等 {len(paths)} 处" if len(paths) > _SHOWN else ""
     at = event.at.astimezone(core.settings.zone)
     return Finding("配置", f"{at:%Y-%m-%d %H:%M} 由 {event.actor} 改过：{'、'.join(paths[:_SHOWN])}{more}")
+
+
+def _said(core: Core) -> Finding:
+    """What the desk says in place of the file, and what of it does not count because it no longer fits the file."""
+    with db.reading(core.engine) as session:
+        says = overrides.said(session)
+    left_out = overrides.lay(core.file, says).left_out
+    told = f"改过 {len(says)} 处设置，{len(left_out)} 处没有生效" if left_out else f"改过 {len(says)} 处设置，都生效"
+    if not left_out:
+        return Finding("工作台", told if says else "没有改过设置")
+    why = "；".join(f"{key}（{reason}）" for key, reason in left_out.items())
+    return Finding("工作台", told, f"和配置文件对不上了，在工作台的“设置”里改掉，或改配置文件：{why}")
 
 
 def _disk(folder: Path) -> Finding:

@@ -19,7 +19,7 @@ CONTACTS = {"slack": "Slack", "dingtalk": "钉钉", "wecom": "企业微信", "fe
 _LONGEST_NAME = 50
 
 
-def save(core: Core, session: Session, wanted: Mapping[str, Any], seen: str, actor: str) -> Laid:
+def save(core: Core, session: Session, wanted: Mapping[str, Any], seen: str, actor: str, door: str = "desk") -> Laid:
     """Say something else than the file; what is said already, or by the file, is not said again.
 
     Editors do this one after another, whatever they change, so that each is checked against what then counts.
@@ -30,6 +30,7 @@ def save(core: Core, session: Session, wanted: Mapping[str, Any], seen: str, act
         wanted: Key → value, or `FILE`.
         seen: `overrides.mark` of these keys as the editor saw them.
         actor: Who.
+        door: Where.
 
     Raises:
         Refused: somebody changed one of the keys meanwhile.
@@ -53,9 +54,9 @@ def save(core: Core, session: Session, wanted: Mapping[str, Any], seen: str, act
         if old != new:
             told["before"][key], told["after"][key] = old, new
     if told["after"]:
-        audit.note(session, now, "config", 0, "changed", actor, "desk", **told)
+        audit.note(session, now, "config", 0, "changed", actor, door, **told)
     if any(key.startswith("people.") for key in told["after"]):
-        changes.people(session, laid.settings, now, actor, "desk")
+        changes.people(session, laid.settings, now, actor, door)
     return laid
 
 
@@ -89,7 +90,7 @@ def _write(session: Session, key: str, value: dict[str, Any], now: Any, actor: s
     session.flush()
 
 
-def person(core: Core, session: Session, name: str, wanted: Any, seen: str, editor: Person) -> Laid:
+def person(core: Core, session: Session, name: str, wanted: Any, seen: str, editor: Person, door: str = "desk") -> Laid:
     """Add or change somebody, or take him away with None.
 
     Raises:
@@ -108,12 +109,12 @@ def person(core: Core, session: Session, name: str, wanted: Any, seen: str, edit
     for contact, label in CONTACTS.items():
         if taken := _whose(session, name, contact, (value or {}).get(contact, "")):
             raise WrongCall(f"{label} {value[contact]} 已经是{taken}的")
-    laid = save(core, session, {f"people.{name}": wanted}, seen, editor.name)
+    laid = save(core, session, {f"people.{name}": wanted}, seen, editor.name, door)
     if value is None and now is not None and now.active:  # the config never knew of him
         now.active = False
         session.add(now)
         told = {"name": name, "role": now.role}
-        audit.note(session, core.clock.now(), "person", now.id or 0, "left", editor.name, "desk", after=told)
+        audit.note(session, core.clock.now(), "person", now.id or 0, "left", editor.name, door, after=told)
     return laid
 
 

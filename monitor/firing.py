@@ -35,6 +35,8 @@ def fire(core: Core, session: Session) -> tuple[int, int]:
         asked = _ask_again(core, session, [timer for timer in fired if timer.step == "stalled"], now)
         tell = overdue.digest if stopped else overdue.notices
         core.notify(session, tell(core, session, fired, asked, now))
+        for timer in fired:
+            core.meters.fired("crisis" if timer.crisis_id else "case", now - timer.due_at)
     return len(timers), len(fired)
 
 

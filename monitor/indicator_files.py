@@ -1,7 +1,7 @@
-"""Shop indicators out of CSV and XLSX tables, one line a value or one column an indicator."""
+"""Shop indicators out of CSV and XLSX tables and rows from programs, one a value or one column an indicator."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -29,7 +29,7 @@ _ABOUT = re.compile(
     r"(?P<before>行业|同行|高于同行|高于行业)?(?P<name>.+?)(?P<after>行业值|行业均值|行业|同行|高于同行)?"
 )
 _BRACKET = re.compile(r"[（(].*?[）)]|\s")
-_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
+_NUMBER = re.compile(r"[-+]?\d{1,15}(?:\.\d+)?")
 _EXPECTED = "应有“日期、指标、数值、行业值”这样的列，或者“日期”加上以指标为名的列，如“退款纠纷率、行业退款纠纷率”"
 
 
@@ -67,14 +67,31 @@ def read_indicators(
         raise SourceError(f"{path.name}：没有找到表头，{_EXPECTED}")
 
 
+def read_rows(
+    rows: Iterable[Mapping[str, object]], shops: Mapping[str, str], shop: str, zone: ZoneInfo, now: datetime
+) -> Iterator[Value | BadRow]:
+    """Values out of rows whose keys are what the columns of a table would be called.
+
+    What cannot be read is a BadRow that counts from 1; the rest goes on. The arguments are those of `read_indicators`.
+    """
+    for number, given in enumerate(rows, 1):
+        row = Row(str(number), ["" if cell is None else str(cell) for cell in given.values()])
+        if columns := _columns(list(given)):
+            yield from _read(row, columns, shops, shop, lambda cell: parse_time(cell, zone, now), zone)
+        else:
+            yield BadRow(row.where, _EXPECTED)
+
+
 def _header(table: Table) -> dict[int, _Column]:
-    for row in islice(table, _HEADER_WITHIN):
-        columns = {at: column for at, cell in enumerate(row.cells) if (column := _column(str(cell or "")))}
-        fields = {column.field for column in columns.values()}
-        named = "name" in fields or any(column.name for column in columns.values())
-        if {"day", "value"} <= fields and named:
-            return columns
-    return {}
+    return next(filter(None, (_columns(row.cells) for row in islice(table, _HEADER_WITHIN))), {})
+
+
+def _columns(cells: Sequence[object]) -> dict[int, _Column]:
+    """What the cells of a header tell; empty where it is none."""
+    columns = {at: column for at, cell in enumerate(cells) if (column := _column(str(cell or "")))}
+    fields = {column.field for column in columns.values()}
+    named = "name" in fields or any(column.name for column in columns.values())
+    return columns if {"day", "value"} <= fields and named else {}
 
 
 def _column(header: str) -> _Column | None:

@@ -9,7 +9,7 @@ from sqlalchemy import and_, false
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, func, select
 
-from monitor import db
+from monitor import audit, db
 from monitor.core import Core
 from monitor.models import Indicator
 from monitor.notices import Notice
@@ -66,8 +66,14 @@ class Value:
     above: float | None = None
 
 
-def store(core: Core, values: Iterable[Value]) -> int:
+def store(core: Core, values: Iterable[Value], actor: str = "评哨", door: str = "system") -> int:
     """Keep values, the last of several for one day; those who read summaries hear of what became bad.
+
+    Args:
+        core: The common ground.
+        values: What was read.
+        actor: Who brought them.
+        door: Where.
 
     Returns:
         How many are new or changed.
@@ -78,6 +84,9 @@ def store(core: Core, values: Iterable[Value]) -> int:
         known = {_key(row): row for row in _between(session, [value.day for value in fresh.values()])}
         changed = [value for key, value in fresh.items() if key not in known or _differs(known[key], value)]
         _upsert(session, changed)
+        if changed:
+            told = {"count": len(changed), "shops": sorted({value.shop_id for value in changed})}
+            audit.note(session, core.clock.now(), "indicator", 0, "indicators.stored", actor, door, after=told)
         core.notify(session, [_worse(core, value) for value in _turned(core, before, changed)])
     return len(changed)
 
@@ -94,6 +103,12 @@ def newest(session: Session, shops: Iterable[str], until: date = date.max) -> di
         col(Indicator.shop_id) == last.c.shop_id, col(Indicator.name) == last.c.name, col(Indicator.day) == last.c.day
     )
     return {(row.shop_id, row.name): row for row in session.exec(select(Indicator).join(last, same))}
+
+
+def history(session: Session, shop_id: str, since: date) -> Sequence[Indicator]:
+    """All values of a shop from a day on, the oldest first."""
+    mine = select(Indicator).where(Indicator.shop_id == shop_id, col(Indicator.day) >= since)
+    return session.exec(mine.order_by(col(Indicator.day))).all()
 
 
 def counted(session: Session, shop_id: str, name: str, first: date, last: date) -> tuple[float, int]:

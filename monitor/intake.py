@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, func, select
 
 from crawler.items import FeedbackItem
-from monitor import answers_found, cases, corrections, db, detect, mending, search, spread
+from monitor import answers_found, cases, corrections, db, detect, mending, salts, search, spread
 from monitor.bulk import insert_rows, table, update_column
 from monitor.core import Core
 from monitor.engines import filed
@@ -105,11 +105,14 @@ def _look_up(session: Session, origin: Origin, drafts: dict[str, _Draft]) -> lis
     dateless = {draft.undated: draft for draft in drafts.values() if draft.undated and draft.known is None}
     for name, row in mending.undated(session, origin.source_id, dateless).items():
         dateless[name].known = row
+    for name in [name for name, draft in drafts.items() if draft.known is not None and draft.known.cleared == "erased"]:
+        del drafts[name]  # its writer asked for it to be forgotten
     whole = (draft for draft in drafts.values() if not draft.counts_only)
     return [d for d in whole if d.known is None or d.known.content_hash != d.row["content_hash"]]
 
 
 def _write(core: Core, session: Session, drafts: Sequence[_Draft], now: datetime, origin: Origin) -> Counts:
+    salts.apply(core, session, [draft.row for draft in drafts])
     search.drop(session, [draft.known.id or 0 for draft in drafts if draft.known is not None])
     new = _insert(session, [draft for draft in drafts if draft.known is None])
     changed = _change(session, [draft for draft in drafts if draft.known is not None], now)
@@ -190,7 +193,7 @@ def _update(session: Session, draft: _Draft, now: datetime) -> bool:
     assert known is not None
     assert known.id is not None
     names = ("title", "text", "stars", "reply", "deleted", "content_hash", "text_key", "url")
-    values = {name: draft.row[name] for name in names} | {"extra": {**known.extra, **draft.row["extra"]}}
+    values = {name: draft.row[name] for name in names} | {"extra": {**known.extra, **draft.row["extra"]}, "cleared": ""}
     result: Any = session.execute(
         update(Feedback)
         .where(col(Feedback.id) == known.id, col(Feedback.version) == known.version)

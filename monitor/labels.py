@@ -44,6 +44,7 @@ def corrections(core: Core) -> "list[Labelled]":
     rows: dict[int, Labelled] = {}
     with db.reading(core.engine) as session:
         said = select(Correction, Feedback, Score).join(Feedback, col(Feedback.id) == Correction.feedback_id)
+        said = said.where(Feedback.cleared == "")
         for correction, feedback, score in session.exec(said.join(Score).order_by(col(Correction.id))):
             values = corrected(score.model_dump(), correction.after)
             row = {"text": _words(session, feedback, correction.at), **{name: values[name] for name in VERDICT}}

@@ -130,6 +130,7 @@ class Feedback(SQLModel, table=True):
     content_hash: str
     text_key: str = ""
     duplicate_of: int | None = Field(default=None, foreign_key="feedback.id")
+    cleared: str = ""  # why its words and names are gone: aged (monitor.retention) | erased (monitor.erasing)
     case_id: int | None = Field(default=None, foreign_key="case.id", index=True)
 
 
@@ -316,7 +317,7 @@ class Outbox(SQLModel, table=True):
 
 
 class Message(SQLModel, table=True):
-    """The live card of a case or crisis on one channel and target, to be edited in place."""
+    """The live card of a case or crisis, or its history, on one channel and target, to be edited in place."""
 
     __table_args__ = (UniqueConstraint("subject", "subject_id", "channel", "target"),)
     id: int | None = Field(default=None, primary_key=True)

@@ -25,6 +25,8 @@ Kind = Literal[
     "source.expiring",  # credentials end within days; facts as of source.trouble, "error" says when
     "clock.jumped",  # subject "clock"; facts: {"how": "jump" | "skew", "seconds" (+ ahead, - behind), "host"}
     "indicator.worse",  # subject "indicator"; facts: {"name", "value", "industry", "limit", "day" (ISO)}
+    "upkeep.trouble",  # subject "upkeep"; facts: {"says", "todo", "since" (ISO), "host" or "", "channels": […]}
+    "upkeep.recovered",  # as that, with "lasted" in place of "todo"
     "outbox.dead",  # subject "outbox"; facts: {"channel", "target", "kind", "error"}
 ]
 
@@ -36,7 +38,7 @@ class Notice:
     Attributes:
         kind: What happened.
         key: The dedupe key: the same notice raised twice is sent once, e.g. ``crisis:12:respond:deadline:0``.
-        subject: ``crisis``, ``case``, ``source``, ``outbox``, ``timers`` or ``clock``.
+        subject: ``crisis``, ``case``, ``source``, ``outbox``, ``timers``, ``upkeep`` or ``clock``.
         subject_id: Its id.
         shop_id: The shop concerned; None for the house itself or a brand's mention.
         facts: What the card cannot read from the store at sending time.

@@ -8,10 +8,12 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import structlog
 from pydantic import ValidationError
+from sqlalchemy import inspect, make_url
 from sqlmodel import Session, col, func, select
 
 from monitor import config, db
@@ -116,6 +118,25 @@ def _put(raw: dict[str, Any], key: str, value: Any) -> None:
 def _put_person(people: list[dict[str, Any]], name: str, value: Any) -> None:
     place = next((n for n, person in enumerate(people) if person["name"] == name), len(people))
     people[place : place + 1] = [] if value is None else [{**value, "name": name}]
+
+
+def stored(file: Settings) -> Laid:
+    """What counts by the store that the file names, which is only looked at: the file alone where there is none yet.
+
+    Raises:
+        SQLAlchemyError: the store cannot be asked.
+    """
+    url = make_url(file.service.database_url)
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
+        return Laid(file)
+    engine = db.connect(file.service.database_url)
+    try:
+        if not inspect(engine).has_table("override"):
+            return Laid(file)
+        with db.reading(engine) as session:
+            return lay(file, said(session))
+    finally:
+        engine.dispose()
 
 
 def value_of(settings: Settings, key: str) -> Any:

@@ -1,5 +1,6 @@
 """Detection's rule played again in memory, on what came in during some days; nothing here reads or writes a store."""
 
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -59,6 +60,9 @@ class Replay:
         self._copies: dict[int, list[tuple[datetime, int]]] = defaultdict(list)
         self.crises = [Foreseen(one, one.resolved_at or one.closed_at or week.until) for one in running]
         self.before = len(self.crises)
+        self._opened: dict[str | None, list[datetime]] = defaultdict(list)
+        for crisis in sorted((one.crisis for one in self.crises), key=lambda one: one.opened_at):
+            self._opened[crisis.shop_id].append(crisis.opened_at)
 
     def play(self, spreads: Sequence[tuple[datetime, Fresh]]) -> None:
         """All that came in, batch by batch, with the posts that spread meanwhile."""
@@ -148,8 +152,8 @@ class Replay:
         return [n for n in ids if self._week.alike.get(n) == number] if 2 * count >= len(ids) else []
 
     def _usual(self, group: Group, start: datetime) -> Norm:
-        times = [one.crisis.opened_at for one in self.crises if one.crisis.shop_id == group.shop_id]
-        return self._week.usual(group, start, [at for at in times if at < start])
+        times = self._opened[group.shop_id]
+        return self._week.usual(group, start, times[: bisect_left(times, start)])
 
     def _break_out(self, at: datetime, cause: str, group: Group, ids: Sequence[int]) -> None:
         running = self._breaking_out(at, group.shop_id)
@@ -180,6 +184,7 @@ class Replay:
             )
             one = Foreseen(crisis, at, first=len(ids))
             self.crises.append(one)
+            self._opened[group.shop_id].append(at)
         one.ends = at + self._policy.crisis.follow_up
         self._attach(one, ids)
 

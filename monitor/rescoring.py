@@ -86,8 +86,8 @@ def _event(at: datetime, done: Rescored) -> Event:
 
 
 def _left(core: Core, since: datetime | None) -> Any:
-    """Feedback that another model judged."""
-    left = select(Feedback).join(Score).where(col(Score.model).not_in(core.judge.models))
+    """Feedback that another model judged and that still has its words."""
+    left = select(Feedback).join(Score).where(col(Score.model).not_in(core.judge.models), Feedback.cleared == "")
     return left if since is None else left.where(Feedback.happened_at >= since)
 
 

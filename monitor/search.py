@@ -26,7 +26,10 @@ Pool = Literal["all", "case", "mention"]
 MOST = 2000  # feedbacks a search is narrowed down to; words found in more are looked for as the reader goes
 FILLED = "search.filled"  # of monitor.known, while a store is not filled yet: {"below": the smallest id done}
 _BATCH = 500
-_ROUND = 2.0  # seconds
+_FIRST = 50  # feedbacks of a round's first batch, which tells how long one takes
+_HELD = 0.25  # seconds in which a batch should be done: whoever wants to write waits for it
+_BREATH = 0.15  # seconds between two batches: who waits for SQLite's lock looks again after a tenth of one
+_ROUND = 4.0  # seconds
 _LONGEST = 100  # letters of a query
 _MOST_WORDS = 8
 _MARKS: dict[Pool, bytes] = {"all": b"", "case": pairs.IN_A_CASE, "mention": pairs.A_MENTION}
@@ -126,10 +129,15 @@ def fill(engine: Engine, clock: Clock, most: int = _BATCH) -> int:
 
 
 def keep_filling(engine: Engine, clock: Clock) -> int:
-    """`fill` for some seconds, the service's round; gives how many feedbacks there were."""
-    until, count = time.monotonic() + _ROUND, 0
-    while time.monotonic() < until and (done := fill(engine, clock)):
+    """`fill` for some seconds, half of which are others'; the service's round. Gives how many feedbacks there were."""
+    began, count, most = time.monotonic(), 0, _FIRST
+    until = began + _ROUND
+    while began < until and (done := fill(engine, clock, most)):
         count += done
+        took = time.monotonic() - began
+        most = max(1, min(_BATCH, int(most * _HELD / took)))
+        time.sleep(max(_BREATH, took))
+        began = time.monotonic()
     return count
 
 

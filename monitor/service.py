@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from sqlalchemy.exc import OperationalError
 
-from monitor import overrides, search, skew
+from monitor import overrides, retention, search, skew
 from monitor.core import Core
 from monitor.durations import within
 from monitor.settings import Source
@@ -30,6 +30,7 @@ _DELIVER_EVERY = 0.5  # seconds between two looks at the outbox
 _HAND_OVER_EVERY = 60.0  # seconds between two looks at who is on duty
 _SETTINGS_EVERY = 2.0  # seconds between two looks at what the desk changed of the config
 _INDEX_EVERY = 5.0  # seconds between two rounds at the search index of a store that is older than it
+_RETENTION_EVERY = 60.0  # seconds between two rounds at what was kept for long enough
 _SUMMARIES_EVERY = 30  # seconds between two looks for summaries that are due
 _EVERY = timedelta(minutes=10)  # between two crawls of a source that does not say
 _LOOK = timedelta(seconds=30)  # between two looks at whether a source with two rhythms is due
@@ -53,6 +54,7 @@ class Service:
         summaries: Builds and queues the summaries that are due; runs in a thread.
         watch: Looks whether the clock is right; runs in a thread.
         hand_over: Hands over what somebody whose duty ended holds; runs in a thread.
+        more: Further loops: name, what is done in a thread, and seconds between two rounds.
     """
 
     def __init__(
@@ -65,13 +67,16 @@ class Service:
         summaries: Callable[[], Any],
         watch: Callable[[], Any],
         hand_over: Callable[[], Any],
+        more: Iterable[tuple[str, Callable[[], Any], float]] = (),
     ) -> None:
         self._core, self._crawl = core, crawl
         self._loops = [("sweep", sweep, _SWEEP_EVERY), ("watch", watch, skew.LOOK_EVERY)]
         self._loops += [("settings", partial(overrides.refresh, core), _SETTINGS_EVERY)]
         self._loops += [("hand over", hand_over, _HAND_OVER_EVERY)]
         self._loops += [("index", partial(search.keep_filling, core.engine, core.clock), _INDEX_EVERY)]
+        self._loops += [("retention", partial(retention.keep, core), _RETENTION_EVERY)]
         self._loops += [(f"deliver {name}", send, _DELIVER_EVERY) for name, send in deliver.items()]
+        self._loops += more
         self._bells = {name: asyncio.Event() for name, *_ in self._loops}
         self._summaries = summaries
         self._last: dict[str, datetime] = {}
@@ -110,13 +115,17 @@ class Service:
         bell = self._bells[name]
         while not stop.is_set():
             bell.clear()
+            began = time.monotonic()
             try:
                 done = await asyncio.to_thread(work)
             except OperationalError as error:  # locked, full or gone: a traceback each second would say nothing more
+                self._core.meters.round_failed(name)
                 log.error("the store refused a round", loop=name, error=str(error.orig))  # noqa: TRY400 — same
             except Exception:
+                self._core.meters.round_failed(name)
                 log.exception("round broke", loop=name)
             else:
+                self._core.meters.round(name, time.monotonic() - began)
                 if name == "sweep" and done:
                     self._ring(other for other in self._bells if other.startswith("deliver "))
             with suppress(TimeoutError):
@@ -159,11 +168,11 @@ class Service:
         if source.cron and not hurry:
             return
         last = self._last.get(source.name)
-        if last is None or now - last >= (hurry or source.every or _EVERY) - _SLACK:
+        if last is None or now - last >= (hurry or usual_pause(source)) - _SLACK:
             await self._crawl_once(source)
 
     async def _crawl_once(self, source: Source) -> None:
-        self._last[source.name] = self._core.clock.now()
+        self._last[source.name], began = self._core.clock.now(), time.monotonic()
         task = asyncio.ensure_future(self._crawl(source))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
@@ -172,6 +181,7 @@ class Service:
         except Exception:
             log.exception("crawl broke", source=source.name)
         else:
+            self._core.meters.crawled(line, time.monotonic() - began)
             log.info("crawled", **line)
 
     async def _summaries_once(self) -> None:
@@ -181,7 +191,12 @@ class Service:
             log.exception("summary broke")
 
 
+def usual_pause(source: Source) -> timedelta:
+    """Between two crawls of a source without fixed hours, while no promotion runs."""
+    return source.every or _EVERY
+
+
 def _woken_every(source: Source) -> timedelta:
     """How often a look is taken at whether a source is due: a source with two rhythms must not miss either's time."""
-    pause = source.every or _EVERY
+    pause = usual_pause(source)
     return min(pause, source.promo_every, _LOOK) if source.promo_every else pause

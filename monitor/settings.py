@@ -15,6 +15,8 @@ from monitor import company_login
 from monitor.durations import ClockTime, Duration, Monthly, Promotion, Rate, Weekly
 from monitor.policies import Calendar, Policy, Rota
 from monitor.section import Section
+from monitor.terms import Retention
+from monitor.upkeep import Upkeep
 
 Role = company_login.Role
 
@@ -238,6 +240,9 @@ class Routes(Section):
     """Summaries and reports."""
     system: list[str] = []
     """Trouble with the monitor itself: sources, dead letters; the crisis route when empty."""
+    engineer: list[str] = []
+    """What the monitor finds when it watches itself (``[upkeep]``): best a channel of its own; the system route when
+    empty."""
 
 
 class Summaries(Section):
@@ -255,6 +260,11 @@ class Summaries(Section):
     """Mail addresses."""
     cc: list[str] = []
     """Mail addresses in copy of the evening summary, the weekly and the monthly report."""
+    guest_links: bool = True
+    """Whether readers who cannot log in at the desk get links that open the feedback behind a number without a login;
+    false also shuts those that were sent."""
+    guest_life: Duration = Field(default="14d", validate_default=True)
+    """How long such a link opens."""
 
 
 def _address(url: str) -> str:
@@ -351,14 +361,20 @@ class Settings(BaseSettings):
     """Rotas."""
     desk: Desk = Desk()
     """The desk."""
+    retention: Retention = Retention()
+    """How long things are kept."""
     routes: Routes = Routes()
     """Routes."""
     summaries: Summaries = Summaries()
     """Summaries."""
+    upkeep: Upkeep = Upkeep()
+    """How the monitor watches itself."""
     scoring: Scoring = Scoring()
     """Scoring."""
     replies: dict[str, Replies] = {}
-    """Own sentences for reply drafts, by category: ``[replies.quality]``."""
+    """Own sentences for reply drafts, by category (``[replies.quality]``), by narrower trouble
+    (``[replies."quality:异味"]``), for what is critical (``[replies.grave]``, ``[replies."safety:grave"]``) and for
+    threats (``[replies.threat]``)."""
 
     @classmethod
     def settings_customise_sources(

@@ -1,9 +1,12 @@
 """What the desk asks of whoever keeps reports: the two rooms do not know each other."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
+
+from monitor.improvements import Effect
+from monitor.models import Improvement
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +37,6 @@ class Shelf(Protocol):
 
     def picture(self, name: str, file: str) -> bytes | None:
         """One of its PNGs."""
+
+    def effects(self, rows: Iterable[Improvement]) -> Mapping[int, Effect]:
+        """What came of some improvements up to now, by their ids."""

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -64,7 +65,9 @@ class Week:
 
     def __init__(self, session: Session, zone: ZoneInfo, since: datetime, until: datetime, max_age: timedelta) -> None:
         self._session, self._zone, self.since, self.until = session, zone, since, until
-        wanted = select(*_COLUMNS).join(Score).where(col(Score.negative), *self._between(Feedback.first_seen_at, since))
+        wanted = (
+            select(*_COLUMNS).join(Score).where(col(Score.negative), *_between(Feedback.first_seen_at, since, until))
+        )
         rows = session.execute(wanted.order_by(col(Feedback.id).desc()).limit(MOST + 1)).all()
         self.cut = len(rows) > MOST
         found = [_arrival(row) for row in rows[:MOST] if row.happened_at >= row.first_seen_at - max_age]
@@ -126,7 +129,7 @@ class Week:
     def _minutes(self) -> dict[str | None, tuple[list[int], list[int]]]:
         """Shop → minutes with feedback, and how many feedbacks there were before each and in the end."""
         found: dict[str | None, tuple[list[int], list[int]]] = defaultdict(lambda: ([], [0]))
-        for shop_id, minute, count in self._counted(_MINUTE, self.since - _DAY):
+        for shop_id, minute, count in self._counted(_MINUTE, self.since - _DAY, self.until):
             minutes, sums = found[shop_id]
             minutes.append(minute)
             sums.append(sums[-1] + count)
@@ -137,13 +140,16 @@ class Week:
         """Complaints by group and span, feedbacks by shop and span, of this time and the four weeks before."""
         since = self.since - HISTORY
         feedbacks: dict[str | None, Counter[int]] = defaultdict(Counter)
-        for shop_id, span, count in self._counted(SPAN, since):
+        for shop_id, span, count in self._counted(SPAN, since, self.since - _DAY):
             feedbacks[shop_id][span] = count
+        for shop_id, (minutes, sums) in self._minutes.items():
+            for minute, (before, after) in zip(minutes, pairwise(sums), strict=True):
+                feedbacks[shop_id][minute * _MINUTE // SPAN] += after - before
         told: Any = (Feedback.shop_id, Feedback.product, cast(col(Score.categories), String), _part(SPAN))
-        mine = select(*told).join(Score).where(*self._timely(since), col(Score.negative))
+        mine = select(*told).join(Score).where(*self._timely(since, self.until), col(Score.negative))
         complaints: dict[Group, Counter[int]] = defaultdict(Counter)
         mentioned: dict[Any, list[Counter[int]]] = {}
-        for shop_id, product, categories, span in self._session.connection().execute(mine):
+        for shop_id, product, categories, span in self._session.connection().execute(mine).all():
             key = (shop_id, product, categories)
             if key not in mentioned:
                 mentioned[key] = [complaints[one] for one in groups.named(shop_id, json.loads(categories), product)]
@@ -151,21 +157,20 @@ class Week:
                 counted[span] += 1
         return complaints, feedbacks
 
-    def _counted(self, seconds: int, since: datetime) -> list[tuple[str | None, int, int]]:
+    def _counted(self, seconds: int, since: datetime, until: datetime) -> list[tuple[str | None, int, int]]:
         """Shop, part of time and how many feedbacks came in it, in order."""
-        part: Any = _part(seconds)
-        counted = (
-            select(Feedback.shop_id, part, func.count())
-            .where(*self._timely(since))
-            .group_by(col(Feedback.shop_id), part)
-        )
-        return [(shop_id, int(at), count) for shop_id, at, count in self._session.execute(counted.order_by(part))]
+        # by time first: SQLite would else jump through the table shop by shop
+        both: Any = (_part(seconds), col(Feedback.shop_id))
+        wanted: Any = (*both, func.count())
+        counted = select(*wanted).where(*self._timely(since, until)).group_by(*both).order_by(*both)
+        return [(shop_id, int(at), count) for at, shop_id, count in self._session.execute(counted)]
 
-    def _timely(self, since: datetime) -> tuple[Any, ...]:
-        return (col(Feedback.timely), *self._between(Feedback.happened_at, since))
+    def _timely(self, since: datetime, until: datetime) -> tuple[Any, ...]:
+        return (col(Feedback.timely), *_between(Feedback.happened_at, since, until))
 
-    def _between(self, column: Any, since: datetime) -> tuple[Any, Any]:
-        return column > since, column <= self.until
+
+def _between(column: Any, since: datetime, until: datetime) -> tuple[Any, Any]:
+    return column > since, column <= until
 
 
 def _part(seconds: int) -> Any:

@@ -11,6 +11,7 @@ from monitor import db
 from monitor.core import Core
 from reports import archive, figures, mail, render
 from reports.archive import Edition, Figures
+from reports.links import Opens
 from reports.period import Kind, windows
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Report:
         figures: All its figures as JSON.
         made: The same as they are.
         edition: Which version it is.
+        guest_eml: The mail for readers who cannot log in; empty where nobody asked for it.
     """
 
     kind: Kind
@@ -46,6 +48,7 @@ class Report:
     figures: str
     made: Figures
     edition: Edition
+    guest_eml: bytes = b""
 
     @property
     def name(self) -> str:
@@ -53,7 +56,7 @@ class Report:
         return archive.name(self.key, self.edition.version).replace(":", "-")
 
 
-def build(core: Core, kind: Kind, day: date, *, anew: bool = True) -> Report:
+def build(core: Core, kind: Kind, day: date, *, anew: bool = True, guests: Opens | None = None) -> Report:
     """Make the report of a kind that is due on a day of the service's zone.
 
     Args:
@@ -62,12 +65,13 @@ def build(core: Core, kind: Kind, day: date, *, anew: bool = True) -> Report:
             the day), ``monthly`` (the calendar month before it).
         day: The day.
         anew: With the figures of now; else, where it was sent, with those that it was sent with.
+        guests: Makes the addresses behind numbers for readers who cannot log in; makes a mail for them too.
     """
     key = f"{kind}:{windows(kind, day, core.settings.zone).issued.isoformat()}"
-    return remade(core, key, *_made(core, kind, day, key, anew=anew))
+    return remade(core, key, *_made(core, kind, day, key, anew=anew), guests)
 
 
-def remade(core: Core, key: str, made: Figures, edition: Edition) -> Report:
+def remade(core: Core, key: str, made: Figures, edition: Edition, guests: Opens | None = None) -> Report:
     """The report of that key from its figures."""
     shown = render.page(core, made, edition)
     name = archive.name(key, edition.version)
@@ -75,9 +79,11 @@ def remade(core: Core, key: str, made: Figures, edition: Edition) -> Report:
     page, text = render.html(core, made, shown, pictures), render.text(core, made, shown)
     images = {chart.file: chart.png for chart in pictures.values()}
     sender = core.settings.smtp.sender if core.settings.smtp else ""
-    eml = mail.compose(name, shown.title, sender, core.clock.now(), text, page, images)
+    pages = [page, render.html(core, made, shown, pictures, guests)] if guests else [page]
+    eml, *others = (mail.compose(name, shown.title, sender, core.clock.now(), text, one, images) for one in pages)
     dump = TypeAdapter(type(made)).dump_json(made, indent=1).decode()
-    return Report(made.kind, key, shown.title, page, text, images, eml, tuple(shown.lines), dump, made, edition)
+    lines, guest_eml = tuple(shown.lines), others[0] if others else b""
+    return Report(made.kind, key, shown.title, page, text, images, eml, lines, dump, made, edition, guest_eml)
 
 
 def _made(core: Core, kind: Kind, day: date, key: str, *, anew: bool) -> tuple[Figures, Edition]:
@@ -100,7 +106,7 @@ def standing_alone(report: Report, prefix: str = "") -> str:
 
 
 def write(report: Report, folder: Path) -> list[Path]:
-    """Write the page, its pictures, the mail and the figures into a folder, made if absent.
+    """Write the page, its pictures, the mails and the figures into a folder, made if absent.
 
     Returns:
         The files, the page first.
@@ -108,11 +114,17 @@ def write(report: Report, folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     files = {f"{report.name}.html": standing_alone(report).encode(), **report.images}
     files |= {f"{report.name}.eml": report.eml, f"{report.name}.json": report.figures.encode()}
+    files |= {guest_mail(report): report.guest_eml} if report.guest_eml else {}
     for name, content in files.items():
         part = folder / f".{name}.part"
         part.write_bytes(content)
         part.replace(folder / name)
     return [folder / name for name in files]
+
+
+def guest_mail(report: Report) -> str:
+    """The name of the file with the mail for readers who cannot log in."""
+    return f"{report.name}-guest.eml"
 
 
 def _pictures(made: figures.Review, name: str) -> "dict[str, Chart]":

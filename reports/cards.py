@@ -9,7 +9,22 @@ from zoneinfo import ZoneInfo
 from reports.counts import Triple
 from reports.figures import Review, Summary
 from reports.headline import NOUN, SPAN, headline
-from reports.labels import ANSWER, TROUBLE, category, moment, number, share, short, stage, state, trouble, who
+from reports.labels import (
+    ANSWER,
+    OCCASION,
+    TROUBLE,
+    category,
+    moment,
+    number,
+    share,
+    short,
+    stage,
+    state,
+    trouble,
+    weekday,
+    weeks,
+    who,
+)
 from reports.shares import Share
 
 _NAMED = 3
@@ -40,7 +55,8 @@ def review_lines(figures: Review) -> list[str]:
         top = (f"{category(row.code)} {row.now:,}" for row in figures.categories[:_NAMED] if row.now)
         lines.append(f"{bad}最多的问题：{'、'.join(top)} 条。")
     if figures.totals.now.starred:
-        lines.append(f"满意率 {share(figures.totals.now.good)}，前四周 {share(figures.totals.norm.good)}。")
+        before = f"{weeks(figures.windows.weeks)} {share(figures.totals.norm.good)}"
+        lines.append(f"满意率 {share(figures.totals.now.good)}，{before}。")
     if cleared := _cleared(figures.clearance):
         lines.append(f"{cleared}。")
     if figures.mentions.now.n and figures.subject == "review":
@@ -56,9 +72,11 @@ def _received(figures: Summary) -> str:
         return _nothing(figures, when)
     parts = []
     if reviews.now.n or not mentions.now.n:
-        parts.append(f"评价 {reviews.now.n:,} 条，差评 {reviews.now.negative:,} 条{_usual(reviews, figures)}")
+        usual = _usual(reviews, figures.usual, figures)
+        parts.append(f"评价 {reviews.now.n:,} 条，差评 {reviews.now.negative:,} 条{usual}")
     if mentions.now.n:
-        parts.append(f"品牌提及 {mentions.now.n:,} 条，负面 {mentions.now.negative:,} 条{_usual(mentions, figures)}")
+        usual = _usual(mentions, figures.usual_mentions, figures)
+        parts.append(f"品牌提及 {mentions.now.n:,} 条，负面 {mentions.now.negative:,} 条{usual}")
     return f"{when}收到{'；'.join(parts)}。"
 
 
@@ -72,11 +90,11 @@ def _nothing(figures: Summary, when: str) -> str:
     return f"{when}没有差评（{base}；{coverage.well} 个来源都正常）。"
 
 
-def _usual(counts: Triple, figures: Summary) -> str:
-    if figures.norm_days < 7 or not counts.norm.n:  # noqa: PLR2004 — a week shows every weekday once
+def _usual(counts: Triple, usual: float | None, figures: Summary) -> str:
+    if usual is None or not (counts.now.negative or counts.norm.negative):
         return ""
-    mean = number(counts.norm.negative / figures.norm_days)
-    return f"（平日全天 {mean} 条）" if figures.kind == "evening" else f"（平日 {mean} 条）"
+    whole = "全天" if figures.kind == "evening" else ""
+    return f"（往常{weekday(figures.windows.now.first)}{whole} {number(usual)} 条）"
 
 
 def _ledger(figures: Summary) -> str:
@@ -128,11 +146,18 @@ def _unusual(figures: Summary) -> str:
     def named(mark: str) -> Iterator[str]:
         for row in figures.categories:
             if row.mark == mark:
-                usual = f"（平日 {number(row.mean)}）" if row.mean else ""
+                usual = f"（平均 {number(row.mean)}）" if mark == "more" and row.mean is not None else ""
                 yield f"{category(row.code)} {row.count:,} 条{usual}"
 
     more, new = "、".join(named("more")), "、".join(named("new"))
-    return "；".join(part for part in (more and f"比平日多：{more}", new and f"四周来首次出现：{new}") if part)
+    same = weekday(figures.windows.now.first)
+    told = (more and f"比往常的{same}多：{more}", new and f"四周来首次出现：{new}", _occasion(figures))
+    return "；".join(part for part in told if part)
+
+
+def _occasion(figures: Summary) -> str:
+    today = [one for one in figures.occasions if one.now]
+    return f"{SPAN[figures.kind]}是{OCCASION[today[0].kind]}，量和平时不同" if today else ""
 
 
 def _answers(figures: Summary) -> str:

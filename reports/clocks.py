@@ -1,6 +1,5 @@
-"""Deadlines: what is overdue and with whom, what was met and missed, how fast buyers were answered."""
+"""Deadlines: what is overdue and with whom, what was met and missed."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,17 +9,10 @@ from sqlmodel import Session
 
 from monitor.states import CASE_OPEN, CRISIS_OPEN, STAGE_LABELS
 from reports.period import Period
-from reports.store import C, cases, crisis, person, seconds, tally, timer, within
+from reports.store import C, cases, crisis, person, tally, timer, within
 
 T, K = timer.c, crisis.c
 _SOON = timedelta(hours=24)
-BUCKETS = (
-    ("30 分钟内", timedelta(minutes=30)),
-    ("30 分钟到 1 小时", timedelta(hours=1)),
-    ("1 到 2 小时", timedelta(hours=2)),
-    ("2 到 24 小时", timedelta(hours=24)),
-    ("超过 24 小时", None),
-)
 _owned = (
     timer.outerjoin(cases, C.id == T.case_id)
     .outerjoin(crisis, K.id == T.crisis_id)
@@ -166,50 +158,3 @@ def _kept(name: Any, period: Period, now: datetime) -> Select[Any]:
         .where(_deadline, T.state != "cancelled", within(T.due_at, period.start, min(period.end, now)))
         .group_by("group_name")
     )
-
-
-@dataclass(frozen=True)
-class Responses:
-    """How fast the cases opened in a span were first answered.
-
-    Attributes:
-        buckets: Label and number of cases, fastest first.
-        unanswered: Cases nobody has answered yet.
-        median: Seconds to the middle one of those answered; None without any.
-    """
-
-    buckets: Sequence[tuple[str, int]]
-    unanswered: int
-    median: float | None
-
-    @property
-    def answered(self) -> int:
-        """Cases answered."""
-        return sum(count for _, count in self.buckets)
-
-
-def responses(session: Session, period: Period) -> Responses:
-    """First answers to the cases opened in a span; an old backlog and false alarms have no clock and do not count."""
-    spent = seconds(session, C.opened_at, T.met_at)
-    mine = and_(
-        within(C.opened_at, period.start, period.end),
-        ~C.backlog,
-        C.state != "false_alarm",
-        _deadline,
-        T.stage == "respond",
-        T.generation == 0,
-    )
-    place = case(
-        (T.met_at.is_(None), -1),
-        *((spent <= limit.total_seconds(), n) for n, (_, limit) in enumerate(BUCKETS) if limit),
-        else_=len(BUCKETS) - 1,
-    )
-    joined = timer.join(cases, C.id == T.case_id)
-    found = select(place.label("place"), func.count()).select_from(joined).where(mine).group_by("place")
-    counts: dict[int, int] = dict(session.execute(found).all())
-    unanswered = counts.pop(-1, 0)
-    answered = sum(counts.values())
-    middle = select(spent.label("s")).select_from(joined).where(mine, T.met_at.is_not(None)).order_by("s")
-    median = session.execute(middle.offset((answered - 1) // 2).limit(1)).scalar() if answered else None
-    buckets = [(label, counts.get(n, 0)) for n, (label, _) in enumerate(BUCKETS)]
-    return Responses(buckets, unanswered, None if median is None else float(median))

@@ -1,9 +1,10 @@
 """How many feedbacks, negative ones and satisfied ones: by day, by shop, platform and product, by category."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, func, select
 from sqlmodel import Session
@@ -12,7 +13,7 @@ from monitor.settings import Settings
 from reports.daycounts import COUNTS, EXTRA, D
 from reports.period import Period, Windows
 from reports.shares import Z_MANY, Share, Verdict, compare
-from reports.store import step
+from reports.store import F, step
 
 _HANDFUL = 5
 
@@ -135,11 +136,31 @@ def by_day(session: Session, windows: Windows) -> dict[str, Days]:
 
 def total(days: Days, windows: Windows) -> Triple:
     """The days summed over the three spans."""
-    now, prior, norm = (
-        sum((days.get(day, Counts()) for day in part.days), Counts())
-        for part in (windows.now, windows.prior, windows.norm)
-    )
+    now, prior, norm = (on(days, part.days) for part in (windows.now, windows.prior, windows.norm))
     return Triple(now, prior, norm)
+
+
+def known_days(session: Session, windows: Windows, zone: ZoneInfo) -> int:
+    """Days of the norm since there has been any feedback at all."""
+    first = session.execute(select(func.min(F.happened_at))).scalar_one()
+    if first is None:
+        return 0
+    begun: date = first.astimezone(zone).date()
+    return min(len(windows.norm.days), max(0, (windows.now.first - begun).days))
+
+
+def on(days: Mapping[date, Counts], these: Iterable[date]) -> Counts:
+    """The sum of some days."""
+    return sum((days[day] for day in these), Counts())
+
+
+def categories_on(session: Session, days: Sequence[date]) -> dict[str, list[int]]:
+    """Negatives of both kinds by category on each of some days."""
+    found = select(D.value, D.day, func.sum(D.negative)).where(D.field == "category", D.day.in_(days))
+    counted: dict[str, list[int]] = defaultdict(lambda: [0] * len(days))
+    for code, day, count in session.execute(found.group_by(D.value, D.day)):
+        counted[code][days.index(day)] = count
+    return counted
 
 
 def by_group(session: Session, windows: Windows, kind: str, settings: Settings) -> dict[str, list[Group]]:

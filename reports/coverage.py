@@ -72,8 +72,9 @@ class Coverage:
 def coverage(session: Session, period: Period, settings: Settings, now: datetime) -> Coverage:
     """Coverage of a span; the sources are those the config names and has not switched off."""
     here = within(F.happened_at, period.start, period.end)
+    wordless = (F.text == "") & (F.cleared == "")
     n, mentions, textless, unscored = session.execute(
-        select(func.count(), tally(F.kind == "mention"), tally(F.text == ""), tally(S.feedback_id.is_(None)))
+        select(func.count(), tally(F.kind == "mention"), tally(wordless), tally(S.feedback_id.is_(None)))
         .select_from(judged)
         .where(here)
     ).one()

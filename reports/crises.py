@@ -8,6 +8,7 @@ from sqlalchemy import and_, case, func, or_, select
 from sqlmodel import Session
 
 from monitor.states import CRISIS_OPEN
+from reports.spread import Spread, spread
 from reports.store import F, crisis, crisis_feedback, event, feedback, person, tally, timer
 
 K, T, E = crisis.c, timer.c, event.c
@@ -47,6 +48,8 @@ class CrisisLine:
         next_due: When.
         breached: Stages whose deadline passed unmet.
         timeline: What happened, oldest first.
+        kind: ``review`` or ``mention``.
+        spread: How far it went.
     """
 
     id: int
@@ -65,6 +68,8 @@ class CrisisLine:
     next_due: datetime | None = None
     breached: list[str] = field(default_factory=list)
     timeline: list[Happening] = field(default_factory=list)
+    kind: str = "review"
+    spread: Spread = field(default_factory=Spread)
 
     @property
     def open(self) -> bool:
@@ -138,6 +143,8 @@ def _line(session: Session, row: Any) -> CrisisLine:
         next_due=due,
         breached=[stage for stage, state, _ in clocks if state == "breached"],
         timeline=_timeline(session, row.id),
+        kind=row.kind,
+        spread=spread(session, row.id, row.scope or {}),
     )
 
 

@@ -18,14 +18,13 @@ from monitor.core import Core
 from monitor.known import hold
 from monitor.models import DayChange, DayCount, Known
 from reports.period import Period, span
-from reports.store import F, S, each, judged, negative, tally, within
+from reports.store import F, S, each, hour, judged, negative, tally, within
 
 D, C = table(DayCount).c, table(DayChange).c
 EXTRA = ("sku", "warehouse", "courier")
 COUNTS = ("n", "negative", "starred", "satisfied")
 _HAPPY = 4  # stars from which a buyer counts as satisfied
 _HOUR = "%Y-%m-%d %H"
-_LETTERS = 13  # of an hour
 _ZONE = "counts.zone"
 _COUNTED = (
     func.count(),
@@ -37,18 +36,23 @@ _COUNTED = (
 Key = tuple[str, str, str, str]  # kind, field, shop, value
 
 
-def refresh(core: Core, period: Period) -> None:
-    """Count the days of a period anew in which something has changed."""
+def changed(core: Core, period: Period) -> list[date]:
+    """The days of a period in which something has changed since they were counted, or that never were."""
     zone = core.settings.zone
     _begin_anew_in_another(core, zone)
     with db.reading(core.engine) as session:
-        changed = session.execute(select(C.hour).where(*_hours(period.start, period.end)).distinct()).scalars()
-        days = sorted({day for hour in changed for day in _days(hour, zone)})
-    for day in days:
+        hours = session.execute(select(C.hour).where(*_hours(period.start, period.end)).distinct()).scalars()
+        return sorted({day for one in hours for day in _days(one, zone)})
+
+
+def refresh(core: Core, period: Period) -> None:
+    """Count the days of a period anew in which something has changed."""
+    zone = core.settings.zone
+    for day in changed(core, period):
         with db.writing(core.engine) as session:
             here = span(day, 1, zone)
             taken = session.execute(delete(table(DayChange)).where(*_hours(here.start, here.end)).returning(C.hour))
-            for touched in sorted({day for hour in taken.scalars() for day in _days(hour, zone)}):
+            for touched in sorted({day for one in taken.scalars() for day in _days(one, zone)}):
                 _count(session, span(touched, 1, zone))
 
 
@@ -62,10 +66,8 @@ def _begin_anew_in_another(core: Core, zone: ZoneInfo) -> None:
         row = hold(session, _ZONE, core.clock.now())
         row.value = {"zone": zone.key}
         session.execute(delete(table(DayCount)))
-        hour = func.to_char(func.timezone("UTC", F.happened_at), "YYYY-MM-DD HH24")
-        if session.get_bind().dialect.name == "sqlite":
-            hour = func.substr(cast(F.happened_at, String), 1, _LETTERS)
-        session.execute(insert(table(DayChange)).from_select(["hour"], select(hour).distinct()))
+        every = select(hour(session, F.happened_at)).distinct()
+        session.execute(insert(table(DayChange)).from_select(["hour"], every))
 
 
 def _hours(start: datetime, end: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
@@ -73,9 +75,9 @@ def _hours(start: datetime, end: datetime) -> tuple[ColumnElement[bool], ColumnE
     return C.hour >= start.strftime(_HOUR), C.hour <= (end - timedelta(microseconds=1)).strftime(_HOUR)
 
 
-def _days(hour: str, zone: ZoneInfo) -> set[date]:
+def _days(one: str, zone: ZoneInfo) -> set[date]:
     """The local days an hour lies in: two where a zone is off by part of an hour."""
-    begun = datetime.strptime(hour, _HOUR).replace(tzinfo=UTC)
+    begun = datetime.strptime(one, _HOUR).replace(tzinfo=UTC)
     return {(begun + timedelta(minutes=minutes)).astimezone(zone).date() for minutes in (0, 59)}
 
 

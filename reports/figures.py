@@ -1,7 +1,7 @@
 """Everything a report says, as numbers and names out of the store; rendering adds only words and shapes."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Literal
 
@@ -18,11 +18,11 @@ from reports.occasions import Occasion, occasions
 from reports.period import Kind, Windows, windows
 from reports.quality import Quality, quality
 from reports.quotes import Quote, best, worst
-from reports.shares import Share, unusual
+from reports.responses import Responses, responses
+from reports.shares import Share, ordinary, unusual
 from reports.whys import Why, whys
 from reports.words import Words, words
 
-_LEAST_NORM_DAYS = 7
 _OVERDUE = 10
 _QUOTES = 5
 _BEST = 2
@@ -36,7 +36,7 @@ class Usual:
     Attributes:
         code: The category.
         count: Negatives that name it.
-        mean: How many there are on an average day of the four weeks before; None while there is no week of data.
+        mean: How many there are on an average day of the same weekday; None while there is no week of data.
         mark: ``more`` than chance explains, ``new`` in four weeks, or "".
     """
 
@@ -56,7 +56,10 @@ class Summary:
         now: When the figures were taken: deadlines and sources are as of then.
         reviews: Reviews of the day, and before.
         mentions: Mentions, likewise.
-        norm_days: Days of the four weeks before from the first with any feedback.
+        norm_days: Days of the four weeks before since there has been any feedback.
+        usual: Negative reviews on the same weekday, on average of the four weeks; None while there is no week of data.
+        usual_mentions: Mentions, likewise.
+        occasions: Promotions and holidays in the day and the four weeks.
         ledger: What became of the day's negatives.
         clearance: 日清率.
         due: Deadlines, whenever their case was opened.
@@ -81,6 +84,9 @@ class Summary:
     quotes: list[Quote]
     quality: Quality
     coverage: Coverage
+    usual: float | None = None
+    usual_mentions: float | None = None
+    occasions: list[Occasion] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -104,7 +110,7 @@ class Review:
         clearance: 日清率 of the span.
         clearance_before: And of the span before.
         followups: 追评率 of the span.
-        responses: How fast buyers were answered.
+        responses: How fast buyers were answered, in all and by person.
         by_stage: Deadlines met and missed by stage.
         by_person: And by person.
         crises: Crises.
@@ -131,7 +137,7 @@ class Review:
     clearance: Share
     clearance_before: Share
     followups: Share
-    responses: clocks.Responses
+    responses: Responses
     by_stage: list[clocks.Kept]
     by_person: list[clocks.Kept]
     crises: Crises
@@ -150,9 +156,10 @@ def summary(core: Core, kind: Kind, day: date) -> Summary:
     with db.reading(core.engine) as session:
         days = counts.by_day(session, spans)
         both = {at: count + days["mention"][at] for at, count in days["review"].items()}
-        norm = [both[day].n for day in spans.norm.days]
-        norm_days = next((len(norm) - n for n, count in enumerate(norm) if count), 0)
+        norm_days = counts.known_days(session, spans, core.settings.zone)
+        alike = spans.known_for(norm_days).alike
         rows = counts.by_category(session, spans, "", counts.total(both, spans))
+        before = counts.categories_on(session, alike)
         return Summary(
             kind,
             spans,
@@ -164,18 +171,27 @@ def summary(core: Core, kind: Kind, day: date) -> Summary:
             clearance(session, spans.now),
             clocks.due(session, now, _OVERDUE),
             crises(session, spans.now.start, max(now, spans.now.end)),
-            [_usual(row, norm_days) for row in rows if row.now],
+            [_usual(row, before[row.code]) for row in rows if row.now],
             worst(session, spans.now, _QUOTES, only_open=True),
             quality(session, spans.now),
             coverage(session, spans.now, core.settings, now),
+            _mean(ordinary([days["review"][day].negative for day in alike])),
+            _mean(ordinary([days["mention"][day].negative for day in alike])),
+            occasions(spans, core.settings),
         )
 
 
-def _usual(row: Category, norm_days: int) -> Usual:
-    if norm_days < _LEAST_NORM_DAYS:
+def _usual(row: Category, before: Sequence[int]) -> Usual:
+    """Beside days of the same weekday: a Monday on which people write of their weekend is a Monday like others."""
+    days = ordinary(before)
+    if not days:
         return Usual(row.code, row.now, None, "")
-    mean = row.norm / norm_days
-    return Usual(row.code, row.now, mean, "new" if not row.norm else "more" if unusual(row.now, mean) else "")
+    more = unusual(row.now, sum(days), len(days))
+    return Usual(row.code, row.now, _mean(days), "new" if not row.norm else "more" if more else "")
+
+
+def _mean(counts: Sequence[int]) -> float | None:
+    return sum(counts) / len(counts) if counts else None
 
 
 def review(core: Core, kind: Kind, day: date) -> Review:
@@ -185,13 +201,14 @@ def review(core: Core, kind: Kind, day: date) -> Review:
     daycounts.refresh(core, spans.all_days())
     with db.reading(core.engine) as session:
         days = counts.by_day(session, spans)
-        totals, mentions = counts.total(days["review"], spans), counts.total(days["mention"], spans)
-        subject: Literal["review", "mention"] = "review"
-        if mentions.now.n and not totals.now.n:
-            subject, totals = "mention", mentions
+        many = {what: counts.on(days[what], spans.now.days).n for what in days}
+        subject: Literal["review", "mention"] = "mention" if many["mention"] and not many["review"] else "review"
+        spans = spans.known_for(counts.known_days(session, spans, core.settings.zone))
+        totals = counts.total(days[subject], spans)
         groups = counts.by_group(session, spans, subject, core.settings)
         categories = counts.by_category(session, spans, subject, totals)
         by_stage, by_person = clocks.kept(session, spans.now, now)
+        good = best(session, spans.now, _BEST)
         return Review(
             kind,
             spans,
@@ -202,19 +219,19 @@ def review(core: Core, kind: Kind, day: date) -> Review:
             totals,
             {dimension: rows[:_GROUPS] for dimension, rows in groups.items()},
             categories,
-            whys(session, spans, subject, categories, core.settings),
-            mentions,
+            whys(session, spans, subject, categories, groups, core.settings),
+            counts.total(days["mention"], spans),
             words(session, spans, subject, _names(core.settings, groups)),
             ledger(session, spans.now, core.settings.policy.detect.max_age),
             clearance(session, spans.now),
             clearance(session, spans.prior),
             followups(session, spans.now),
-            clocks.responses(session, spans.now),
+            responses(session, spans.now),
             by_stage,
             by_person,
             crises(session, spans.now.start, spans.now.end),
-            worst(session, spans.now, _QUOTES),
-            best(session, spans.now, _BEST),
+            worst(session, spans.now, _QUOTES, but=good),
+            good,
             improvements(session, spans.now, subject),
             indicators.indicators(session, spans, kind, core.settings),
             coverage(session, spans.now, core.settings, now),

@@ -17,7 +17,7 @@ from reports.figures import Review
 FORMATS = ("html", "pdf", "json", "csv")
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 _PATIENCE = 60  # seconds
-_COLUMNS = ("部分", "名称", "条数", "负面", "有星级", "四星以上", "前四周条数", "前四周负面")
+_COLUMNS = ("部分", "名称", "条数", "负面", "有星级", "四星以上", "往期条数", "往期负面")
 _DIMENSIONS = {
     "shop": "店铺",
     "platform": "平台",

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from reports.counts import Group
+from reports import labels
+from reports.counts import Group, Triple
 from reports.figures import Review
 from reports.labels import VERDICT, category, number, percent, share, short
 
@@ -12,6 +13,7 @@ SPAN = {"weekly": "上周", "monthly": "上月", "daily": "昨天", "evening": "
 _MAIN = 0.3  # of the change: what carries less is not called its cause
 _LEAST = 5  # feedbacks more or fewer
 _SEVERAL = 2
+_PECULIAR = 1.25  # times its share of all feedback: where nearly all is sold, nearly all changes
 
 
 def headline(figures: Review) -> list[str]:
@@ -22,18 +24,18 @@ def headline(figures: Review) -> list[str]:
 
 def _level(figures: Review) -> str:
     when, (noun, bad, rate) = SPAN[figures.kind], NOUN[figures.subject]
-    now, norm = figures.totals.now, figures.totals.norm
+    now, norm, weeks = figures.totals.now, figures.totals.norm, labels.weeks(figures.windows.weeks)
     if not now.n:
         sources = f"{len(figures.coverage.sources)} 个来源中 {figures.coverage.well} 个正常"
         return f"{when}没有收到{noun}（{sources if figures.coverage.sources else '没有配置来源'}）。"
     if now.bad.few:
         return f"{when}只有 {now.n} 条{noun}，其中{bad} {now.negative} 条；数量太少，不作比较。"
     if not now.negative:
-        before = f"；前四周平均{rate} {share(norm.bad)}" if norm.n else ""
+        before = f"；{weeks}平均{rate} {share(norm.bad)}" if norm.n else ""
         return f"{when} {now.n:,} 条{noun}，没有{bad}{before}。"
     if figures.totals.verdict == "none":
-        return f"{when}{rate} {share(now.bad)}；前四周数据太少，暂不比较。"
-    return f"{when}{rate} {share(now.bad)}，前四周平均 {percent(norm.bad.rate)}，{VERDICT[figures.totals.verdict]}。"
+        return f"{when}{rate} {share(now.bad)}；{weeks}数据太少，暂不比较。"
+    return f"{when}{rate} {share(now.bad)}，{weeks}平均 {percent(norm.bad.rate)}，{VERDICT[figures.totals.verdict]}。"
 
 
 def _cause(figures: Review) -> str:
@@ -43,18 +45,19 @@ def _cause(figures: Review) -> str:
         risen = [row for row in figures.categories if row.verdict == "up" and row.now - row.expected >= _LEAST]
         if verdict != "flat" or not risen:
             return ""
+        weeks = labels.weeks(figures.windows.weeks)
         row = max(risen, key=lambda row: row.now - row.expected)
-        return f"但{category(row.code)}增多：{row.now} 条，按前四周的比例应为 {number(row.expected)} 条左右。"
-    gone = _gap(figures.totals.now.negative, figures.totals.norm.negative, figures)
+        return f"但{category(row.code)}增多：{row.now} 条，按{weeks}的比例应为 {number(row.expected)} 条左右。"
+    gone = _gap(figures.totals, figures)
     parts = list(_parts(figures, gone))
     more = "多出" if gone > 0 else "少了"
     return f"比往常{more}约 {abs(gone):.0f} 条，主要在{'；集中在'.join(parts)}。" if parts else ""
 
 
-def _gap(now: int, norm: int, figures: Review) -> float:
+def _gap(counts: Triple, figures: Review) -> float:
     """How many more negatives there are than the norm's share of all feedback would give."""
     totals = figures.totals
-    return now - norm * totals.now.n / totals.norm.n
+    return counts.now.negative - counts.norm.negative * totals.now.n / totals.norm.n
 
 
 def _parts(figures: Review, gone: float) -> Iterator[str]:
@@ -69,24 +72,28 @@ def _parts(figures: Review, gone: float) -> Iterator[str]:
     if not named:
         return
     yield "、".join(named[:_SEVERAL])
-    places: list[str] = []
-    for dimension in ("shop", "product"):
-        rows = [row for row in figures.groups[dimension] if row.verdict == figures.totals.verdict]
-        changes = [(_gap(row.counts.now.negative, row.counts.norm.negative, figures), row) for row in rows]
-        top = _largest(changes, gone)[:1]
-        if len(figures.groups[dimension]) >= _SEVERAL and top and carries(top[0][0]):
-            places.append(told(_place(dimension, top[0][1]), top[0][0]))
+    places = _largest([place for place in _places(figures, gone) if carries(place[0])], gone)
     if places:
-        yield "、".join(places)
+        yield "、".join(told(_place(*place), change) for change, place in places[:_SEVERAL])
+
+
+def _places(figures: Review, gone: float) -> Iterator[tuple[float, tuple[str, Group]]]:
+    """For each kind of place the one that carries most of the change, and more of it than of all feedback."""
+    whole = figures.totals.now.n
+    for field in ("shop", "product", "sku", "warehouse", "courier"):
+        rows = [row for row in figures.groups.get(field, []) if row.verdict == figures.totals.verdict]
+        changes = [(_gap(row.counts, figures), row) for row in rows]
+        own = [(change, row) for change, row in changes if change / gone > _PECULIAR * row.counts.now.n / whole]
+        yield from ((change, (field, row)) for change, row in _largest(own, gone)[:1])
 
 
 def _largest(changes: Sequence[tuple[float, Any]], gone: float) -> list[tuple[float, Any]]:
     return sorted(changes, key=lambda pair: -pair[0] / gone)
 
 
-def _place(dimension: str, group: Group) -> str:
+def _place(field: str, group: Group) -> str:
     name = short(group.name, 20)
-    return f"“{name}”" if dimension == "product" else name
+    return {"product": f"“{name}”", "sku": f"规格“{name}”"}.get(field, name)
 
 
 def _crises(figures: Review) -> str:

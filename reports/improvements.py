@@ -2,18 +2,18 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
 
 from sqlalchemy import func, select
 from sqlmodel import Session, col
 
+from monitor.improvements import Fell
 from monitor.models import Improvement
 from reports.period import Period
 from reports.shares import FEW, Share, difference
 from reports.store import F, S, each, feedback, judged, negative, step, within
 
-Fell = Literal["fell", "rose", "same", "early"]
-_BEFORE = timedelta(days=28)
+BEFORE = timedelta(days=28)
+"""With what the days after it are compared."""
 _TOLD = timedelta(days=56)
 _LEAST = timedelta(days=7)
 _MOST = 8
@@ -56,18 +56,24 @@ def improvements(session: Session, period: Period, kind: str) -> list[Mended]:
         .order_by(col(Improvement.done_at).desc(), col(Improvement.id).desc())
         .limit(_MOST)
     )
-    return [_mended(session, row, period.end, kind) for row in session.execute(found).scalars()]
+    return [mended(session, row, period.end, kind) for row in session.execute(found).scalars()]
 
 
-def _mended(session: Session, row: Improvement, until: datetime, kind: str) -> Mended:
-    done = row.done_at
-    end = min(done + _BEFORE, until)
-    here = [F.kind == kind, within(F.happened_at, done - _BEFORE, end)]
+def ending(done: datetime, until: datetime) -> datetime:
+    """Up to when the days after it are counted: whole weeks, four at most: every weekday counts as often as before."""
+    end = min(done + BEFORE, until)
+    return done + (end - done) // _LEAST * _LEAST if end - done >= _LEAST else end
+
+
+def mended(session: Session, row: Improvement, until: datetime, kind: str) -> Mended:
+    """An improvement with what came of it up to a moment."""
+    done, end = row.done_at, ending(row.done_at, until)
+    here = [F.kind == kind, within(F.happened_at, done - BEFORE, end)]
     if row.shop_id is not None:
         here.append(F.shop_id == row.shop_id)
     if row.product:
         here.append(F.product == row.product)
-    after = step(F.happened_at, (done - _BEFORE, done, end), (0, 1)).label("after")
+    after = step(F.happened_at, (done - BEFORE, done, end), (0, 1)).label("after")
     member = each(session, S.categories)
     every = select(after, func.count()).select_from(feedback).where(*here).group_by("after")
     such = (
@@ -78,18 +84,23 @@ def _mended(session: Session, row: Improvement, until: datetime, kind: str) -> M
     )
     n, bad = (dict(session.execute(found).all()) for found in (every, such))
     before, now = (Share(bad.get(side, 0), n.get(side, 0)) for side in (0, 1))
-    interval = difference(before, now)
+    return told(row, end, before, now)
+
+
+def told(row: Improvement, end: datetime, before: Share, now: Share) -> Mended:
+    """What may be said of a complaint before an improvement and from it to the end."""
+    interval, passed = difference(before, now), end - row.done_at
     return Mended(
         row.what,
         row.category,
         row.product,
         row.shop_id,
-        done,
-        (end - done).days,
+        row.done_at,
+        passed.days,
         before,
         now,
         interval,
-        _verdict(before, now, interval, end - done),
+        _verdict(before, now, interval, passed),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from monitor import answers, categories
+from monitor import answers, categories, improvements
 from monitor.indicators import KINDS as INDICATORS
 from monitor.indicators import shown
 from monitor.states import PLATFORM_LABELS, SEVERITY_LABELS, STAGE_LABELS, STATE_LABELS
@@ -42,7 +42,9 @@ CAUSE = {
     "copies": "一段文字出现在多个账号",
     "spread": "帖子传播",
 }
-FELL = {"fell": "降了", "rose": "反而升了", "same": "看不出变化", "early": "还太早"}
+OCCASION = {"promotion": "大促", "holiday": "假期"}
+FELL = improvements.VERDICTS
+TURN = {"better": "好转", "worse": "变差", "same": "没变", "": "—"}
 _WHYS = {
     "shop": "为什么多在“{}”？这家店最近改了什么：页面、客服、发货？",
     "platform": "为什么多在{}？那里的活动、规则或运费变了吗？",
@@ -61,6 +63,7 @@ _EVENTS = {
     "timer.breached": "超时",
     "dead": "有消息没送到",
 }
+_WEEKS = ("前四周", "前一周", "前两周", "前三周")  # by number; where nothing is known there are four that lack
 ANSWER = {str(kind): told for kind, told in answers.KINDS.items()}
 _NAMED = 3  # categories of a crisis
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
@@ -112,7 +115,7 @@ def trouble(codes: Sequence[str]) -> str:
 
 def occasion(one: Occasion) -> str:
     """``10月1日–10月7日是假期``."""
-    return f"{days(one.first, one.last)}是{'大促' if one.kind == 'promotion' else '假期'}"
+    return f"{days(one.first, one.last)}是{OCCASION[one.kind]}"
 
 
 def why(one: Evidence) -> str:
@@ -128,6 +131,12 @@ def indicator(name: str) -> str:
 def measured(name: str, value: float | None) -> str:
     """A shop indicator's value with its unit; a dash where it is not known."""
     return "—" if value is None else shown(name, value)
+
+
+def trend(values: Sequence[float | None]) -> str:
+    """How an indicator went: ``0.42 → 0.38 → 0.35``; "" where only one value is known."""
+    known = [f"{value:.4g}" for value in values if value is not None]
+    return " → ".join(known) if len(known) > 1 else ""
 
 
 def state(code: str) -> str:
@@ -183,6 +192,13 @@ def duration(spent: float | timedelta) -> str:
     return f"{days} 天 {hours} 小时" if hours else f"{days} 天"
 
 
+def brief(spent: float) -> str:
+    """``25 分``, ``3.3 时``, ``2.2 天`` for a narrow cell; seconds in."""
+    if spent < _HOUR:
+        return f"{spent / _MINUTE:.0f} 分"
+    return f"{spent / _HOUR:.1f} 时" if spent < _DAY else f"{spent / _DAY:.1f} 天"
+
+
 def day(value: date) -> str:
     """``11月9日``."""
     return f"{value.month}月{value.day}日"
@@ -191,6 +207,11 @@ def day(value: date) -> str:
 def weekday(value: date) -> str:
     """``周一``."""
     return "周" + "一二三四五六日"[value.weekday()]
+
+
+def weeks(count: int) -> str:
+    """``前四周``: so many weeks before; where there is nothing to compare with, too."""
+    return _WEEKS[count % len(_WEEKS)]
 
 
 def days(first: date, last: date) -> str:

@@ -43,8 +43,9 @@ def occasions(windows: Windows, settings: Settings) -> list[Occasion]:
 def _within(spans: Iterable[str], period: Period) -> Iterator[tuple[date, date]]:
     for span in spans:
         first, last = _ends(span)
-        if first <= period.last and last >= period.first:
-            yield max(first, period.first), min(last, period.last)
+        first, last = max(first, period.first), min(last, period.last)
+        if first <= last:
+            yield first, last
 
 
 def _ends(span: str) -> tuple[date, date]:

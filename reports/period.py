@@ -1,7 +1,7 @@
 """Spans of whole local days, and the spans they are compared with."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from typing import Literal
@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 Kind = Literal["daily", "evening", "weekly", "monthly"]
 NORM_DAYS = 28
+WEEK = 7
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,13 @@ class Period:
 
     @property
     def last(self) -> date:
-        """The last day."""
-        return self.days[-1]
+        """The last day; of no days at all, the day before ``first``."""
+        return self.first + timedelta(len(self.edges) - 2)
+
+    def tail(self, days: int) -> "Period":
+        """Its last days."""
+        left_out = len(self.edges) - 1 - days
+        return Period(self.first + timedelta(left_out), self.edges[left_out:])
 
 
 def span(first: date, days: int, zone: ZoneInfo) -> Period:
@@ -58,13 +64,32 @@ class Windows:
         issued: The canonical day of the report: its Monday, its first of the month, its day.
         now: The reported span.
         prior: The span of the same kind before it.
-        norm: The four weeks before it.
+        norm: The four weeks before it, or as many of them as there is feedback of.
     """
 
     issued: date
     now: Period
     prior: Period
     norm: Period
+
+    def known_for(self, days: int) -> "Windows":
+        """With a norm of whole weeks, so that every weekday is in it as often as any other.
+
+        Args:
+            days: Days of the norm since there has been any feedback.
+        """
+        return replace(self, norm=self.norm.tail(days // WEEK * WEEK))
+
+    @property
+    def weeks(self) -> int:
+        """Weeks of the norm; none where there is nothing to compare with."""
+        return len(self.norm.days) // WEEK
+
+    @property
+    def alike(self) -> list[date]:
+        """The days of the norm of the same weekdays as the reported ones."""
+        weekdays = {day.weekday() for day in self.now.days}
+        return [day for day in self.norm.days if day.weekday() in weekdays]
 
     @property
     def edges(self) -> list[datetime]:

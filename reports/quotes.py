@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import case, select
+from sqlalchemy import case, exists, select
 from sqlmodel import Session
 
 from monitor.states import SEVERITIES
 from reports.period import Period
-from reports.store import C, F, S, judged, negative, seconds, settled, still_open, within
+from reports.store import C, F, S, judged, negative, seconds, settled, still_open, timer, within
 
+T = timer.c
 _COLUMNS = (
     *(F.id, F.case_id, C.state, S.severity, S.categories, F.shop_id, F.product, F.stars),
     *(F.happened_at, F.text),
@@ -50,14 +51,15 @@ class Quote:
 
 
 def best(session: Session, period: Period, most: int) -> list[Quote]:
-    """Severe complaints that were answered soonest, and settled."""
+    """Severe complaints that were answered soonest, within their clock, and settled."""
     grave = S.severity.in_(("high", "critical"))
     here = within(F.happened_at, period.start, period.end)
     asked = seconds(session, C.opened_at, C.answered_at)
+    late = exists().where(T.case_id == C.id, T.stage == "respond", T.step == "deadline", T.due_at < C.answered_at)
     found = (
         select(*_COLUMNS, C.opened_at, C.answered_at, F.text_key)
         .select_from(judged)
-        .where(here, negative, grave, settled, F.text != "", C.answered_at >= C.opened_at)
+        .where(here, negative, grave, settled, F.text != "", C.answered_at >= C.opened_at, ~late)
         .order_by(asked, F.id)
         .limit(most * _LOOKED_AT)
     )
@@ -65,8 +67,10 @@ def best(session: Session, period: Period, most: int) -> list[Quote]:
     return _different(list(rows), most)
 
 
-def worst(session: Session, period: Period, most: int, *, only_open: bool = False) -> list[Quote]:
-    """The most severe negatives with text, one for each case and text."""
+def worst(
+    session: Session, period: Period, most: int, *, only_open: bool = False, but: Sequence[Quote] = ()
+) -> list[Quote]:
+    """The most severe negatives with text, one for each case and text; none of ``but``."""
     rank = case({name: n for n, name in enumerate(SEVERITIES)}, value=S.severity, else_=-1)
     found = (
         select(*_COLUMNS, F.text_key)
@@ -75,6 +79,7 @@ def worst(session: Session, period: Period, most: int, *, only_open: bool = Fals
             within(F.happened_at, period.start, period.end),
             negative,
             F.text != "",
+            F.id.not_in([quote.feedback_id for quote in but]),
             *([still_open] if only_open else []),
         )
         .order_by(rank.desc(), S.p_negative.desc(), F.id)

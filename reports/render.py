@@ -5,13 +5,9 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
-
-from markupsafe import Markup
 
 from monitor.core import Core
-from monitor.settings import Settings
-from reports import cards, labels
+from reports import cards, labels, links, spread_words, weekdays
 from reports.archive import Edition
 from reports.charts import WIDTH, Chart
 from reports.figures import Review, Summary
@@ -23,7 +19,8 @@ if TYPE_CHECKING:
 _FOLDER = Path(__file__).with_name("templates")
 _NAMES = {"daily": "差评早报", "evening": "晚间小结", "weekly": "评价周报", "monthly": "评价月报"}
 _LINES = 8  # of a card
-_LONGEST = 20  # letters of a value in an address: each takes nine there, and mails have their limit
+_ROWS = (8, 5, 3)  # of a table: fewer where the page would grow too large
+_BYTES = 100_000  # Gmail cuts a longer mail
 _PICTURES = ("trend", "categories", "words")
 _FILTERS = (
     *("category", "platform", "stage", "happening", "state", "percent", "share", "ratio", "number", "duration"),
@@ -68,32 +65,26 @@ def page(core: Core, figures: Summary | Review, edition: Edition) -> Page:
     return Page(title, lines[0], lines[:_LINES], edition)
 
 
-def html(core: Core, figures: Summary | Review, shown: Page, images: Mapping[str, Chart]) -> str:
-    """The report as HTML with its styles inlined; pictures as ``cid:NAME@pingshao``."""
+def html(
+    core: Core, figures: Summary | Review, shown: Page, images: Mapping[str, Chart], opens: links.Opens | None = None
+) -> str:
+    """The report as HTML with its styles inlined; pictures as ``cid:NAME@pingshao``, numbers open at the desk or so."""
     import css_inline
 
     inliner = css_inline.CSSInliner(keep_at_rules=True, load_remote_stylesheets=False)
     context = _context(core, figures, shown)
+    context["behind"] = links.behind(figures, opens or links.at_the_desk(core.settings))
     context["images"] = dict.fromkeys(_PICTURES) | dict(images)
-    page: str = _template(figures, "html").render(context)
-    return inliner.inline(page)
+    for most in _ROWS:
+        page = inliner.inline(_template(figures, "html").render(context, most=most))
+        if len(page.encode()) <= _BYTES:
+            break
+    return page
 
 
 def text(core: Core, figures: Summary | Review, shown: Page) -> str:
     """The report as plain text."""
     return str(_template(figures, "txt").render(_context(core, figures, shown)))
-
-
-def _behind(settings: Settings, figures: Summary | Review, text: str, **wanted: str | bool) -> Markup:
-    """A number that opens the feedbacks it counts, on the desk; plain where what they share has an endless name."""
-    if any(isinstance(value, str) and len(value) > _LONGEST for value in wanted.values()):
-        return Markup.escape(text)
-    span = figures.windows.now
-    told = {"since": span.first.isoformat(), "until": span.last.isoformat()} | {
-        name: value if isinstance(value, str) else "1" for name, value in wanted.items() if value
-    }
-    address = f"{settings.service.public_url.rstrip('/')}/feedback?{urlencode(told)}"
-    return Markup('<a href="{}">{}</a>').format(address, text)
 
 
 def _template(figures: Summary | Review, kind: str) -> Any:
@@ -111,13 +102,15 @@ def _context(core: Core, figures: Summary | Review, shown: Page) -> dict[str, An
         "link": core.view,
         "moment": partial(labels.moment, zone=settings.zone),
         "labels": labels,
+        "labels_spread": spread_words,
+        "course": partial(spread_words.course, zone=settings.zone),
         "shop_ids": {settings.shop_name(shop.id): shop.id for shop in settings.shops},
-        "behind": partial(_behind, settings, figures),
     }
     if isinstance(figures, Review):
         noun, bad, rate = NOUN[figures.subject]
         context |= {"noun": noun, "bad": bad, "rate": rate, "headline": headline(figures)}
-        context["on_time"] = cards.on_time(figures)
+        context |= {"on_time": cards.on_time(figures), "weeks": labels.weeks(figures.windows.weeks)}
+        context["worse"] = weekdays.worse(figures.days, figures.windows)
     return context
 
 

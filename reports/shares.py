@@ -1,6 +1,7 @@
 """Shares with their counts, and what may be said about a change: nothing that the numbers do not carry."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,7 +11,8 @@ _Z = 1.959964  # 95 %
 Z_MANY = 2.575829  # 99 %: where a dozen rows are judged at once, one in twenty would be wrong in most reports
 _ODD = 0.01
 _FEWEST_ODD = 3
-_LOG_LIMIT = 700.0  # exp() of more than this overflows
+_FEWEST_LEFT = 2
+_NOTHING = 1e-12  # of a sum: what follows is smaller still
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,32 @@ def compare(before: Share, now: Share, z: float = _Z) -> Verdict:
     return "up" if low > 0 else "down" if high < 0 else "flat"
 
 
-def unusual(count: int, mean: float) -> bool:
-    """Whether so many, where ``mean`` are usual, would come about by chance on fewer than one day in a hundred."""
-    if count < _FEWEST_ODD or count <= mean or mean > _LOG_LIMIT:
-        return count > mean + 3 * math.sqrt(mean) if mean > _LOG_LIMIT else False
-    below = sum(math.exp(-mean + k * math.log(mean) - math.lgamma(k + 1)) for k in range(count)) if mean else 1.0
-    return 1 - below < _ODD
+def unusual(count: int, before: int, times: int) -> bool:
+    """Whether chance gives so many, after ``before`` on ``times`` days like it, on fewer than one day in a hundred.
+
+    Each of all would be of this day with the same chance as of any other: so few days before tell little.
+    """
+    everything, chance = count + before, 1 / (1 + times)
+    if count < _FEWEST_ODD or count <= everything * chance:
+        return False
+    tail = term = math.exp(
+        math.lgamma(everything + 1)
+        - math.lgamma(count + 1)
+        - math.lgamma(before + 1)
+        + count * math.log(chance)
+        + before * math.log1p(-chance)
+    )
+    for k in range(count, everything):
+        term *= (everything - k) / (k + 1) * chance / (1 - chance)
+        tail += term
+        if term < tail * _NOTHING:
+            break
+    return tail < _ODD
+
+
+def ordinary(counts: Sequence[int]) -> list[int]:
+    """The counts of days without those that were unusual among the others: a flood is no norm."""
+    left = sorted(counts)
+    while len(left) > _FEWEST_LEFT and unusual(left[-1], sum(left[:-1]), len(left) - 1):
+        left.pop()
+    return left

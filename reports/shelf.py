@@ -3,11 +3,14 @@
 import re
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable
 
 from monitor import db
 from monitor.core import Core
+from monitor.improvements import Effect
+from monitor.models import Improvement
 from monitor.shelf import Entry
-from reports import archive
+from reports import archive, effects
 from reports.build import Report, remade, standing_alone
 
 _NAME = re.compile(r"(?P<key>(?:daily|evening|weekly|monthly)-\d{4}-\d\d-\d\d)(?:-(?P<version>[1-9]\d{0,3}))?")
@@ -39,6 +42,10 @@ class ReportShelf:
         """One of its PNGs."""
         report = self._report(name)
         return report.images.get(file) if report else None
+
+    def effects(self, rows: Iterable[Improvement]) -> dict[int, Effect]:
+        """What came of some improvements up to now, by their ids."""
+        return effects.effects(self._core, rows)
 
     def _report(self, name: str) -> Report | None:
         match = _NAME.fullmatch(name)

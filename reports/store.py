@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, FromClause, Table, and_, case, func, literal, or_
+from sqlalchemy import ColumnElement, FromClause, String, Table, and_, case, func, literal, or_
+from sqlalchemy import cast as sql_cast
 from sqlmodel import Session, SQLModel
 
 from monitor import models
@@ -62,6 +63,13 @@ def seconds(session: Session, start: ColumnElement[datetime], end: ColumnElement
     if _is_sqlite(session):
         return (func.julianday(end) - func.julianday(start)) * 86400.0
     return cast("ColumnElement[float]", func.extract("epoch", end - start))
+
+
+def hour(session: Session, column: ColumnElement[datetime]) -> ColumnElement[str]:
+    """The hour of a moment as ``YYYY-MM-DD HH``, UTC."""
+    if _is_sqlite(session):
+        return func.substr(sql_cast(column, String), 1, len("YYYY-MM-DD HH"))
+    return func.to_char(func.timezone("UTC", column), "YYYY-MM-DD HH24")
 
 
 def _is_sqlite(session: Session) -> bool:

@@ -1,7 +1,7 @@
 """Root-cause prompts: for each category that rose, what stands out among its complaints against the weeks before."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +10,12 @@ from sqlmodel import Session
 
 from monitor import scope
 from monitor.settings import Settings
-from reports.counts import Category
+from reports.counts import Category, Group
 from reports.period import Period, Windows
-from reports.shares import Z_MANY, Share, compare
+from reports.shares import Z_MANY, Share, compare, difference
 from reports.store import F, S, judged, negative, within
 
-_CATEGORIES = 3
+_CATEGORIES = 6
 _READ = 3000  # newest complaints of a span that are read
 _EVIDENCE = 4
 _LEAST = 5  # complaints: fewer point nowhere
@@ -23,6 +23,8 @@ _STANDS_OUT = 0.2  # of the category's complaints
 _MOST = 0.5
 _COLUMNS = (F.shop_id, F.product, F.platform, F.extra, F.text, S.evidence)
 _SAID = 3  # letters of words that tell something
+
+Pair = tuple[str, str]  # field and value
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Evidence:
         now: How many of the span's complaints.
         norm: And of the four weeks before.
         risen: It is more than then, for certain; else it is merely what most of them share.
+        all: How much of all feedback that tells the field has it; None where that is not counted.
     """
 
     field: str
@@ -42,6 +45,7 @@ class Evidence:
     now: Share
     norm: Share
     risen: bool
+    all: Share | None = None
 
 
 @dataclass(frozen=True)
@@ -54,20 +58,35 @@ class Why:
     evidence: list[Evidence]
 
 
-def whys(session: Session, windows: Windows, kind: str, rows: Iterable[Category], settings: Settings) -> list[Why]:
-    """Prompts for the categories that rose most, at most three."""
+def whys(
+    session: Session,
+    windows: Windows,
+    kind: str,
+    rows: Iterable[Category],
+    groups: Mapping[str, Sequence[Group]],
+    settings: Settings,
+) -> list[Why]:
+    """Prompts for the categories that rose most, at most six; ``groups`` are all of the span, by field."""
+    everywhere = _everywhere(groups)
     risen = sorted((row for row in rows if row.verdict == "up"), key=lambda row: row.expected - row.now)
     found = []
     for row in risen[:_CATEGORIES]:
         now = _complaints(session, windows.now, kind, row.code, settings)
         norm = _complaints(session, windows.norm, kind, row.code, settings)
-        found.append(Why(row.code, row.now, row.expected, _evidence(now, norm)))
+        found.append(Why(row.code, row.now, row.expected, _evidence(now, norm, everywhere)))
     return found
 
 
-def _complaints(
-    session: Session, period: Period, kind: str, code: str, settings: Settings
-) -> list[set[tuple[str, str]]]:
+def _everywhere(groups: Mapping[str, Sequence[Group]]) -> dict[Pair, Share]:
+    """How much of all feedback comes from each shop, product, …, whatever it says."""
+    found: dict[Pair, Share] = {}
+    for field, rows in groups.items():
+        whole = sum(row.counts.now.n for row in rows)
+        found |= {(field, row.name): Share(row.counts.now.n, whole) for row in rows}
+    return found
+
+
+def _complaints(session: Session, period: Period, kind: str, code: str, settings: Settings) -> list[set[Pair]]:
     """What each complaint of the category tells, as field and value."""
     mine = cast(S.categories, String).contains(f'"{code}"')  # codes are fixed words: as text on every database
     here = within(F.happened_at, period.start, period.end)
@@ -77,7 +96,7 @@ def _complaints(
     return [_told(row, settings) for row in rows]
 
 
-def _told(row: Any, settings: Settings) -> set[tuple[str, str]]:
+def _told(row: Any, settings: Settings) -> set[Pair]:
     told = set(scope.shared(row).items())
     if row.shop_id is not None:
         told.add(("shop", settings.shop_name(row.shop_id)))
@@ -85,14 +104,23 @@ def _told(row: Any, settings: Settings) -> set[tuple[str, str]]:
     return told | {("said", words) for words in said if len(words) >= _SAID}
 
 
-def _evidence(now: Sequence[set[tuple[str, str]]], norm: Sequence[set[tuple[str, str]]]) -> list[Evidence]:
+def _evidence(now: Sequence[set[Pair]], norm: Sequence[set[Pair]], everywhere: Mapping[Pair, Share]) -> list[Evidence]:
     before = Counter(pair for told in norm for pair in told)
+    telling = Counter(field for told in now for field in {field for field, _ in told})
     found = []
-    for (field, value), count in Counter(pair for told in now for pair in told).items():
-        share, usual = Share(count, len(now)), Share(before[field, value], len(norm))
+    for pair, count in Counter(pair for told in now for pair in told).items():
+        field, value = pair
+        share, usual = Share(count, len(now)), Share(before[pair], len(norm))
         risen = compare(usual, share, Z_MANY) == "up" and share.rate >= _STANDS_OUT
-        most = share.rate >= _MOST and share.rate > usual.rate and field != "said"
-        if count >= _LEAST and (risen or most):
-            found.append(Evidence(field, value, share, usual, risen))
+        most = share.rate >= _MOST and share.rate > usual.rate and pair in everywhere
+        if count >= _LEAST and (risen or most) and _peculiar(Share(count, telling[field]), everywhere.get(pair)):
+            found.append(Evidence(field, value, share, usual, risen, everywhere.get(pair)))
+    if any(one.field == "shop" for one in found):  # a shop is on its platform
+        found = [one for one in found if one.field != "platform"]
     found.sort(key=lambda one: (not one.risen, one.norm.rate - one.now.rate, one.field, one.value))
     return found[:_EVIDENCE]
+
+
+def _peculiar(told: Share, everywhere: Share | None) -> bool:
+    """Whether more of the complaints have it than of all feedback: where nearly all is sold, nearly all complain."""
+    return everywhere is None or everywhere.few or difference(everywhere, told)[0] > 0

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 from sqlalchemy import select
@@ -65,7 +66,11 @@ def tokens(text: str) -> set[str]:
     import rjieba
 
     cut = rjieba.cut(_ADDED.sub(" ", text[:_CHARACTERS]))
-    return {word.lower() for word in cut if _WORD.fullmatch(word)}
+    whole = (
+        f"{word}到" if word.endswith("收") and following.startswith("到") else word
+        for word, following in pairwise([*cut, ""])
+    )
+    return {word.lower() for word in whole if _WORD.fullmatch(word)}
 
 
 @cache

@@ -16,7 +16,20 @@ from alerts.desk.tokens import SCOPES, Wish
 from alerts.links import Links
 from monitor import db, directory, search
 from monitor.core import Core
-from monitor.models import ApiToken, Case, Crisis, Event, Feedback, Outbox, Person
+from monitor.models import (
+    ApiToken,
+    Case,
+    Correction,
+    Crisis,
+    Event,
+    Feedback,
+    Improvement,
+    Indicator,
+    Outbox,
+    Override,
+    Person,
+    Swap,
+)
 
 ROLES = {"客服一号": "agent", "主管": "lead", "经理": "manager", "品牌": "brand", "管理员": "admin"}
 SITE = "http://127.0.0.1:8000"
@@ -85,4 +98,7 @@ def standing(core: Core) -> tuple[Any, ...]:
         letters = sorted((row.id or 0, row.state) for row in session.exec(select(Outbox)))
         known = sorted((row.name, str(row.revoked_at)) for row in session.exec(select(ApiToken)))
         people = sorted((row.name, row.role, row.active) for row in session.exec(select(Person)))
-        return said, events, letters, known, people
+        settings = sorted((row.key, row.version) for row in session.exec(select(Override)))
+        tables = (Swap, Correction, Indicator, Improvement)
+        more = [session.exec(select(func.count()).select_from(one)).one() for one in tables]
+        return said, events, letters, known, people, settings, more

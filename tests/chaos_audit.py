@@ -14,7 +14,7 @@ from slack_double import SlackDouble
 from smtp_double import SmtpDouble
 from sqlmodel import Session, col, select
 
-from alerts.render import EDITS
+from alerts.render import IN_PLACE, kept_as
 from monitor.models import (
     Case,
     Crisis,
@@ -141,7 +141,7 @@ def _lost(rows: Sequence[Outbox], got: Delivered) -> Iterator[str]:
 
 def _said(row: Outbox, into: Outbox | None, got: Delivered) -> bool:
     """Whether a row's news went with another row, which in turn may have had nothing left to say."""
-    if into is None or row.kind in EDITS or row.channel == "mail":
+    if into is None or row.kind in IN_PLACE or row.channel == "mail":
         return into is not None
     return into.state == "folded" or (row.target, row.dedupe_key) in got.told
 
@@ -149,8 +149,8 @@ def _said(row: Outbox, into: Outbox | None, got: Delivered) -> bool:
 def _arrived(row: Outbox, got: Delivered) -> bool:
     if row.channel == "mail":
         return bool(got.mails.get((row.target, row.dedupe_key)))
-    if row.kind in EDITS:
-        return bool(got.cards[row.target, f"{row.subject}:{row.subject_id}"])
+    if row.kind in IN_PLACE:
+        return bool(got.cards[row.target, f"{kept_as(row)}:{row.subject_id}"])
     return bool(got.posts[row.target, row.dedupe_key])
 
 

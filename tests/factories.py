@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from argon2 import PasswordHasher
 from sqlalchemy import Engine
 from sqlmodel import Session
 
@@ -63,6 +64,11 @@ def make_core(engine: Engine, settings: Settings | None = None, clock: HandClock
         notify=parts.pop("notify", Notices()),
         view=lambda subject, subject_id: f"http://desk.test/{subject}/{subject_id}",
     )
+
+
+def make_hash(password: str) -> str:
+    """A password as accounts keep it, hashed without the cost that real ones are meant to have."""
+    return PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(password)
 
 
 def make_item(external_id: str = "1", text: str = "杯子漏水，很失望", **values: Any) -> FeedbackItem:

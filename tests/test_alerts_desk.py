@@ -23,7 +23,7 @@ from alerts.links import Links
 from monitor import db, timers
 from monitor.clock import HandClock
 from monitor.core import Core
-from monitor.models import Case, Feedback, Outbox, Source, Spread
+from monitor.models import Case, Feedback, Known, Outbox, Source, Spread
 from monitor.moves import Action
 from monitor.states import DELIVERY_LABELS
 
@@ -203,13 +203,26 @@ def test_the_case_page_shows_its_feedback(desk: httpx.Client, links: Links, core
     assert "包装破了" in seen
 
 
-def test_health_without_a_database(tmp_path: Path, clock: HandClock) -> None:
-    """A database that is gone is a 503, not a silence."""
+def test_the_monitors_own_trouble_is_shown(desk: httpx.Client, core: Core) -> None:
+    """What it found when it looked at itself stands on the status page, in place of “all is well”."""
+    assert "没有超时" in text_of(desk.get("/"))
+    with db.writing(core.engine) as session:
+        told = {"since": "2026-11-20T06:00:00+00:00", "told": "", "says": "磁盘<满了>"}
+        session.add(Known(name="upkeep", value={"disk@a": told}, at=core.clock.now()))
+    seen = text_of(desk.get("/"))
+    assert "评哨自身有问题：磁盘<满了>" in seen
+    assert "没有超时" not in seen
+
+
+def test_ready_without_a_database(tmp_path: Path, clock: HandClock) -> None:
+    """A database that is gone is a 503, not a silence; the process is alive all the same."""
     (tmp_path / "gone.db").mkdir()
     core = make_core(db.connect(f"sqlite:///{tmp_path}/gone.db"), clock=clock)
     with browse(create_app(core, Links(core.secret, "http://127.0.0.1", clock))) as desk:
-        answer = desk.get("/healthz")
-    assert (answer.status_code, answer.json()["ok"]) == (503, False)
+        assert desk.get("/healthz").json() == {"ok": True}
+        answer = desk.get("/readyz")
+    assert (answer.status_code, answer.json()["ready"]) == (503, False)
+    assert [one["code"] for one in answer.json()["reasons"]] == ["database"]
 
 
 @given(text=st.text(max_size=30), spans=st.lists(st.tuples(st.integers(-3, 33), st.integers(-3, 33)), max_size=8))

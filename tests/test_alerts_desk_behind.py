@@ -35,6 +35,9 @@ def house(core: Core, engine: Engine) -> Core:
         directory.sync(session, made.settings)
         session.add_all(Account(name=one["name"], password=hashed(), created_at=NOW) for one in people)
     records = [record for record in month(last=FRIDAY, a_day=25, share=0.3) if record.at <= NOW]
+    for n, record in enumerate(records):
+        record.extra = {"warehouse": "苏州仓", "sku": 500 + n % 2, "courier": "中通"} if n % 3 else {}
+        record.platform = "" if n % 5 == 0 else record.platform
     for record in records[::9]:
         record.kind = "mention"
     store(engine, records, NOW)
@@ -50,11 +53,11 @@ def desk(house: Core) -> Iterator[httpx.Client]:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["weekly", "daily"])
 def test_each_number_opens_as_many(desk: httpx.Client, house: Core, kind: str) -> None:
-    """Totals, categories, shops, products: the page counts what the report counted."""
+    """Totals, categories, shops, platforms, products, warehouses: the page counts what the report counted."""
     enter(desk, "主管", PASSWORD)
     page = build(house, kind, FRIDAY).html  # type: ignore[arg-type]
     found = LINK.findall(page)
-    assert len(found) > (15 if kind == "weekly" else 3)
+    assert len(found) > (20 if kind == "weekly" else 3)
     for address, number in found:
         shown = desk.get(address.replace("&amp;", "&")).text
         assert f"{number.replace(',', '')} 条" in shown.split("</h1>")[1][:200], address

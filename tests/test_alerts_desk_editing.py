@@ -15,12 +15,14 @@ from delivering import Blind, run
 from factories import NOW, make_core, make_settings
 from serving import browse
 from sqlmodel import col, func, select
-from subjects import CASE_CLOCKS, add_feedbacks, open_case
+from subjects import CASE_CLOCKS, add_feedbacks, open_case, open_crisis
 
+from alerts import drafts
+from alerts.desk import editing_fields
 from alerts.desk.app import create_app
 from alerts.links import Links
 from alerts.routing import make_notify
-from monitor import db, directory, lifecycle, overrides
+from monitor import db, directory, lifecycle, overrides, timers
 from monitor.clock import HandClock
 from monitor.core import Core
 from monitor.models import Account, Case, Correction, Crisis, Event, Outbox, Override, Person, Score, Swap
@@ -200,6 +202,42 @@ def test_a_rule_is_tried_then_kept_then_taken_back(desk: httpx.Client, core: Cor
     assert back.status_code == 303
     assert said(core) == {}
     assert core.settings.policy.detect.burst_count == 5
+
+
+def test_clocks_and_quiet_hours_are_tried_too(desk: httpx.Client, core: Core, clock: HandClock) -> None:
+    """Which deadlines would have moved and which reminders would have waited, in both languages; nothing is written."""
+    case, crisis = open_case(core, ["漏水"], policy=CASE_CLOCKS), open_crisis(core, ["没收到货"])
+    for _ in range(2):
+        clock.move(timedelta(minutes=50))
+        timers.sweep(core)
+    enter(desk, "经理")
+    before = standing(core)
+
+    def tried(group: str, **changed: str) -> str:
+        keys = {one.key: editing_fields.spelled(core.settings, one.key) for one in editing_fields.GROUPS[group][1]}
+        fields = {"group": group, "do": "try"} | keys | {f"policy.{group}.{name}": to for name, to in changed.items()}
+        return send(desk, "/settings/rules", **fields).text
+
+    assert "过去 7 天的时限都不变" in tried("case")
+    moved = tried("case", **{"medium.respond": "90m"})
+    assert "过去 7 天有 1 个时限会变" in moved
+    assert f'href="/cases/{case}"' in moved
+    assert "会超时" not in moved, "it was late as it was"
+    ladder = tried("crisis", notify="80m")
+    assert "会超时" in ladder
+    assert f'href="/crises/{crisis}"' in ladder
+    local = clock.now().astimezone(core.settings.zone)
+    span = f"{local - timedelta(hours=2):%H:%M}-{local + timedelta(hours=2):%H:%M}"
+    waiting = tried("quiet", span=span)
+    assert re.search(r"过去 7 天有 [1-9] 条提醒会等", waiting)
+    assert "就不发提醒了" in waiting
+    assert "过去 7 天有 0 条提醒会等" in tried("quiet", span="")
+    desk.cookies.set("pingshao_language", "en")
+    for text in (tried("quiet", span=span), tried("case", **{"medium.respond": "90m"}), tried("crisis", notify="80m")):
+        section = re.sub(r"<bdi>.*?</bdi>|<[^>]*>", "", text.partition('id="outlook"')[2].partition("</section>")[0])
+        assert re.search(r"would (?:wait|change)", section)
+        assert not re.search(r"[\u4e00-\u9fff]", section), section
+    assert standing(core) == before
 
 
 def test_a_tick_that_is_missing_is_no(desk: httpx.Client, core: Core) -> None:
@@ -471,6 +509,25 @@ def test_drafts_are_seen_checked_and_kept(desk: httpx.Client, core: Core) -> Non
     assert said(core) == {}
     assert send(desk, "/settings/drafts", code="nothing").status_code == 404
     assert desk.get("/settings/drafts/nothing").status_code == 404
+
+
+@pytest.mark.parametrize("code", ["quality:异味", "safety:grave", "grave", "threat"])
+def test_narrower_and_graver_drafts_are_kept_too(desk: httpx.Client, core: Core, code: str) -> None:
+    """Sets of topics, of what is critical and of threats are shown, checked, kept and given back like the others."""
+    enter(desk, "主管")
+    address = f"/settings/drafts/{quote(code, safe='')}"
+    assert f'href="{address}"' in page(desk, "/settings/drafts")
+    text = page(desk, address)
+    areas = dict(re.findall(r'<textarea id="(\w+)"[^>]*>(.*?)</textarea>', text, re.DOTALL))
+    fields = {"code": code, "seen": seen(text), **{step: html.unescape(one) for step, one in areas.items()}}
+    assert "绝对" in send(desk, "/settings/drafts", do="save", **(fields | {"remedy": "绝对给您办好。"})).text
+    assert send(desk, "/settings/drafts", do="save", **(fields | {"remedy": "今天给您打电话。"})).status_code == 303
+    assert said(core)[f"replies.{code}"]["remedy"] == ["今天给您打电话。"]
+    assert core.settings.replies[code].empathy == []
+    assert drafts.title(code) in page(desk, "/settings")
+    mark = seen(page(desk, address))
+    assert send(desk, "/settings/drafts", do="back", code=code, seen=mark).status_code == 303
+    assert said(core) == {}
 
 
 def test_drafts_as_shipped_are_no_change(desk: httpx.Client, core: Core) -> None:

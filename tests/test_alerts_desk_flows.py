@@ -6,14 +6,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import timedelta
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from argon2 import PasswordHasher
 from browsing import CHROMIUM, Watched
-from factories import make_core, make_settings
+from factories import make_core, make_hash, make_settings
 from fastapi import FastAPI
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from serving import serve
@@ -57,11 +55,6 @@ pytestmark = [
 ]
 
 
-@cache
-def hashed() -> str:
-    return PasswordHasher().hash(PASSWORD)
-
-
 @pytest.fixture
 def house(sqlite: Engine, clock: HandClock) -> Core:
     """A shop on a bad evening: cases, a crisis that is late, one that is new, and a message that did not go."""
@@ -73,7 +66,7 @@ def house(sqlite: Engine, clock: HandClock) -> Core:
     )
     with db.writing(sqlite) as session:
         directory.sync(session, core.settings)
-        session.add_all(Account(name=name, password=hashed(), created_at=clock.now()) for name in PEOPLE)
+        session.add_all(Account(name=name, password=make_hash(PASSWORD), created_at=clock.now()) for name in PEOPLE)
     open_crisis(core, [LONG, "<script>alert(1)</script>" + "长" * 400, "https://example.com/" + "a" * 300])
     clock.move(timedelta(hours=1, minutes=20))
     timers.sweep(core)

@@ -24,7 +24,7 @@ from alerts.links import Links
 from monitor import categories, db, directory, states, timers
 from monitor.clock import HandClock
 from monitor.core import Core
-from monitor.models import Feedback, Outbox, Source
+from monitor.models import Feedback, Improvement, Indicator, Outbox, Source
 from monitor.moves import Action
 from monitor.transitions import ACTIONS
 
@@ -65,6 +65,9 @@ def house(sqlite: Engine, clock: HandClock) -> Core:
         source = session.exec(select(Source).where(Source.name == "jd")).one()
         source.status, source.last_error, source.last_run_at = "attention", "timeout", now
         source.last_item_at = now - timedelta(hours=30)
+        session.add(Improvement(category="damage", what="box", done_at=now, actor="Ann"))
+        facts = {"shop_id": "demo", "name": "dispute_rate", "value": 0.4, "industry": 0.3}
+        session.add_all(Indicator(**facts, day=now.date() - timedelta(n)) for n in range(3))
         session.add(
             Outbox(
                 dedupe_key="d", channel="ops", target="C", kind="case.opened", subject="case", subject_id=1,
@@ -135,8 +138,9 @@ def test_the_pages_are_english(desk: httpx.Client, house: Core) -> None:
         "/crises", "/crises/1", "/crises/2", "/mentions", "/mentions?q=x", "/outbox", "/audit", "/export", "/nowhere",
         "/login", "/tokens", "/api", "/answers", "/cases/1/drafts", "/crises/1/drafts",
         "/settings", "/settings/people", "/settings/people/one", "/settings/people/one?name=Bob", "/settings/rotas",
-        "/settings/routes", "/settings/rules", "/settings/drafts", "/settings/drafts/quality", "/corrections",
-        "/reports",
+        "/settings/routes", "/settings/rules", "/settings/drafts", "/settings/drafts/quality",
+        "/settings/drafts/quality:异味", "/settings/drafts/grave", "/corrections", "/reports",
+        "/improvements", "/improvements/1", "/indicators",
         links.view("crisis", 1), links.make("plan", "crisis", 1, "Ann"), links.make("assign", "case", 2, "Ann"), "/a/x",
     ]  # fmt: skip
     desk.get("/cases?lang=en")
@@ -157,6 +161,17 @@ def test_the_choice_is_kept(desk: httpx.Client) -> None:
     assert "未办结" in desk.get("/cases").text
     for cookie in ("xx", "en; a=b", 'x"; ='):
         assert desk.get("/cases", headers={"Cookie": f"pingshao_language={cookie}"}).status_code == 200
+
+
+def test_what_broke_is_told_in_english(desk: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page of a fault of our own follows the choice too, though it is made outside of everything else."""
+    monkeypatch.setattr(inbox, "read", lambda *_: 1 / 0)
+    assert "评哨出了点问题" in desk.get("/cases").text
+    page = desk.get("/cases?lang=en")
+    assert page.status_code == 500
+    assert "Something went wrong" in page.text
+    desk.cookies.set("pingshao_language", "en")
+    assert HAN.findall(shown(desk.get("/cases"))) == []
 
 
 def test_buyers_words_stay(desk: httpx.Client, house: Core) -> None:

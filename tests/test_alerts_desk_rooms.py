@@ -3,13 +3,11 @@
 import re
 from collections.abc import Iterator
 from datetime import timedelta
-from functools import cache
 from pathlib import Path
 
 import httpx
 import pytest
-from argon2 import PasswordHasher
-from factories import make_core, make_settings
+from factories import make_core, make_hash, make_settings
 from serving import browse
 from sqlalchemy import Engine
 from sqlmodel import func, select
@@ -47,10 +45,8 @@ def desk(core: Core) -> Iterator[httpx.Client]:
         yield client
 
 
-@cache
 def hashed() -> str:
-    """Argon2 takes its time; once is enough."""
-    return PasswordHasher().hash(PASSWORD)
+    return make_hash(PASSWORD)
 
 
 def enter(desk: httpx.Client, name: str = "主管", password: str = PASSWORD, **more: str) -> httpx.Response:

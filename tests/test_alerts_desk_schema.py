@@ -15,7 +15,7 @@ from schemathesis import GenerationMode
 from monitor.core import Core
 
 API = "/api/v1"
-EXAMPLES = 8  # right ones and as many wrong ones, of each operation
+EXAMPLES = 5  # right ones and as many wrong ones, of each operation
 pytestmark = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 _STEADY = settings(
     max_examples=EXAMPLES,
@@ -70,7 +70,9 @@ def test_who_may_not_changes_nothing(asked: Asked, who: str) -> None:
     """Right requests to whatever changes something, by nobody and by who only looks: refused, and nothing changes."""
     headers = token(asked.core, "品牌", role="brand") if who == "brand" else {}
     before = standing(asked.core)
-    for found in asked.schema.include(method="POST").get_all_operations():
+    for found in (
+        asked.schema.include(method=["POST", "PUT", "DELETE"]).exclude(path_regex="/check$").get_all_operations()
+    ):
         operation = found.ok()
 
         @_STEADY

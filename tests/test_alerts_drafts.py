@@ -28,13 +28,16 @@ def test_every_category_has_drafts() -> None:
     assert drafts.categories() == ALL
     for code in ALL:
         assert all(len(set(drafts.plain(code)[step])) >= 4 for step in STEPS), code
-        assert all(len(set(one[step])) >= 2 for one in drafts.topics(code) for step in STEPS), code
+    for key in drafts.all_keys():
+        assert all(len(set(drafts.plain(key)[step])) >= 2 for step in STEPS), key
+        assert not {"/", ".", "?"} & set(key), "it stands in addresses and in the config's paths"
 
 
 @pytest.mark.parametrize("category", ALL)
 def test_drafts_pass_our_own_inspection(category: str) -> None:
     """Whatever is put together says nothing banned, has empathy and a remedy, and keeps to the point."""
-    for variants in [*drafts.every_set(category), *drafts.formal_sets()]:
+    mine = [key for key in drafts.all_keys() if key.partition(":")[0] in (category, "grave", "threat")]
+    for variants in map(drafts.plain, mine):
         for parts in every(*(variants[step] for step in STEPS)):
             assert problems("".join(parts), "x", [category]) == []
             assert 30 < len("".join(parts)) < 160
@@ -112,6 +115,32 @@ def test_own_sentences_take_the_place_of_shipped_ones() -> None:
     assert all(text.startswith("自己写的开头。") and text.endswith("示例旗舰店马上处理保温杯。") for text in made)
     assert len(made) == len(set(drafts.plain("quality")["attribution"]))
     assert drafts.draft(about("price", own=own)) == drafts.draft(about("price"))
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("quality:漏水漏液", {"text": "杯子漏水"}),
+        ("grave", {"severity": "critical"}),
+        ("safety:grave", {"category": "safety", "severity": "critical"}),
+        ("safety:grave", {"also": ["quality", "safety"], "severity": "critical"}),
+        ("threat", {"flags": ["legal_threat"]}),
+    ],
+)
+def test_narrower_and_graver_sets_have_own_sentences_too(key: str, said: dict[str, Any]) -> None:
+    """Those of a topic, of what is critical and of threats are found where the shipped ones were."""
+    values = {name: value for name, value in said.items() if name != "text"}
+    own = {key: Replies(remedy=["这是自己写的一句。"])}
+    first = picks.for_case(about(**values, own=own), said.get("text", ""), ["quality"])[0]
+    assert first.text.endswith("这是自己写的一句。")
+    assert not picks.for_case(about(**values), said.get("text", ""), ["quality"])[0].text.endswith("自己写的一句。")
+    assert drafts.title(key)
+
+
+def test_what_is_looked_for_is_said_in_own_words() -> None:
+    """A search finds a topic by its words and gives the sentences that count."""
+    own = {"quality:异味": Replies(empathy=["味道大成这样，对不起。"])}
+    assert picks.search(about(own=own), "有异味")[0].text.startswith("味道大成这样")
 
 
 def test_a_speaker_knows_shops() -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ from rich.console import Console
 
 import scheduler
 from alerts.rehearsal import drill, scenario
+from monitor import db
 from monitor.clock import HandClock
 from monitor.errors import WrongCall
+from monitor.models import Override
 from monitor.settings import Settings
 
 SMALL = """
@@ -136,3 +139,29 @@ def test_the_shipped_scenario_can_be_written_down_once(
     assert scenario.read(file, make_settings(tmp_path)).name == "苏州仓漏发"
     assert scheduler.run(["rehearse", "--write", str(file)]) == 2
     assert "已经存在" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_rehearsal_goes_by_what_the_desk_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *, kept: bool
+) -> None:
+    """``rehearse`` plays by the rules that count, and says which do not or that they could not be asked for."""
+    monkeypatch.chdir(tmp_path)
+    url = "sqlite:///real.db" if kept else "postgresql+psycopg://nobody@127.0.0.1:9/none"
+    config = f'[service]\ndatabase_url = "{url}"\n\n[[shops]]\nid = "demo"\nname = "示例店"\n'
+    (tmp_path / "pingshao.toml").write_text(config, encoding="utf-8")
+    (tmp_path / "small.toml").write_text(SMALL.partition("[[does]]")[0], encoding="utf-8")
+    if kept:
+        engine = db.connect(url)
+        db.migrate(engine)
+        with db.writing(engine) as session:
+            for key, value in (("policy.crisis.respond", "25m"), ("routes.crisis", ["gone"])):
+                session.add(Override(key=key, value={"value": value}, at=NOW, actor="经理"))
+        engine.dispose()
+    assert scheduler.run(["rehearse", "small.toml", "--folder", "out", "--json"]) == 0
+    told = capsys.readouterr()
+    clocks = [one for one in json.loads(told.out)["clocks"] if (one["subject"], one["stage"]) == ("crisis", "respond")]
+    start = datetime.fromisoformat("2026-11-23T06:00+00:00")
+    assert timedelta(minutes=25 if kept else 60) < datetime.fromisoformat(clocks[0]["due_at"]) - start
+    assert ("routes.crisis" in told.err) == kept
+    assert ("数据库打不开" in told.err) != kept

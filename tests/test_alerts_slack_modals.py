@@ -19,8 +19,8 @@ from serving import browse
 from slack_double import SlackDouble, slack_double
 from slack_rules import view_problem
 from slack_views import filled
-from sqlalchemy import Engine
-from sqlmodel import func, select
+from sqlalchemy import Engine, update
+from sqlmodel import col, func, select
 from subjects import CASE_CLOCKS, open_case, open_crisis
 from test_alerts_desk_slack import SECRET, form, listen, make_payload, signed, wait_for
 
@@ -33,7 +33,7 @@ from alerts.links import Links
 from monitor import db, lifecycle, queries
 from monitor.clock import HandClock
 from monitor.core import Core
-from monitor.models import Case, Correction, Crisis, Event, Feedback, Inbound, Person, Score
+from monitor.models import Case, Correction, Crisis, Event, Feedback, Inbound, Outbox, Person, Score
 from monitor.moves import Action, Actor
 from monitor.notices import Notice
 from monitor.transitions import ACTIONS
@@ -474,7 +474,7 @@ def test_fault_23_no_submission_breaks_the_door(
 
 
 def test_history_stands_in_the_thread_once(house: Core, double: SlackDouble) -> None:
-    """Each thing somebody did is one answer below the card, after the edit; where there is no card there is none."""
+    """What people did is one answer below the card, after its edit, growing in place; without a card there is none."""
     crisis = open_crisis(house, ["没收到货"])
     run(house)
     for what in ("claim", "notified_sms", "notified_push"):
@@ -485,16 +485,77 @@ def test_history_stands_in_the_thread_once(house: Core, double: SlackDouble) -> 
     house.clock.move(timedelta(seconds=6))  # type: ignore[attr-defined]
     run(house)
     run(house)
-    card, *replies = double.messages
-    assert {one["thread_ts"] for one in replies} == {card["ts"]}
-    heads = [one["blocks"][0]["text"]["text"].strip(f"*{blocks._GAP}") for one in replies]
-    assert heads == [f"今天 14:00 主管 {told}" for told in ("我来负责", "已发短信", "已推送", "备注")]
-    assert "<!" not in str(replies)
+    card, history = double.messages
+    assert history["thread_ts"] == card["ts"]
+    heads = "\n".join(f"11月20日 14:00 主管 {told}" for told in ("我来负责", "已发短信", "已推送", "备注"))
+    assert _texts(history) == [f"{blocks._GAP}*处理经过*{blocks._GAP}", heads, "&lt;!channel&gt; 已打电话"]
+    lead(house, "notified_call", f"crisis:{crisis}")
+    house.clock.move(timedelta(seconds=6))  # type: ignore[attr-defined]
+    run(house)
+    card, history = double.messages
+    assert _texts(history)[-1].endswith("主管 已外呼")
+    assert {row.state for row in rows(house, "crisis.acted")} == {"sent", "folded"}
     lead(house, "claim", f"case:{a_case(house)}")
     house.clock.move(timedelta(seconds=6))  # type: ignore[attr-defined]
     run(house)
     assert [row.state for row in rows(house, "case.acted")] == ["folded"]
-    assert len(double.messages) == 5
+    assert len(double.messages) == 2
+
+
+@pytest.mark.parametrize("fault", ["reset", "no_ts", "500", "drop"])
+def test_a_history_whose_name_was_lost_is_found(house: Core, double: SlackDouble, fault: str) -> None:
+    """Accepted without an answer, or not at all: the next act edits what is there, and there is one in the end."""
+    crisis = open_crisis(house, ["没收到货"])
+    run(house)
+    lead(house, "claim", f"crisis:{crisis}")
+    run(house)
+    house.clock.move(timedelta(seconds=6))  # type: ignore[attr-defined]
+    double.fail("chat.postMessage", fault)
+    run(house)
+    lead(house, "notified_sms", f"crisis:{crisis}")
+    for _ in range(2):
+        house.clock.move(timedelta(seconds=30))  # type: ignore[attr-defined]
+        run(house)
+    _card, history = double.messages
+    assert _texts(history)[-1].count("主管") == 2
+    assert "可能重复" not in str(history)
+
+
+def test_a_history_outlives_what_old_messages_said(house: Core, double: SlackDouble) -> None:
+    """Once the payload of an old step is not kept any more, the history goes on without it."""
+    crisis = open_crisis(house, ["没收到货"])
+    run(house)
+    for what in ("claim", "notified_sms"):
+        lead(house, what, f"crisis:{crisis}")
+        house.clock.move(timedelta(seconds=6))  # type: ignore[attr-defined]
+        run(house)
+        with db.writing(house.engine) as session:
+            session.execute(update(Outbox).where(col(Outbox.state) != "pending").values(payload={}))
+    assert _texts(double.messages[1])[1:] == ["11月20日 14:00 主管 已发短信"]
+
+
+def test_a_long_history_says_what_it_leaves_out(house: Core, double: SlackDouble) -> None:
+    """The newest steps that fit one message whatever was written, and the way to the others."""
+    crisis = open_crisis(house, ["没收到货"])
+    for n in range(9):
+        lead(house, "note", f"crisis:{crisis}", f"{n}" + "<*&_" * 499)
+    for _ in range(2):
+        house.clock.move(timedelta(seconds=6))  # type: ignore[attr-defined]
+        run(house)
+    _card, history = double.messages
+    told = "".join(_texts(history))
+    assert "更早的 6 步" in told
+    assert told.count("备注") == 3
+    for n in range(80):
+        lead(house, "note", f"crisis:{crisis}", f"第 {n} 次")
+    house.clock.move(timedelta(seconds=6))  # type: ignore[attr-defined]
+    run(house)
+    assert "第 79 次" in _texts(double.messages[1])
+    assert len(double.messages[1]["blocks"]) <= blocks.MOST_BLOCKS
+
+
+def _texts(message: dict[str, Any]) -> list[str]:
+    return [text["text"] for one in message["blocks"] for text in one.get("elements", [one.get("text")])]
 
 
 def test_who_clicked_does_not_wait_for_a_flood(house: Core, double: SlackDouble) -> None:

@@ -104,4 +104,4 @@ def test_an_improvement_is_entered(house: Path, capsys: pytest.CaptureFixture[st
     assert "13812345678" not in row.what
     assert row.done_at.isoformat() == "2026-10-31T16:00:00+00:00"
     (event,) = [event for event in kept(house, Event) if event.subject == "improvement"]
-    assert (event.what, event.door, event.after["category"]) == ("added", "cli", "damage")
+    assert (event.what, event.door, event.after["category"]) == ("improvement.added", "cli", "damage")

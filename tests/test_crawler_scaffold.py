@@ -99,9 +99,8 @@ class Copy:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        ignore = shutil.ignore_patterns("__pycache__", "*.pyc", "var")
         for name in NAMES:
-            shutil.copytree(ROOT / name, folder / name, ignore=ignore)
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("var"))
         for file in (*ROOT.glob("*.md"), ROOT / "scheduler.py", ROOT / "pyproject.toml"):
             shutil.copy(file, folder)
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 from factories import NOW
-from sqlalchemy import Engine, inspect
+from sqlalchemy import Engine, inspect, text
 from sqlmodel import SQLModel, select
 
 from monitor import db
+from monitor.errors import WrongCall
 from monitor.models import Event
 
 
@@ -35,19 +36,36 @@ def test_second_upgrade_changes_nothing(engine: Engine, tmp_path: Path) -> None:
     assert not (tmp_path / "backups").exists()
 
 
-def test_sqlite_file_with_data_is_copied_before_it_is_migrated(sqlite: Engine, tmp_path: Path) -> None:
+def test_sqlite_file_with_data_is_copied_before_it_is_migrated(tmp_path: Path) -> None:
     """A backup with the data must exist before the schema moves."""
-    with db.writing(sqlite) as session:
-        session.add(event("before"))
-        session.connection().exec_driver_sql("UPDATE alembic_version SET version_num = 'older'")
-    with pytest.raises(Exception, match="older"):  # a revision nobody knows cannot be moved from
-        db.upgrade(sqlite, tmp_path / "backups", NOW)
-    copies = list((tmp_path / "backups").glob("*.db"))
-    assert len(copies) == 1
-    copy = db.connect(f"sqlite:///{copies[0]}")
+    old = db.connect(f"sqlite:///{tmp_path}/old.db")
+    db.migrate(old, db.revisions()[-1])
+    insert = """INSERT INTO event (at, actor, door, subject, subject_id, what, before, after)
+    VALUES ('2026-11-20 06:00:00', 'a', 'system', 'case', 1, 'before', '{}', '{}')"""
+    with old.begin() as connection:
+        connection.exec_driver_sql(insert)
+    copied = db.upgrade(old, tmp_path / "backups", NOW)
+    assert copied in (tmp_path / "backups").glob("*.db")
+    copy = db.connect(f"sqlite:///{copied}")
+    assert (db.revision(copy), db.revision(old)) == (db.revisions()[-1], db.newest())
     with db.reading(copy) as session:
         assert session.exec(select(Event.what)).all() == ["before"]
-    copy.dispose()
+    for engine in (copy, old):
+        engine.dispose()
+
+
+def test_a_newer_versions_store_is_left_alone(engine: Engine, tmp_path: Path) -> None:
+    """It is said in one line, and no backup of it pushes older ones out, however often it is tried."""
+    say = text("UPDATE alembic_version SET version_num = :revision")
+    with engine.execution_options(writing=True).begin() as connection:
+        connection.execute(say, {"revision": "9999"})
+    try:
+        with pytest.raises(WrongCall, match="更新的评哨（表结构 9999）"):
+            db.upgrade(engine, tmp_path / "backups", NOW)
+    finally:
+        with engine.execution_options(writing=True).begin() as connection:
+            connection.execute(say, {"revision": db.newest()})
+    assert not (tmp_path / "backups").exists()
 
 
 def test_times_come_back_aware_in_utc(engine: Engine) -> None:

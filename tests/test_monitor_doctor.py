@@ -15,6 +15,7 @@ from crawler.job import CrawlResult
 from monitor import changes, db, directory, doctor, printing, runs
 from monitor.clock import HandClock
 from monitor.doctor import Finding, checks, examine
+from monitor.models import Override
 
 
 def look(
@@ -48,7 +49,7 @@ def test_a_healthy_house(engine: Engine, tmp_path: Path, real_time: HandClock, h
         {"name": "exports", "kind": "file", "shop": "demo", "path": "*.csv"},
         {"name": "other", "kind": "feed", "shop": "demo"},
     )
-    assert [finding.todo for finding in found.values()] == [""] * 9
+    assert [finding.todo for finding in found.values()] == [""] * 10
     assert found["来源 exports"].says == "1 个文件"
     assert found["来源 rss"].says == "HTTP 200"
 
@@ -167,6 +168,21 @@ def test_the_last_change_of_the_config(sqlite: Engine, tmp_path: Path, real_time
     said = "由 wang 改过：policy.crisis.respond、routes.summary、summaries.daily等 4 处"
     assert doctor._changed(core).says == f"2026-11-20 14:00 {said}"
     assert doctor._changed(core).ok
+
+
+def test_what_the_desk_says_and_what_of_it_does_not_count(sqlite: Engine, tmp_path: Path, real_time: HandClock) -> None:
+    """All of it counted; what no longer fits the file is named with the reason."""
+    assert look(sqlite, tmp_path, real_time)["工作台"].says == "没有改过设置"
+    said = {"policy.detect.burst_count": 8, "routes.crisis": ["gone"]}
+    with db.writing(sqlite) as session:
+        session.add_all(Override(key=key, value={"value": one}, at=NOW, actor="经理") for key, one in said.items())
+    found = look(sqlite, tmp_path, real_time)["工作台"]
+    assert found.says == "改过 2 处设置，1 处没有生效"
+    assert "routes.crisis（" in found.todo
+    assert "gone" in found.todo
+    with db.writing(sqlite) as session:
+        session.delete(session.get_one(Override, "routes.crisis"))
+    assert look(sqlite, tmp_path, real_time)["工作台"] == Finding("工作台", "改过 1 处设置，都生效")
 
 
 def test_a_year_whose_holidays_are_not_known(sqlite: Engine, tmp_path: Path, real_time: HandClock) -> None:

@@ -9,6 +9,7 @@ import pytest
 from factories import NOW, make_core, make_settings
 from pydantic import ValidationError
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, select
 from subjects import open_crisis
 
@@ -366,3 +367,18 @@ def test_it_is_what_a_fresh_engine_reads(engine: Engine) -> None:
     overrides.refresh(core)
     assert core.settings is core.file
     assert core.laid == 0
+
+
+def test_a_store_is_only_looked_at(sqlite: Engine, tmp_path: Any) -> None:
+    """What the file's own store says is laid over it; one that is not there yet, or not set up, is left as it is."""
+    none, bare = tmp_path / "none.db", tmp_path / "bare.db"
+    bare.touch()
+    for url, count in ((f"sqlite:///{none}", 5), (f"sqlite:///{bare}", 5), (str(sqlite.url), 8)):
+        file = make_settings(service={"database_url": url, "var_dir": tmp_path})
+        core = make_core(sqlite, file)
+        if count != file.policy.detect.burst_count:
+            save(core, {COUNT: count})
+        assert overrides.stored(file).settings.policy.detect.burst_count == count
+    assert not none.exists()
+    with pytest.raises(SQLAlchemyError):
+        overrides.stored(make_settings(service={"database_url": "postgresql+psycopg://nobody@127.0.0.1:9/none"}))

@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from time import sleep
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
@@ -216,6 +217,31 @@ def test_an_older_store_is_filled_step_by_step(core: Core) -> None:
     assert found_ids(core, "漏水") == set(ids[1:6])
     with db.reading(core.engine) as session:
         assert session.get(Known, search.FILLED) is None
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(("a_second", "largest"), [(100, 25), (10_000, 500)])
+def test_batches_are_as_large_as_there_is_time_for(
+    core: Core, monkeypatch: pytest.MonkeyPatch, a_second: int, largest: int
+) -> None:
+    """A slow store gets small batches, a quick one larger ones; between two of them others have as long."""
+    clock, sizes, breaks = [0.0], [], []
+
+    def fill(_engine: Any, _clock: Any, most: int) -> int:
+        sizes.append(most)
+        clock[0] += most / a_second
+        return most
+
+    def pause(seconds: float) -> None:
+        breaks.append(seconds)
+        clock[0] += seconds
+
+    monkeypatch.setattr(search, "fill", fill)
+    monkeypatch.setattr(search, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=pause))
+    assert search.keep_filling(core.engine, core.clock) == sum(sizes)
+    assert max(sizes[1:]) == largest
+    assert all(pause >= size / a_second - 1e-9 for size, pause in zip(sizes, breaks, strict=True))
+    assert min(breaks) > 0.1
 
 
 def found_ids(core: Core, query: str) -> set[int]:

@@ -50,7 +50,7 @@ def test_cloud_of_nothing_is_no_picture() -> None:
     assert charts.cloud(words, "a.png") == charts.cloud(words, "a.png")
 
 
-@pytest.mark.parametrize(("stars", "height"), [(None, 240), (1.0, 390)])
+@pytest.mark.parametrize(("stars", "height"), [(None, 260), (1.0, 440)])
 def test_trend_without_stars_has_one_panel(sqlite: Engine, stars: float | None, height: int) -> None:
     """Satisfaction is drawn where buyers gave stars, and left out where none did."""
     core = make_core(sqlite)

@@ -135,6 +135,13 @@ def test_response_times_and_deadlines(full: Core, records: list[Record]) -> None
     }
     assert figures.responses.unanswered == len(week) - len(spent)
     assert figures.responses.median == pytest.approx(median_low(spent).total_seconds(), abs=0.01)
+    for person in figures.responses.people:
+        mine = [record for record in week if record.who == person.name]
+        took = [record.answered for record in mine if record.answered]
+        assert (person.all, person.unanswered) == (len(mine), len(mine) - len(took))
+        assert person.buckets[0] == sum(s <= timedelta(minutes=30) for s in took)
+        assert person.median == pytest.approx(median_low(took).total_seconds(), abs=0.01)
+    assert {person.name for person in figures.responses.people} == {record.who for record in week}
     day = timedelta(hours=24)
     deadlines = [(r.who, "case.respond", r.at + day, r.answered and r.at + r.answered) for r in records if r.bad]
     deadlines += [(r.who, "case.solve", r.at + 2 * day, r.resolved and r.at + r.resolved) for r in records if r.bad]
@@ -154,12 +161,13 @@ def test_summary_of_a_day(full: Core, records: list[Record]) -> None:
     """The morning check: yesterday's counts, the usual number, everything overdue with its owner."""
     figures = summary(full, "daily", date(2026, 11, 20))
     yesterday = _in(records, date(2026, 11, 19), date(2026, 11, 19))
-    norm = _in(records, date(2026, 10, 22), date(2026, 11, 18))
+    thursdays = [record for n in range(1, 5) for record in _in(records, *[date(2026, 11, 19) - n * timedelta(7)] * 2)]
     assert figures.reviews.now == _counts(yesterday)
     assert figures.norm_days == 28
+    assert figures.usual == _counts(thursdays).negative / 4
     for row in figures.categories:
         assert row.count == sum(row.code in record.categories for record in yesterday if record.bad)
-        assert row.mean == sum(row.code in record.categories for record in norm if record.bad) / 28
+        assert row.mean == sum(row.code in record.categories for record in thursdays if record.bad) / 4
     day = timedelta(hours=24)
     running = {"received", "assigned", "contacted", "answered"}
     late = [

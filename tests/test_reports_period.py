@@ -12,6 +12,7 @@ from reports.period import Kind, span, windows
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 NEW_YORK = ZoneInfo("America/New_York")
+KINDS: tuple[Kind, ...] = ("daily", "evening", "weekly", "monthly")
 
 
 @pytest.mark.parametrize("day", [date(2026, 11, 16), date(2026, 11, 20), date(2026, 11, 22)])
@@ -64,3 +65,15 @@ def test_segments_make_up_each_span(kind: Kind, day: date, zone: ZoneInfo) -> No
         assert sum(covered, timedelta()) == part.end - part.start
         assert set(part.days) <= set(found.all_days().days)
     assert found.first_days == [edge.astimezone(zone).date() for edge in found.edges]
+
+
+@pytest.mark.parametrize(("days", "weeks"), [(0, 0), (6, 0), (7, 1), (20, 2), (28, 4)])
+def test_a_norm_is_whole_weeks(days: int, weeks: int) -> None:
+    """So each weekday is in it as often as any other; of less than a week nothing is left, and that breaks nothing."""
+    for kind in KINDS:
+        found = windows(kind, date(2026, 11, 16), SHANGHAI).known_for(days)
+        assert (found.weeks, len(found.norm.days)) == (weeks, 7 * weeks)
+        assert (found.norm.end, found.norm.last) == (found.now.start, found.now.first - timedelta(1))
+        assert {day.weekday() for day in found.alike} <= {day.weekday() for day in found.now.days}
+        lengths = sum((end - start for start, end in pairwise(found.edges)), timedelta())
+        assert lengths == found.all_days().end - found.all_days().start

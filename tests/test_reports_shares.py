@@ -1,10 +1,12 @@
 """Shares: known intervals, verdicts only where the counts carry them."""
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.shares import Share, compare, difference, unusual
+from reports.shares import Share, compare, difference, ordinary, unusual
 
 shares = st.integers(0, 5000).flatmap(lambda n: st.builds(Share, st.integers(0, n), st.just(n)))
 
@@ -44,19 +46,44 @@ def test_verdicts(before: Share, now: Share, verdict: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "mean", "odd"),
+    ("count", "before", "times", "odd"),
     [
-        (2, 0.0, False),
-        (3, 0.0, True),
-        (3, 0.4, True),
-        (3, 2.0, False),
-        (12, 5.0, True),
-        (9, 5.0, False),
-        (4, 5.0, False),
-        (900, 800.0, True),
-        (810, 800.0, False),
+        (2, 0, 4, False),
+        (3, 0, 4, True),
+        (3, 0, 1, False),
+        (3, 8, 4, False),
+        (14, 20, 4, True),
+        (12, 5, 1, False),
+        (9, 20, 4, False),
+        (4, 20, 4, False),
+        (900, 3200, 4, True),
+        (810, 3200, 4, False),
+        (90_000, 1_000, 4, True),
     ],
 )
-def test_unusual_is_rare_by_chance(count: int, mean: float, odd: bool) -> None:
+def test_unusual_is_rare_by_chance(count: int, before: int, times: int, odd: bool) -> None:
     """A day is called unusual only where chance gives so many on fewer than one day in a hundred."""
-    assert unusual(count, mean) is odd
+    assert unusual(count, before, times) is odd
+
+
+@given(st.integers(0, 60), st.integers(0, 200), st.integers(1, 4))
+def test_unusual_is_the_tail_of_a_binomial(count: int, before: int, times: int) -> None:
+    """As counted out in whole numbers."""
+    everything = count + before
+    ways = sum(math.comb(everything, k) * times ** (everything - k) for k in range(count, everything + 1))
+    assert unusual(count, before, times) is (count >= 3 and 100 * ways < (times + 1) ** everything)
+
+
+@pytest.mark.parametrize(
+    ("counts", "left"),
+    [
+        ([1, 31, 1, 1], [1, 1, 1]),
+        ([9, 11, 10, 10], [9, 10, 10, 11]),
+        ([0, 40], [0, 40]),
+        ([], []),
+        ([30, 0, 40, 0], [0, 0]),
+    ],
+)
+def test_a_flood_is_no_norm(counts: list[int], left: list[int]) -> None:
+    """Days that were unusual themselves are left out, as long as two are left."""
+    assert ordinary(counts) == left

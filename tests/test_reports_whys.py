@@ -4,7 +4,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from factories import NOW, make_core, make_settings
-from factories_reports import Record, store
+from factories_reports import PRODUCTS, Record, store
 
 from monitor import db, directory
 from monitor.core import Core
@@ -23,7 +23,7 @@ def told(core: Core, records: list[Record]) -> Review:
     house = make_core(core.engine, make_settings(shops=shops))
     with db.writing(core.engine) as session:
         directory.sync(session, house.settings)
-    store(core.engine, records, NOW)
+    store(core.engine, [Record(NOW - timedelta(days=39)), *records], NOW)  # known for as long as it is compared with
     return review(house, "weekly", FRIDAY)
 
 
@@ -36,16 +36,27 @@ def some(count: int, at: Any = WEEK, bad: bool = True, **facts: Any) -> list[Rec
 
 def test_what_stands_out_is_asked_about(core: Core) -> None:
     """A warehouse that makes most of the week's complaints, and the buyers' own words."""
-    records = some(300, bad=False) + some(1200, BEFORE, bad=False)
+    records = some(1200, BEFORE, bad=False)
+    records += [one for place in ("苏州仓", "广州仓") for one in some(150, bad=False, extra={"warehouse": place})]
     records += some(34, BEFORE, extra={"warehouse": "广州仓"}) + some(6, BEFORE, extra={"warehouse": "苏州仓"})
     records += some(30, extra={"warehouse": "苏州仓"}, said="没收到") + some(10, extra={"warehouse": "广州仓"})
     (found,) = told(core, records).whys
     assert (found.code, found.now) == ("logistics", 40)
     assert found.evidence == [
         Evidence("said", "没收到", Share(30, 40), Share(0, 40), True),
-        Evidence("warehouse", "苏州仓", Share(30, 40), Share(6, 40), True),
+        Evidence("warehouse", "苏州仓", Share(30, 40), Share(6, 40), True, Share(180, 340)),
     ]
     assert why(found.evidence[-1]) == "为什么多在苏州仓？那几天的人手、系统、打包和出库有什么不同？"
+
+
+def test_where_all_is_sold_nothing_is_special(core: Core) -> None:
+    """A shop, platform or product that most complaints name is not asked about where it is most of all feedback."""
+    everywhere: dict[str, Any] = {"shop": "demo", "platform": "tmall", "product": PRODUCTS[0]}
+    elsewhere: dict[str, Any] = {"shop": "jd", "platform": "jd", "product": PRODUCTS[1]}
+    records = some(280, bad=False, **everywhere) + some(20, bad=False, **elsewhere)
+    records += some(1200, BEFORE, bad=False, **everywhere) + some(20, BEFORE, **elsewhere)
+    (found,) = told(core, records + some(40, **everywhere)).whys
+    assert (found.now, found.evidence) == (40, [])
 
 
 def test_what_is_as_ever_is_not_asked_about(core: Core) -> None:

@@ -39,6 +39,12 @@ def test_keyness_against_the_norm(sqlite: Engine) -> None:
     assert not {"快递", "迟到"} & {word.text for word in found.key}
 
 
+def test_what_did_not_arrive_is_not_confiscated() -> None:
+    """没收到 is one word: cut in two it would say that something was taken away."""
+    assert "没收到" in tokens("显示签收，可我没收到")
+    assert "没收" not in tokens("等了九天还没收到货")
+
+
 def test_marks_and_fillers_are_no_words() -> None:
     """Marks of intake, digits, single characters and punctuation are left out; Latin is folded."""
     assert tokens("【追评】BOSE耳机 [电话] 漏音 12345 不") == {"bose", "耳机", "漏音"}

@@ -115,10 +115,15 @@ def _add_actions(routes: APIRouter, core: Core, access: Access, plural: str, kin
         with db.reading(core.engine) as session:
             if not subjects.within(session, caller.viewer, action):
                 raise HTTPException(404, "找不到这条记录。")
-        return _act(core, caller, action, f"{caller.key}:{idempotency_key}")
+        return perform(core, caller, action, f"{caller.key}:{idempotency_key}")
 
 
-def _act(core: Core, caller: Caller, action: Action, key: str) -> Done:
+def perform(core: Core, caller: Caller, action: Action, key: str) -> Done:
+    """Do what is asked through the one handler, once for each key.
+
+    Raises:
+        HTTPException: 409, it cannot be done now, or the key was another request's; 403, the role may not.
+    """
     role = caller.viewer.role if caller.program else ""
     outcome = handle(core, Click("api", key, caller.viewer.name, action, role))
     with db.reading(core.engine) as session:

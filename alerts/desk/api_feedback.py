@@ -76,9 +76,8 @@ def router(core: Core, access: Access) -> APIRouter:
         if crisis:
             where.append(col(Feedback.id).in_(_about(crisis)))
         with db.reading(core.engine) as session:
-            where += _says(session, q)
-            rows, following = _rows(session, where, after, limit)
-            return Page[Said](items=[_said(*row) for row in rows], next=following)
+            items, following = page(session, [*where, *_says(session, q)], after, limit)
+            return Page[Said](items=items, next=following)
 
     @routes.get("/feedback/{number}", summary="一条评价或帖子", responses=answers(404))
     def one(caller: Annotated[Caller, reader], number: Number) -> SaidInFull:
@@ -104,6 +103,12 @@ def router(core: Core, access: Access) -> APIRouter:
             return Page[SaidInFull](items=_in_full(session, rows), next=following)
 
     return routes
+
+
+def page(session: Session, where: Sequence[Any], after: str, limit: int) -> tuple[list[Said], str | None]:
+    """Some feedbacks, the newest stored first, and what to ask for ``after`` these."""
+    rows, following = _rows(session, where, after, limit)
+    return [Said.model_validate(_told(*row)) for row in rows], following
 
 
 def in_full(session: Session, where: Sequence[Any], limit: int) -> list[SaidInFull]:
@@ -158,10 +163,6 @@ def _in_full(session: Session, rows: Sequence[_Row]) -> list[SaidInFull]:
         )
         for row in rows
     ]
-
-
-def _said(row: Feedback, score: Score | None, source: str) -> Said:
-    return Said.model_validate(_told(row, score, source))
 
 
 def _told(row: Feedback, score: Score | None, source: str) -> dict[str, Any]:

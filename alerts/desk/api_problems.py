@@ -1,5 +1,6 @@
 """What the API says when something is wrong: RFC 9457 problems with a Chinese sentence, never a page."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,10 @@ from pydantic import BaseModel
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
+from alerts.desk import editing_fields
 from alerts.desk.sessions import NotLoggedIn
+from monitor.audit import Refused
+from monitor.errors import WrongCall
 
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 """What every answer of the API says of itself."""
@@ -29,6 +33,7 @@ _MEANT = {
     429: "请求太多了",
     503: "数据库这会儿用不了",
 }
+_OPTION = re.compile(r"^--[\w-]+: ")  # where the command line names its option
 _NO_TEXT = "There was an error parsing the body"  # FastAPI's word for a body that is no UTF-8
 _log = structlog.get_logger()
 
@@ -73,6 +78,11 @@ def add_handlers(api: FastAPI) -> None:
         if error.detail == _NO_TEXT:
             return problem(422, "没有看懂这个请求：body", places=["body"])
         return problem(error.status_code, _SENTENCES.get(error.detail, error.detail), error.headers)
+
+    @api.exception_handler(Refused)
+    @api.exception_handler(WrongCall)
+    def not_so(_request: Request, error: Exception) -> JSONResponse:
+        return problem(409, f"{editing_fields.in_words(_OPTION.sub('', str(error))).rstrip('。')}。")
 
     @api.exception_handler(NotLoggedIn)
     def unknown(_request: Request, _error: NotLoggedIn) -> JSONResponse:

@@ -21,6 +21,8 @@ from monitor.shelf import Shelf
 
 What = Literal["feedback", "cases", "crises", "timers", "events", "outbox"]
 Format = Literal["jsonl", "csv", "xlsx"]
+ReportName = Annotated[str, Path(max_length=100, pattern="^[A-Za-z0-9_-]+$")]
+PictureName = Annotated[str, Path(max_length=100, pattern="^[A-Za-z0-9_.-]+$")]
 
 
 def _files(kinds: Iterable[str]) -> dict[int | str, dict[str, Any]]:
@@ -72,15 +74,25 @@ def _add_reports(routes: APIRouter, access: Access, pages: Pages, kept: Shelf | 
         return [Report.model_validate(one) for one in (kept.listing() if kept else ())]
 
     @routes.get("/reports/{name}", summary="一份报告", response_class=HTMLResponse, responses=answers(404))
-    def report(
-        caller: Annotated[Caller, access.may("read")],
-        name: Annotated[str, Path(max_length=100, pattern="^[A-Za-z0-9_-]+$")],
-    ) -> HTMLResponse:
+    def report(caller: Annotated[Caller, access.may("read")], name: ReportName) -> HTMLResponse:
         _whole(caller)
         page = kept.page(name, f"{pages.root}/reports/{name}/") if kept else None
         if page is None:
             raise HTTPException(404, "没有这份报告。")
         return HTMLResponse(page, headers=_named(f"{name}.html"))
+
+    @routes.get(
+        "/reports/{name}/{file}",
+        summary="报告里的一张图",
+        response_class=Response,
+        responses=answers(404) | _files(["image/png"]),
+    )
+    def picture(caller: Annotated[Caller, access.may("read")], name: ReportName, file: PictureName) -> Response:
+        _whole(caller)
+        png = kept.picture(name, file) if kept else None
+        if png is None:
+            raise HTTPException(404, "没有这张图。")
+        return Response(png, media_type="image/png", headers=_named(file))
 
 
 def _whole(caller: Caller) -> None:

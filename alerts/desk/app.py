@@ -6,10 +6,9 @@ from urllib.parse import urlsplit
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
-from sqlmodel import select
+from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
 from alerts.desk import (
@@ -22,7 +21,10 @@ from alerts.desk import (
     editing,
     entrance,
     feishu,
+    guests,
     hooks,
+    improvements,
+    indicators,
     language,
     live,
     records,
@@ -31,6 +33,7 @@ from alerts.desk import (
     slack,
     status,
     token_page,
+    vitals,
     wecom,
 )
 from alerts.desk.pages import HERE, Pages
@@ -58,6 +61,7 @@ def create_app(core: Core, links: Links, kept: Shelf | None = None) -> FastAPI:
     _add_errors(app, pages)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     app.include_router(doors.router(core, links, pages))
+    app.include_router(guests.router(core, links, pages))
     app.include_router(slack.router(core, links))
     app.include_router(feishu.router(core))
     app.include_router(wecom.router(core, links))
@@ -71,12 +75,16 @@ def create_app(core: Core, links: Links, kept: Shelf | None = None) -> FastAPI:
     app.include_router(rooms.router(core, pages, door))
     app.include_router(records.router(core, pages, door))
     app.include_router(behind.router(core, pages, door))
+    app.include_router(improvements.router(core, pages, door, kept))
+    app.include_router(indicators.router(core, pages, door))
     app.include_router(editing.router(core, pages, door))
     app.include_router(token_page.router(core, pages, door))
     if kept is not None:
         app.include_router(shelf.router(kept, pages, door))
     api.add(app, core, pages, door, kept)
+    app.include_router(vitals.router(core))
     app.add_middleware(language.Chosen, secure=core.settings.service.public_url.startswith("https:"))
+    app.add_middleware(vitals.Timed, meters=core.meters)
     app.state.live = live.Live(core)
     app.include_router(live.router(app.state.live, door))
 
@@ -91,15 +99,6 @@ def create_app(core: Core, links: Links, kept: Shelf | None = None) -> FastAPI:
         page = f"{pages.root}/crises/"
         views = {n: f"{page}{n}" if viewer else urlsplit(links.view("crisis", n)).path for n in numbers}
         return pages.render("status", viewer=viewer, house=house, views=views)
-
-    @app.get("/healthz", summary="服务和数据库是否可用")
-    def healthz() -> JSONResponse:
-        try:
-            with db.reading(core.engine) as session:
-                session.exec(select(1)).one()
-        except SQLAlchemyError:
-            return JSONResponse({"ok": False, "error": "database"}, 503)
-        return JSONResponse({"ok": True})
 
     return app
 
@@ -127,5 +126,6 @@ def _add_errors(app: FastAPI, pages: Pages) -> None:
         return pages.problem(503, _AGAIN[request.method == "POST"])
 
     @app.exception_handler(Exception)
-    def broken(_request: Request, _error: Exception) -> HTMLResponse:
-        return pages.problem(500, "评哨出了点问题，已经记进日志。请稍后再试。")
+    def broken(request: Request, _error: Exception) -> HTMLResponse:
+        with language.spoken(request.scope):
+            return pages.problem(500, "评哨出了点问题，已经记进日志。请稍后再试。")

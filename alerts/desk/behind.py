@@ -1,14 +1,15 @@
 """The feedbacks behind a number of a report: chosen as the report counts them, so that there are exactly as many."""
 
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import HTMLResponse
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import String, cast
-from sqlmodel import Session, col, func, or_, select
+from sqlalchemy.orm import aliased
+from sqlmodel import Session, and_, col, func, or_, select
 
 from alerts.desk import subjects
 from alerts.desk.pages import Pages
@@ -19,7 +20,9 @@ from monitor.core import Core
 from monitor.models import Case, Feedback, Score
 
 _WORD = 200
-_MOST_COUNTED = 10_000  # more are told as "more than"
+_LAST = 4_102_444_800  # 2100, in seconds since 1970
+MOST_COUNTED = 10_000
+"""More are told as "more than"."""
 
 
 class Wanted(BaseModel):
@@ -28,6 +31,7 @@ class Wanted(BaseModel):
     Attributes:
         since: First local day.
         until: Last local day.
+        seen: What came in after this second, since 1970, was not there yet when it was counted.
         bad: Only negatives that nobody called a false alarm.
         category: Code of one of their categories.
     """
@@ -35,12 +39,16 @@ class Wanted(BaseModel):
     model_config = ConfigDict(extra="ignore")
     since: date | None = None
     until: date | None = None
+    seen: Annotated[int, Field(ge=0, le=_LAST)] = 0
     bad: bool = False
     kind: Literal["", "review", "mention"] = ""
     category: Annotated[str, Query(max_length=_WORD)] = ""
     shop: Annotated[str, Query(max_length=_WORD)] = ""
     platform: Annotated[str, Query(max_length=_WORD)] = ""
     product: Annotated[str, Query(max_length=_WORD)] = ""
+    sku: Annotated[str, Query(max_length=_WORD)] = ""
+    warehouse: Annotated[str, Query(max_length=_WORD)] = ""
+    courier: Annotated[str, Query(max_length=_WORD)] = ""
 
     def address(self, page: int) -> str:
         """The query of a page of them."""
@@ -60,19 +68,21 @@ def router(core: Core, pages: Pages, door: Doorkeeper) -> APIRouter:
         page: Annotated[int, Query(ge=1, le=100_000)] = 1,
     ) -> HTMLResponse:
         with db.reading(core.engine) as session:
-            where = _where(core, viewer, wanted)
-            count = _count(session, where)
-            shown = subjects.shown(session, _rows(session, where, page))
+            where = conditions(core, viewer, wanted)
+            count = counted(session, where)
+            shown = subjects.shown(session, rows(session, where, page))
         more = page * subjects.PAGE < count
         return pages.render(
             "feedback", viewer=viewer, shown=shown, wanted=wanted, page=page, more=more, count=count,
-            most=_MOST_COUNTED, category=complaints().get(wanted.category, wanted.category),
+            most=MOST_COUNTED, category=complaints().get(wanted.category, wanted.category),
         )  # fmt: skip
 
     return routes
 
 
-def _where(core: Core, viewer: Viewer, wanted: Wanted) -> list[Any]:
+def conditions(core: Core, viewer: Viewer | None, wanted: Wanted) -> list[Any]:
+    """What chooses them, of the viewer's shops; of all where a link says what may be seen."""
+
     def starts(day: date) -> datetime:
         return datetime.combine(day, time(), core.settings.zone)
 
@@ -81,29 +91,43 @@ def _where(core: Core, viewer: Viewer, wanted: Wanted) -> list[Any]:
         where.append(col(Feedback.happened_at) >= starts(wanted.since))
     if wanted.until:
         where.append(col(Feedback.happened_at) < starts(wanted.until + timedelta(1)))
-    same = {"kind": wanted.kind, "platform": wanted.platform, "product": wanted.product, "shop_id": wanted.shop}
+    if wanted.seen:
+        where.append(col(Feedback.first_seen_at) <= datetime.fromtimestamp(wanted.seen, UTC))
+    same = {"kind": wanted.kind, "product": wanted.product, "shop_id": wanted.shop}
     where += [getattr(Feedback, name) == said for name, said in same.items() if said]
+    told = {"sku": wanted.sku, "warehouse": wanted.warehouse, "courier": wanted.courier}
+    extra: Any = col(Feedback.extra)
+    where += [cast(extra[name].as_string(), String) == said for name, said in told.items() if said]
+    if wanted.platform:  # what names none was written where its shop is
+        homes = [shop.id for shop in core.settings.shops if shop.platform == wanted.platform]
+        unnamed = and_(col(Feedback.platform) == "", col(Feedback.shop_id).in_(homes))
+        where.append(or_(col(Feedback.platform) == wanted.platform, unnamed))
     if wanted.bad or wanted.category:
-        where += [col(Score.negative), or_(col(Case.state).is_(None), Case.state != "false_alarm")]
+        mine = aliased(Score)  # SQLite would begin with all that was ever negative
+        where.append(select(mine.feedback_id).where(mine.feedback_id == Feedback.id, mine.negative).exists())
+        where.append(or_(col(Case.state).is_(None), Case.state != "false_alarm"))
     if wanted.category:  # codes are fixed words, so the JSON list can be searched as text on every database
         where.append(cast(col(Score.categories), String).contains(f'"{wanted.category}"', autoescape=True))
-    if viewer.shops:
+    if viewer and viewer.shops:
         where.append(or_(col(Feedback.shop_id).in_(viewer.shops), col(Feedback.shop_id).is_(None)))
     return where
 
 
-def _chosen(*columns: Any, where: list[Any]) -> Any:
+def chosen(*columns: Any, where: list[Any]) -> Any:
+    """Columns of feedbacks, scores and cases under such conditions."""
     joined = select(*columns).select_from(Feedback).join(Score, isouter=True)
     return joined.join(Case, col(Case.id) == Feedback.case_id, isouter=True).where(*where)
 
 
-def _count(session: Session, where: list[Any]) -> int:
-    some = _chosen(Feedback.id, where=where).limit(_MOST_COUNTED + 1).subquery()
+def counted(session: Session, where: list[Any]) -> int:
+    """How many there are; no further than one above `MOST_COUNTED`."""
+    some = chosen(Feedback.id, where=where).limit(MOST_COUNTED + 1).subquery()
     count: int = session.execute(select(func.count()).select_from(some)).scalar_one()
     return count
 
 
-def _rows(session: Session, where: list[Any], page: int) -> list[Any]:
+def rows(session: Session, where: list[Any], page: int) -> list[Any]:
+    """A page of them with their scores, the newest first; pages count from 1."""
     newest = (col(Feedback.happened_at).desc(), col(Feedback.id).desc())
-    found = _chosen(Feedback, Score, where=where).order_by(*newest)
+    found = chosen(Feedback, Score, where=where).order_by(*newest)
     return list(session.exec(found.limit(subjects.PAGE).offset((page - 1) * subjects.PAGE)).all())

@@ -25,8 +25,9 @@ from monitor.judge import Text
 from monitor.models import Case, Crisis
 from monitor.settings import Settings
 
-_ON_THE_CASE = 3
-_MOST_WRITTEN = 2000
+MOST_WRITTEN = 2000
+"""Characters of an answer that are looked at."""
+_ON_THE_CASE, _FITTING = 3, 5
 Word = Annotated[str, Query(max_length=100, pattern=r"^[^\x00]*$")]
 Number = Annotated[int, Path(ge=1, lt=10**9)]
 
@@ -49,10 +50,27 @@ def _said(shown: Sequence[Shown]) -> str:
     return next((f"{one.row.title} {one.row.text}".strip() for one in shown if one.row.text or one.row.title), "")
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What somebody who has to answer a case or crisis looked at.
+
+    Attributes:
+        shown: Its newest feedbacks.
+        picks: Drafts that fit, the best first.
+        faults: What is wrong with what was written.
+    """
+
+    subject: Subject
+    shown: Sequence[Shown]
+    picks: Sequence[Pick]
+    faults: Sequence[Problem]
+
+
 @dataclass
-class _Picker:
+class Picker:
+    """Finds drafts and checks what was written."""
+
     core: Core
-    pages: Pages
 
     @cached_property
     def judge(self) -> Any:
@@ -62,51 +80,61 @@ class _Picker:
             return self.core.judge
         return self.core.scorer(scoring.model_copy(update={"engine": "builtin"}))
 
-    def page(self, viewer: Viewer, kind: Kind, number: int, words: str = "", written: str = "") -> HTMLResponse:
+    def look(self, viewer: Viewer, kind: Kind, number: int, words: str = "", written: str = "") -> Looked:
+        """Drafts for a case or crisis, or for words; and what is wrong with an answer.
+
+        Raises:
+            HTTPException: 404, there is none for this person.
+        """
         with db.reading(self.core.engine) as session:
             found = subjects.read(session, kind, number)
             if found is None or not viewer.may_see(found.row.shop_id):
                 raise HTTPException(404, "找不到这条记录。")
             shown = subjects.feedbacks(session, found, 1)
-        return self.pages.render(
-            "drafts",
-            viewer=viewer,
-            subject=found,
-            shown=shown,
-            picks=self._found(found, shown, words) if words else for_subject(self.core.settings, found, shown, 5),
-            q=words,
-            written=written,
-            faults=self._faults(found, shown, written) if written else [],
-            may_answer="answered" in subjects.possible(found, viewer.role),
-            once=secrets.token_urlsafe(12),
-        )
+        picks = self._found(found, shown, words) if words else for_subject(self.core.settings, found, shown, _FITTING)
+        faults = problems(written, _said(shown), found.row.categories) if written else []
+        return Looked(found, shown, picks, faults)
 
     def _found(self, found: Subject, shown: Sequence[Shown], words: str) -> list[Pick]:
         verdict = self.judge.judge(Text(words))
         return picks.search(_about(self.core.settings, found, shown), words, verdict.categories)
 
-    @staticmethod
-    def _faults(found: Subject, shown: Sequence[Shown], written: str) -> list[Problem]:
-        return problems(written, _said(shown), found.row.categories)
+
+def _page(
+    picker: Picker, pages: Pages, viewer: Viewer, kind: Kind, number: int, words: str = "", written: str = ""
+) -> HTMLResponse:
+    looked = picker.look(viewer, kind, number, words, written)
+    return pages.render(
+        "drafts",
+        viewer=viewer,
+        subject=looked.subject,
+        shown=looked.shown,
+        picks=looked.picks,
+        q=words,
+        written=written,
+        faults=looked.faults,
+        may_answer="answered" in subjects.possible(looked.subject, viewer.role),
+        once=secrets.token_urlsafe(12),
+    )
 
 
 def router(core: Core, pages: Pages, door: Doorkeeper) -> APIRouter:
     """``/cases/{number}/drafts``, ``/crises/{number}/drafts``."""
     routes = APIRouter(default_response_class=HTMLResponse)
-    picker, known = _Picker(core, pages), Depends(door.viewer)
+    picker, known = Picker(core), Depends(door.viewer)
     for plural, kind in PATHS.items():
-        _add(routes, picker, known, plural, kind)
+        _add(routes, picker, pages, known, plural, kind)
     return routes
 
 
-def _add(routes: APIRouter, picker: _Picker, known: Any, plural: str, kind: Kind) -> None:
+def _add(routes: APIRouter, picker: Picker, pages: Pages, known: Any, plural: str, kind: Kind) -> None:
     @routes.get(f"/{plural}/{{number}}/drafts", summary="回复建议，和按词找话术")
     def choose(viewer: Annotated[Viewer, known], number: Number, q: Word = "") -> HTMLResponse:
-        return picker.page(viewer, kind, number, q.strip())
+        return _page(picker, pages, viewer, kind, number, q.strip())
 
     @routes.post(f"/{plural}/{{number}}/drafts", summary="检查写好的回复，什么也不改")
     async def check(viewer: Annotated[Viewer, known], request: Request, number: Number) -> Response:
         fields = bodies.form(await bodies.read(request))
         own_form(viewer, fields, request, homes(picker.core, request))
-        written = fields.get("text", "").replace("\x00", "").strip()[:_MOST_WRITTEN]
-        return await run_in_threadpool(picker.page, viewer, kind, number, "", written)
+        written = fields.get("text", "").replace("\x00", "").strip()[:MOST_WRITTEN]
+        return await run_in_threadpool(_page, picker, pages, viewer, kind, number, "", written)

@@ -61,11 +61,11 @@ class Desk:
         with db.reading(self.core.engine) as session:
             return overrides.lay(self.core.file, overrides.said(session))
 
-    def save(self, viewer: Viewer, wanted: Mapping[str, Any], seen: str) -> str:
+    def save(self, viewer: Viewer, wanted: Mapping[str, Any], seen: str, door: str = "desk") -> str:
         """Say something else than the file; gives why it could not be, or nothing."""
         try:
             with db.writing(self.core.engine) as session:
-                editing.save(self.core, session, wanted, seen, viewer.name)
+                editing.save(self.core, session, wanted, seen, viewer.name, door)
         except (Refused, WrongCall) as error:
             return f"{editing_fields.in_words(str(error))}。"
         overrides.refresh(self.core)
@@ -128,7 +128,7 @@ def router(core: Core, pages: Pages, door: Doorkeeper) -> APIRouter:
     @routes.get("/settings", summary="工作台上改过的设置")
     def home(viewer: Annotated[Viewer, known], saved: bool = False) -> HTMLResponse:
         leads(viewer)
-        return desk.show("edit_home", viewer, says=_says(desk), saved=saved, may=may(viewer))
+        return desk.show("edit_home", viewer, says=changed(desk), saved=saved, may=may(viewer))
 
     def back(viewer: Viewer, form: Form) -> Response:
         key = form.one("key")
@@ -139,7 +139,7 @@ def router(core: Core, pages: Pages, door: Doorkeeper) -> APIRouter:
             raise HTTPException(400, "没有看懂这个请求。")
         problem = desk.save(viewer, {key: editing.FILE}, form.one("seen"))
         if problem:
-            return desk.show("edit_home", viewer, problem, says=_says(desk), may=may(viewer))
+            return desk.show("edit_home", viewer, problem, says=changed(desk), may=may(viewer))
         return desk.done("/settings")
 
     desk.post(routes, "/settings/back", "回到配置文件的值", back)
@@ -181,7 +181,8 @@ def may(viewer: Viewer) -> set[str]:
     return parts | ({"people", "routes", "rules"} if whole and viewer.role in ("manager", "admin") else set())
 
 
-def _says(desk: Desk) -> list[Said]:
+def changed(desk: Desk) -> list[Said]:
+    """What the desk says in place of the file, by key."""
     with db.reading(desk.core.engine) as session:
         rows = overrides.rows(session)
     laid = overrides.lay(desk.core.file, {row.key: row.value["value"] for row in rows})

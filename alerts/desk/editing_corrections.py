@@ -18,6 +18,7 @@ from monitor.models import Case, Correction, Event, Feedback
 from monitor.moves import Action
 from monitor.states import CASE_OPEN
 
+TOO_LATE = "后来又改过了，收不回。"
 WHICH = {"": "全部", "false": "误报", "refile": "改类别", "back": "收回误报", "extortion": "疑似恶意"}
 Which = Literal["", "false", "refile", "back", "extortion"]
 _PAGE = 30
@@ -74,33 +75,52 @@ def _undo(desk: Desk, viewer: Viewer, form: Form) -> Response:
     if not (number.isascii() and number.isdigit() and len(number) < 10) or not once:  # noqa: PLR2004 — ids are no longer
         raise HTTPException(400, "请刷新页面再试。")
     with db.reading(desk.core.engine) as session:
-        found = session.execute(_wanted(viewer, Filters()).where(Correction.id == int(number))).first()
-        if found is None:
-            raise HTTPException(404, "找不到这条更正。")
-        row, feedback = found
-        line = _line(session, row, feedback, corrections.standing(session, [feedback.id]))
-    if not line.undo or line.feedback.case_id is None:
-        return _page(desk, viewer, Filters(), 1, "后来又改过了，收不回。")
-    before = ",".join(line.row.before.get("categories", []))
-    what = ("reopen", "收回误报", "") if line.kind == "false" else ("refile", "", before)
-    action = Action(what[0], "case", line.feedback.case_id, what[1], what[2])
-    outcome = handle(desk.core, Click("desk", f"{viewer.name}:{once}"[:200], viewer.name, action))
+        line = one(session, viewer, int(number))
+    if not line.undo:
+        return _page(desk, viewer, Filters(), 1, TOO_LATE)
+    outcome = handle(desk.core, Click("desk", f"{viewer.name}:{once}"[:200], viewer.name, undoing(line)))
     return desk.done("/corrections") if outcome.done else _page(desk, viewer, Filters(), 1, outcome.text)
 
 
-def _wanted(viewer: Viewer, filters: Filters) -> Any:
-    wanted = select(Correction, Feedback).join(Feedback, col(Feedback.id) == Correction.feedback_id)
+def one(session: Session, viewer: Viewer, number: int) -> Line:
+    """A correction of the viewer's shops.
+
+    Raises:
+        HTTPException: 404, there is none.
+    """
+    found = session.execute(wanted(viewer, Filters()).where(Correction.id == number)).all()
+    if not found:
+        raise HTTPException(404, "找不到这条更正。")
+    return lines(session, found)[0]
+
+
+def undoing(line: Line) -> Action:
+    """What takes a correction back, as somebody would do it on the case."""
+    before = ",".join(line.row.before.get("categories", []))
+    what = ("reopen", "收回误报", "") if line.kind == "false" else ("refile", "", before)
+    return Action(what[0], "case", line.feedback.case_id or 0, what[1], what[2])
+
+
+def wanted(viewer: Viewer, filters: Filters) -> Any:
+    """The statement that finds corrections with their feedbacks, in no order yet."""
+    found = select(Correction, Feedback).join(Feedback, col(Feedback.id) == Correction.feedback_id)
     said, before = cast(col(Correction.after), String), cast(col(Correction.before), String)
     if viewer.shops:
-        wanted = wanted.where(or_(col(Feedback.shop_id).in_(viewer.shops), col(Feedback.shop_id).is_(None)))
+        found = found.where(or_(col(Feedback.shop_id).in_(viewer.shops), col(Feedback.shop_id).is_(None)))
     if filters.who:
-        wanted = wanted.where(Correction.actor == filters.who)
+        found = found.where(Correction.actor == filters.who)
     if filters.category:
         code = f'"{filters.category}"'
-        wanted = wanted.where(or_(said.contains(code, autoescape=True), before.contains(code, autoescape=True)))
+        found = found.where(or_(said.contains(code, autoescape=True), before.contains(code, autoescape=True)))
     told = {"false": said.contains('"negative": false'), "back": said.contains('"severity"')}
     told["refile"] = said.contains('"negative": true') & ~told["back"]
-    return wanted.where(told[filters.which]) if filters.which in told else wanted
+    return found.where(told[filters.which]) if filters.which in told else found
+
+
+def lines(session: Session, rows: Sequence[Any]) -> list[Line]:
+    """Corrections that were found, each with whether it can be taken back."""
+    last = corrections.standing(session, [feedback.id for _, feedback in rows])
+    return [_line(session, row, feedback, last) for row, feedback in rows]
 
 
 def _line(session: Session, row: Correction, feedback: Feedback, standing: Mapping[int, Correction]) -> Line:
@@ -118,39 +138,33 @@ def _line(session: Session, row: Correction, feedback: Feedback, standing: Mappi
     return Line(row, feedback, kind, undo)
 
 
-def _extortions(session: Session, viewer: Viewer, filters: Filters, page: int) -> Sequence[tuple[Event, Case]]:
-    """Cases that somebody took for malicious, with what is known: an event, no correction."""
-    wanted = select(Event, Case).join(Case, col(Case.id) == Event.subject_id)
-    wanted = wanted.where(Event.subject == "case", Event.what == "extortion")
+def suspected(viewer: Viewer, filters: Filters) -> Any:
+    """The statement that finds cases taken for malicious, with what is known: an event, no correction."""
+    found = select(Event, Case).join(Case, col(Case.id) == Event.subject_id)
+    found = found.where(Event.subject == "case", Event.what == "extortion")
     if viewer.shops:
-        wanted = wanted.where(or_(col(Case.shop_id).in_(viewer.shops), col(Case.shop_id).is_(None)))
-    if filters.who:
-        wanted = wanted.where(Event.actor == filters.who)
-    return session.exec(wanted.order_by(col(Event.id).desc()).limit(_PAGE + 1).offset((page - 1) * _PAGE)).all()
+        found = found.where(or_(col(Case.shop_id).in_(viewer.shops), col(Case.shop_id).is_(None)))
+    return found.where(Event.actor == filters.who) if filters.who else found
 
 
 def _page(
     desk: Desk, viewer: Viewer, filters: Filters, page: int, problem: str = "", *, saved: bool = False
 ) -> HTMLResponse:
     with db.reading(desk.core.engine) as session:
-        lines: list[Line] = []
-        suspected: Sequence[tuple[Event, Case]] = []
-        if filters.which == "extortion":
-            suspected = _extortions(session, viewer, filters, page)
-        else:
-            newest = _wanted(viewer, filters).order_by(col(Correction.id).desc())
-            rows = session.execute(newest.limit(_PAGE + 1).offset((page - 1) * _PAGE)).all()
-            last = corrections.standing(session, [feedback.id for _, feedback in rows])
-            lines = [_line(session, row, feedback, last) for row, feedback in rows]
+        malice = filters.which == "extortion"
+        found = suspected(viewer, filters) if malice else wanted(viewer, filters)
+        newest = found.order_by(col(Event.id if malice else Correction.id).desc())
+        rows = session.execute(newest.limit(_PAGE + 1).offset((page - 1) * _PAGE)).all()
+        shown = rows[:_PAGE] if malice else lines(session, rows[:_PAGE])
         labels = session.exec(select(func.count(func.distinct(Correction.feedback_id)))).one()
     return desk.show(
         "corrections",
         viewer,
         problem,
         saved=saved,
-        lines=lines[:_PAGE],
-        suspected=suspected[:_PAGE],
-        more=len(lines) + len(suspected) > _PAGE,
+        lines=[] if malice else shown,
+        suspected=shown if malice else [],
+        more=len(rows) > _PAGE,
         page=page,
         which=WHICH,
         filters=filters,

@@ -1,4 +1,4 @@
-"""Reply drafts on the desk: the sentences of each category, seen as whole replies and checked before they are kept."""
+"""Reply drafts on the desk: the sentences of each set, seen as whole replies and checked before they are kept."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -32,33 +32,41 @@ def add(routes: APIRouter, desk: Desk) -> None:
     @routes.get("/settings/drafts", summary="回复草稿")
     def listed(viewer: Annotated[Viewer, known], saved: bool = False) -> HTMLResponse:
         manages(viewer, lead=True)
-        settings = desk.laid().settings
-        sizes = {code: sum(map(len, _counts(settings, code).values())) for code in drafts.categories()}
-        return desk.show("edit_drafts", viewer, sizes=sizes, own=settings.replies, saved=saved)
+        settings, groups = desk.laid().settings, dict[str, list[str]]()
+        for code in drafts.all_keys():
+            groups.setdefault(code.partition(":")[0], []).append(code)
+        sizes = {code: sum(map(len, counts(settings, code).values())) for code in drafts.all_keys()}
+        own, title = settings.replies, drafts.title
+        return desk.show("edit_drafts", viewer, groups=groups, sizes=sizes, own=own, title=title, saved=saved)
 
     @routes.get("/settings/drafts/{code}", summary="一类问题的回复草稿")
     def one(viewer: Annotated[Viewer, known], code: str) -> HTMLResponse:
         manages(viewer, lead=True)
-        return _page(desk, viewer, _category(code))
+        return _page(desk, viewer, category(code))
 
     desk.post(routes, "/settings/drafts", "改一类问题的回复草稿", lambda viewer, form: _act(desk, viewer, form))
 
 
 def _act(desk: Desk, viewer: Viewer, form: Form) -> Response:
     manages(viewer, lead=True)
-    code, do = _category(form.one("code")), form.one("do")
+    code, do = category(form.one("code")), form.one("do")
     given = {step: _lines(form, step) for step in STEPS}
-    problem = "" if do == "back" else _wrong(given)
+    problem = "" if do == "back" else wrong(given)
     if problem or do == "try":
         return _page(desk, viewer, code, problem, given)
-    wanted = FILE if do == "back" else _said(desk, code, given)
+    wanted = FILE if do == "back" else kept(desk, code, given)
     if problem := desk.save(viewer, {f"replies.{code}": wanted}, form.one("seen")):
         return _page(desk, viewer, code, problem, given)
     return desk.done("/settings/drafts")
 
 
-def _category(code: str) -> str:
-    if code not in drafts.categories():
+def category(code: str) -> str:
+    """The key of a set of drafts.
+
+    Raises:
+        HTTPException: 404.
+    """
+    if code not in drafts.all_keys():
         raise HTTPException(404, "没有这一类。")
     return code
 
@@ -68,7 +76,7 @@ def _lines(form: Form, step: str) -> list[str]:
     return list(dict.fromkeys(filter(None, map(str.strip, form.long(step).splitlines()))))
 
 
-def _wrong(given: Given) -> str:
+def wrong(given: Given) -> str:
     """Why these sentences cannot be kept; empty where they can."""
     for step, sentences in given.items():
         if not sentences or len(sentences) > _MOST:
@@ -83,34 +91,42 @@ def _wrong(given: Given) -> str:
     return ""
 
 
-def _said(desk: Desk, code: str, given: Given) -> Any:
+def kept(desk: Desk, code: str, given: Given) -> Any:
     """What the config would say; a step left as it is shipped follows what is shipped."""
     shipped = drafts.plain(code)
     own = {step: [] if list(given[step]) == list(shipped[step]) else list(given[step]) for step in STEPS}
     return own if any(own.values()) or code in desk.core.file.replies else FILE
 
 
-def _counts(settings: Settings, code: str) -> Given:
+def counts(settings: Settings, code: str) -> Given:
     """The sentences that count now."""
-    return drafts.steps(About(code, 0, "", own=settings.replies))
+    return drafts.chosen(About("", 0, "", own=settings.replies), code)
 
 
 def _page(desk: Desk, viewer: Viewer, code: str, problem: str = "", given: Given | None = None) -> HTMLResponse:
     settings = desk.laid().settings
-    said = given or _counts(settings, code)
-    whole = all(said[step] for step in STEPS)
-    shop = next((shop for shop in settings.shops), None)
-    about = About(code, 0, shop.name if shop else "本店", "保温杯", voice=shop.voice if shop else Voice())
+    said = given or counts(settings, code)
     return desk.show(
         "edit_draft",
         viewer,
         problem,
         code=code,
+        title=drafts.title(code),
+        formal=drafts.is_formal(code),
         said=said,
         labels_=LABELS,
-        samples=[drafts.compose(about, said, turn) for turn in range(_SAMPLES)] if whole and not problem else [],
+        samples=[] if problem else samples(settings, code, said),
         own=code in settings.replies,
         tried=given is not None and not problem,
         seen=overrides.mark(settings, [f"replies.{code}"]),
         most=_LONGEST,
     )
+
+
+def samples(settings: Settings, code: str, said: Given) -> list[str]:
+    """Whole replies out of these sentences, in the first shop's voice; none where a step has none."""
+    if not all(said[step] for step in STEPS):
+        return []
+    shop = next((shop for shop in settings.shops), None)
+    about = About(code, 0, shop.name if shop else "本店", "保温杯", voice=shop.voice if shop else Voice())
+    return [drafts.compose(about, said, turn) for turn in range(_SAMPLES)]

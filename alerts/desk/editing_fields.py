@@ -6,7 +6,7 @@ from datetime import timedelta
 from operator import attrgetter
 from typing import Any, Literal
 
-from alerts import words
+from alerts import drafts, words
 from alerts.desk.token_page import ROLES
 from monitor.durations import parse_duration, spell_duration
 from monitor.settings import Settings
@@ -85,7 +85,13 @@ GROUPS: Mapping[str, tuple[str, list[Field]]] = {
     ),
 }
 FIELDS = {one.key: one for _, fields in GROUPS.values() for one in fields}
-ROUTES = {"crisis": "危机", "case": "工单", "summary": "报告", "system": "评哨自己的故障"}
+ROUTES = {
+    "crisis": "危机",
+    "case": "工单",
+    "summary": "报告",
+    "system": "来源和消息的故障",
+    "engineer": "评哨自检发现的问题",
+}
 _PARTS = {"people": "人员", "replies": "回复草稿", "rotas": "值班", "routes": "路由"}
 
 
@@ -112,7 +118,7 @@ def label(key: str) -> str:
         group = next(name for name, fields in GROUPS.values() if FIELDS[key] in fields)
         return f"{group}：{FIELDS[key].label}"
     part, _, rest = key.partition(".")
-    rest = ROUTES.get(rest, rest) if part == "routes" else words.code(rest)
+    rest = ROUTES.get(rest, rest) if part == "routes" else drafts.title(rest)
     return f"{_PARTS.get(part, part)}{f'：{rest}' if rest else ''}"
 
 

@@ -14,6 +14,7 @@ from alerts.desk.token_page import ROLES
 from monitor import db, editing, overrides
 from monitor.audit import Refused
 from monitor.categories import complaints
+from monitor.core import Core
 from monitor.editing import CONTACTS, FILE, RANKS
 from monitor.errors import WrongCall
 from monitor.models import Account, Override, Person
@@ -59,23 +60,34 @@ def _act(desk: Desk, viewer: Viewer, form: Form) -> Response:
     name = who or form.one("name")
     wanted = {"remove": None, "back": FILE}.get(form.one("do"), given)
     try:
-        with db.writing(desk.core.engine) as session:
-            editor = session.get_one(Person, viewer.person_id)
-            seen = form.one("seen") if who else _new(desk, session, name)
-            editing.person(desk.core, session, name, wanted, seen, editor)
+        put(desk.core, viewer, name, wanted, form.one("seen") if who else None)
     except (Refused, WrongCall) as error:
         if form.one("do") == "back":
             return _list(desk, viewer, f"{error}。")
         return _form(desk, viewer, who, f"{error}。", given | {"name": name})
-    overrides.refresh(desk.core)
     return desk.done("/settings/people")
 
 
-def _new(desk: Desk, session: Session, name: str) -> str:
+def put(core: Core, viewer: Viewer, name: str, wanted: Any, seen: str | None, door: str = "desk") -> None:
+    """Add, change or remove somebody, as `monitor.editing.person` does; ``seen`` is None for somebody new.
+
+    Raises:
+        Refused: the viewer may not, or somebody was faster.
+        WrongCall: it does not fit.
+    """
+    with db.writing(core.engine) as session:
+        known = session.get(Person, viewer.person_id) if viewer.person_id else None
+        editor = known or Person(name=viewer.name, role=viewer.role, shops=list(viewer.shops))  # a program is nobody
+        mark = _new(core, session, name) if seen is None else seen
+        editing.person(core, session, name, wanted, mark, editor, door)
+    overrides.refresh(core)
+
+
+def _new(core: Core, session: Session, name: str) -> str:
     """The mark of somebody who is not there yet."""
     if session.exec(select(Person).where(Person.name == name, Person.active)).first() is not None:
         raise WrongCall(f"已经有叫 {name!r} 的人")
-    return overrides.mark(overrides.lay(desk.core.file, overrides.said(session)).settings, [f"people.{name}"])
+    return overrides.mark(overrides.lay(core.file, overrides.said(session)).settings, [f"people.{name}"])
 
 
 def _given(form: Form) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The rota on the desk: the coming week as a table, who turns with whom, and who stands in for whom."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Annotated, Any
@@ -13,6 +13,7 @@ from sqlmodel import Session, col, select
 from alerts.desk.editing import Desk, Form, leads
 from alerts.desk.sessions import Viewer
 from monitor import db, editing, overrides, rota
+from monitor.core import Core
 from monitor.errors import WrongCall
 from monitor.models import Person, Swap
 from monitor.policies import Rota
@@ -52,7 +53,7 @@ def _act(desk: Desk, viewer: Viewer, form: Form) -> Response:
     place, do, given = form.one("place"), form.one("do"), _given(form)
     number = int(place) if place in map(str, range(len(rotas))) else len(rotas)
     touched = [*rotas[number : number + 1], *([] if do == "remove" else [given])]
-    if not all(_within(viewer, one["shops"]) for one in touched):
+    if not all(within(viewer, one["shops"]) for one in touched):
         raise HTTPException(403, "只能改自己店铺的值班。")
     rotas[number : number + 1] = [] if do == "remove" else [given]
     if do == "try":
@@ -70,19 +71,29 @@ def _act(desk: Desk, viewer: Viewer, form: Form) -> Response:
 
 def _swap(desk: Desk, viewer: Viewer, form: Form) -> Response:
     leads(viewer)
-    who, absent = form.one("who"), form.one("absent")
-    with db.reading(desk.core.engine) as session:
-        asked = session.exec(select(Person).where(col(Person.name).in_((who, absent)))).all()
-    if not all(_within(viewer, person.shops) for person in asked):
-        raise HTTPException(403, "只能给自己店铺的人换班。")
     try:
-        rota.swap(desk.core, who, absent, form.one("start"), form.one("end"), viewer.name, "desk")
+        arrange(desk.core, viewer, {name: form.one(name) for name in _SWAP})
     except WrongCall as error:
         return _page(desk, viewer, f"{error}。", swap={name: form.one(name) for name in _SWAP})
     return desk.done("/settings/rotas")
 
 
-def _within(viewer: Viewer, shops: Collection[str]) -> bool:
+def arrange(core: Core, viewer: Viewer, given: Mapping[str, str], door: str = "desk") -> None:
+    """Let somebody stand in for somebody: ``who``, ``absent``, ``start``, ``end``.
+
+    Raises:
+        HTTPException: 403, one of them is of other shops.
+        WrongCall: an unknown person, or no span of the future.
+    """
+    who, absent = given["who"], given["absent"]
+    with db.reading(core.engine) as session:
+        asked = session.exec(select(Person).where(col(Person.name).in_((who, absent)))).all()
+    if not all(within(viewer, person.shops) for person in asked):
+        raise HTTPException(403, "只能给自己店铺的人换班。")
+    rota.swap(core, who, absent, given["start"], given["end"], viewer.name, door)
+
+
+def within(viewer: Viewer, shops: Collection[str]) -> bool:
     """Whether something of these shops (all when empty) is the person's to change."""
     return not viewer.shops or (bool(shops) and set(shops) <= set(viewer.shops))
 
@@ -107,7 +118,7 @@ def _page(
         people = session.exec(select(Person).where(col(Person.active)).order_by(col(Person.id))).all()
         names = {person.id: person.name for person in session.exec(select(Person))}
         swaps = session.exec(select(Swap).where(Swap.ends_at > now).order_by(col(Swap.starts_at))).all()
-        week = _week(tried or settings, session, now)
+        week = coming(tried or settings, session, now)
     blank = Rota(people=["?"]).model_dump(mode="json") | {"people": []}
     rotas = [one.model_dump(mode="json") for one in settings.rotas]
     told = {"at": "", "given": {}, "swap": dict.fromkeys(_SWAP, "")} | values
@@ -117,10 +128,10 @@ def _page(
         problem,
         week=week,
         tried=tried is not None,
-        rotas=[(str(n), one, _within(viewer, one["shops"])) for n, one in enumerate(rotas)],
+        rotas=[(str(n), one, within(viewer, one["shops"])) for n, one in enumerate(rotas)],
         blank=blank,
         seen=overrides.mark(settings, ["rotas"]),
-        people=[person.name for person in people if _within(viewer, person.shops)],
+        people=[person.name for person in people if within(viewer, person.shops)],
         swaps=[(one, names.get(one.person_id, ""), names.get(one.absent_id, "")) for one in swaps],
         shops=[shop for shop in settings.shops if viewer.may_see(shop.id)],
         weekdays=WEEKDAYS,
@@ -129,7 +140,7 @@ def _page(
     )
 
 
-def _week(settings: Settings, session: Session, now: datetime) -> list[tuple[tuple[str | None, ...], list[Day]]]:
+def coming(settings: Settings, session: Session, now: datetime) -> list[tuple[tuple[str | None, ...], list[Day]]]:
     """For shops with the same rotas, the coming days."""
     today = now.astimezone(settings.zone).date()
     found: dict[tuple[str | None, ...], list[Day]] = {}

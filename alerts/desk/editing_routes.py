@@ -12,6 +12,7 @@ from alerts.desk.editing import Desk, Form, manages
 from alerts.desk.editing_fields import ROUTES
 from alerts.desk.sessions import Viewer
 from monitor import audit, db, overrides
+from monitor.core import Core
 from monitor.settings import Settings
 
 
@@ -23,7 +24,7 @@ def add(routes: APIRouter, desk: Desk) -> None:
         viewer: Annotated[Viewer, Depends(desk.door.viewer)], saved: bool = False, sent: str = ""
     ) -> HTMLResponse:
         manages(viewer)
-        return _page(desk, viewer, saved=saved, sent=sent if sent in _channels(desk.core.settings) else "")
+        return _page(desk, viewer, saved=saved, sent=sent if sent in channels(desk.core.settings) else "")
 
     desk.post(routes, "/settings/routes", "改路由", lambda viewer, form: _save(desk, viewer, form))
     desk.post(routes, "/settings/routes/try", "发一条试试", lambda viewer, form: _try(desk, viewer, form))
@@ -41,18 +42,23 @@ def _save(desk: Desk, viewer: Viewer, form: Form) -> Response:
 def _try(desk: Desk, viewer: Viewer, form: Form) -> Response:
     """Queue a test for one channel: through the outbox, as everything else goes."""
     manages(viewer)
-    core, name = desk.core, form.one("channel")
-    now = core.clock.now()
-    with db.writing(core.engine) as session:
-        queued = routing.enqueue_test(session, core.settings, name, viewer.name, now)
-        if queued:
-            audit.note(session, now, "outbox", 0, "tested", viewer.name, "desk", after={"channel": name})
-    if not queued:
+    name = form.one("channel")
+    if not send_test(desk.core, name, viewer.name):
         return _page(desk, viewer, f"渠道 {name!r} 没有能发到的地方。")
     return RedirectResponse(f"{desk.pages.root}/settings/routes?sent={quote(name, safe='')}", 303)
 
 
-def _channels(settings: Settings) -> dict[str, str]:
+def send_test(core: Core, name: str, actor: str, door: str = "desk") -> bool:
+    """Queue a test for one channel; gives whether it has a place to go to."""
+    now = core.clock.now()
+    with db.writing(core.engine) as session:
+        queued = routing.enqueue_test(session, core.settings, name, actor, now)
+        if queued:
+            audit.note(session, now, "outbox", 0, "tested", actor, door, after={"channel": name})
+    return bool(queued)
+
+
+def channels(settings: Settings) -> dict[str, str]:
     """Name of a channel → its kind; mail by its own name."""
     named = {channel.name: channel.kind for channel in settings.channels}
     return named | ({MAIL: "email"} if settings.smtp else {})
@@ -67,7 +73,7 @@ def _page(desk: Desk, viewer: Viewer, problem: str = "", **values: Any) -> HTMLR
         viewer,
         problem,
         routes=ROUTES,
-        channels=_channels(settings),
+        channels=channels(settings),
         file={route: getattr(desk.core.file.routes, route) for route in ROUTES},
         silent=routing.silent_routes(settings),
         seen=overrides.mark(settings, [f"routes.{route}" for route in ROUTES]),

@@ -1,4 +1,4 @@
-"""Rules on the desk: what makes a crisis, tried on the last week before it counts; clocks and quiet hours."""
+"""Rules on the desk: what makes a crisis, clocks and quiet hours, each tried on the last week before it counts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,10 +12,11 @@ from alerts.desk import editing_fields
 from alerts.desk.editing import Desk, Form, manages
 from alerts.desk.editing_fields import GROUPS, Field
 from alerts.desk.sessions import Viewer
-from monitor import db, editing, foresight, overrides
+from monitor import db, editing, foresight, hindsight, overrides
 from monitor.errors import WrongCall
 from monitor.foresight import Outlook
 from monitor.models import Feedback
+from monitor.settings import Settings
 
 CAUSES = {"critical": "一条危急的评价", "burst": "扎堆的差评", "copies": "同一段话", "spread": "传开的帖子"}
 _QUOTES = 2  # of each crisis that would have opened
@@ -57,23 +58,35 @@ def _act(desk: Desk, viewer: Viewer, form: Form) -> Response:
     given = {one.key: form.one(one.key) for one in GROUPS[group][1]}
     wanted = {one.key: editing_fields.typed(one, given[one.key]) for one in GROUPS[group][1]}
     if form.one("do") == "try":
-        return _tried(desk, viewer, given, wanted)
+        return _tried(desk, viewer, group, given, wanted)
     problem = desk.save(viewer, wanted, form.one("seen"))
     if problem:
         return _page(desk, viewer, problem, given=given, at=group)
     return desk.done("/settings/rules")
 
 
-def _tried(desk: Desk, viewer: Viewer, given: Mapping[str, str], wanted: Mapping[str, Any]) -> Response:
+def _tried(desk: Desk, viewer: Viewer, group: str, given: Mapping[str, str], wanted: Mapping[str, Any]) -> Response:
     """What the rules would have made of the last week; nothing is written."""
     try:
         with db.reading(desk.core.engine) as session:
-            settings = editing.preview(desk.core, session, wanted).settings
-            seen = foresight.outlook(session, settings, desk.core.clock.now())
-            quotes = _quotes(session, seen)
+            tried = editing.preview(desk.core, session, wanted).settings
+            seen = looked(desk, session, group, tried)
     except WrongCall as error:
-        return _page(desk, viewer, f"{editing_fields.in_words(str(error))}。", given=given, at="detect")
-    return _page(desk, viewer, given=given, outlook=seen, quotes=quotes, at="detect")
+        return _page(desk, viewer, f"{editing_fields.in_words(str(error))}。", given=given, at=group)
+    return _page(desk, viewer, given=given, at=group, **seen)
+
+
+def looked(desk: Desk, session: Session, group: str, tried: Settings) -> dict[str, Any]:
+    """What a group of rules would have made of the last week: ``outlook``, ``quiet`` or ``deadlines``, as it is."""
+    now = desk.core.clock.now()
+    if group == "detect":
+        outlook = foresight.outlook(session, tried, now)
+        return {"outlook": outlook, "quotes": _quotes(session, outlook)}
+    if group == "quiet":
+        return {"quiet": hindsight.quiet(session, tried, now)}
+    found = hindsight.deadlines(session, desk.laid().settings, tried, "case" if group == "case" else "crisis", now)
+    first = sorted(found.moved, key=lambda one: one.was_late == one.would_be_late)  # what it would have changed
+    return {"deadlines": found, "moved": first[:_SHOWN]}
 
 
 def _quotes(session: Session, seen: Outlook) -> dict[int, str]:
@@ -95,7 +108,7 @@ def _page(
         )
         for name, (label, fields) in GROUPS.items()
     }
-    told = {"outlook": None, "quotes": {}, "at": "", "saved": False} | values
+    told = {"outlook": None, "deadlines": None, "quiet": None, "at": "", "saved": False} | values
     return desk.show("edit_rules", viewer, problem, groups=groups, causes=CAUSES, most=_SHOWN, quoted=_QUOTES, **told)
 
 

@@ -45,6 +45,16 @@ _EVENTS: Mapping[str, str] = {
     "person.role": "按公司账号换了角色",
     "token.added": "做了令牌",
     "token.revoked": "停用了令牌",
+    "restored": "从备份恢复",
+    "aged": "清除了过期的内容",
+    "retired": "删了过期的审计记录",
+    "erased": "按请求删去一个买家",
+    "exported": "按请求导出一个买家",
+    "salted": "换了买家代号的盐",
+    "indicators.stored": "送来了店铺指标",
+    "improvement.added": "登记了一项改进",
+    "improvement.changed": "改了一项改进",
+    "improvement.withdrawn": "撤回了一项改进",
 }
 
 

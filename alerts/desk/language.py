@@ -8,7 +8,8 @@ or ``<code>``.
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache, lru_cache
 from pathlib import Path
@@ -150,7 +151,7 @@ class Chosen:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        asked = parse_qs(scope["query_string"].decode("latin-1")).get("lang", [""])[-1]
+        asked = _asked(scope)
 
         async def remember(message: Message) -> None:
             if message["type"] == "http.response.start" and asked in LANGUAGES:
@@ -158,11 +159,24 @@ class Chosen:
                 MutableHeaders(scope=message).append("set-cookie", cookie + "; Secure" * self._secure)
             await send(message)
 
-        mark = _current.set(asked if asked in LANGUAGES else _remembered(scope))
-        try:
+        with spoken(scope):
             await self._app(scope, receive, remember)
-        finally:
-            _current.reset(mark)
+
+
+@contextmanager
+def spoken(scope: Scope) -> Iterator[None]:
+    """Within, the language of a request counts; a page that says something broke is made outside of `Chosen`."""
+    asked = _asked(scope)
+    mark = _current.set(asked if asked in LANGUAGES else _remembered(scope))
+    try:
+        yield
+    finally:
+        _current.reset(mark)
+
+
+def _asked(scope: Scope) -> str:
+    query: str = scope["query_string"].decode("latin-1")
+    return parse_qs(query).get("lang", [""])[-1]
 
 
 def _remembered(scope: Scope) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlmodel import Session, col, func, select
 
 from alerts.desk.labels import DELIVERIES
-from monitor import queries
+from monitor import queries, selfwatch
 from monitor.health import SourceHealth, overview
 from monitor.models import Case, Outbox, Timer
 from monitor.queries import CrisisLine
@@ -30,6 +30,7 @@ class Status:
         cases_late: Open cases with a deadline passed and not met.
         deliveries: Messages by state.
         dead: The latest messages that were given up, at most 20.
+        upkeep: What the monitor found wrong with itself, in words.
     """
 
     at: datetime
@@ -39,6 +40,7 @@ class Status:
     cases_late: int
     deliveries: Mapping[str, int]
     dead: Sequence[Outbox]
+    upkeep: Sequence[str]
 
     @property
     def attention(self) -> list[str]:
@@ -65,6 +67,7 @@ def read(session: Session, settings: Settings, now: datetime) -> Status:
         cases_late=_cases_late(session, now),
         deliveries=dict.fromkeys(DELIVERIES, 0) | queries.outbox_counts(session),
         dead=session.exec(dead).all(),
+        upkeep=selfwatch.known_troubles(session),
     )
 
 

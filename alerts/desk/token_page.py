@@ -32,27 +32,32 @@ def router(core: Core, pages: Pages, door: Doorkeeper) -> APIRouter:
 
     @routes.get("/tokens", summary="程序的令牌")
     def listed(viewer: Annotated[Viewer, known]) -> HTMLResponse:
-        _admin(viewer)
+        admin(viewer)
         return _page(core, pages, viewer)
 
     @routes.post("/tokens", summary="新建一个令牌，只显示一次")
     async def made(viewer: Annotated[Viewer, known], request: Request) -> Response:
         fields = bodies.form(await bodies.read(request))
         own_form(viewer, fields, request, homes(core, request))
-        _admin(viewer)
+        admin(viewer)
         return await run_in_threadpool(_make, core, pages, viewer, fields)
 
     @routes.post("/tokens/{number}/revoke", summary="停用一个令牌")
     async def revoked(viewer: Annotated[Viewer, known], request: Request, number: Number) -> Response:
         fields = bodies.form(await bodies.read(request))
         own_form(viewer, fields, request, homes(core, request))
-        _admin(viewer)
+        admin(viewer)
         return await run_in_threadpool(_revoke, core, pages, viewer, number)
 
     return routes
 
 
-def _admin(viewer: Viewer) -> None:
+def admin(viewer: Viewer) -> None:
+    """Admins of all shops.
+
+    Raises:
+        HTTPException: 403.
+    """
     if viewer.role != "admin" or viewer.shops:
         raise HTTPException(403, "令牌由管理员来管；只管部分店铺的人也不行。")
 

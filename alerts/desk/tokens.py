@@ -21,7 +21,14 @@ from monitor.settings import Role
 
 PREFIX = "psh_"
 """What every token begins with, so that people and scanners know one when they see it."""
-SCOPES: Mapping[str, str] = {"read": "查看", "act": "处理工单和危机", "export": "取走表格", "admin": "看经过、重发消息"}
+SCOPES: Mapping[str, str] = {
+    "read": "查看",
+    "act": "处理工单和危机",
+    "settings": "看和改设置",
+    "indicators": "送店铺指标",
+    "export": "取走表格",
+    "admin": "看经过、重发消息、管令牌",
+}
 """What a token may be for; the role says whether it may."""
 STATES: Mapping[str, str] = {"ok": "有效", "expired": "已过期", "revoked": "已停用"}
 """How a token stands."""

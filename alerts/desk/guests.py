@@ -1,0 +1,136 @@
+"""The feedbacks behind a number for readers who cannot log in: by a signed link, for a while, to look at only."""
+
+import re
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+from pydantic import ValidationError
+
+from alerts.desk import behind, subjects
+from alerts.desk.behind import MOST_COUNTED, Wanted
+from alerts.desk.pages import Pages
+from alerts.links import Expired, Forged, Links
+from alerts.pace import bucket
+from monitor import db
+from monitor.categories import complaints
+from monitor.core import Core
+from monitor.models import Feedback, Score
+
+_RATE = "60/1m"  # pages of one link, of each process
+_COUNTED = 10_000  # links whose rate is remembered
+_LAST_PAGE = MOST_COUNTED // subjects.PAGE
+_LONGEST = 1000  # characters of a text
+_PLAIN = {"page", "lang"}
+_FORGED = "这个链接不是评哨发出的，或者在转发时被截断、改动了。请回到原来的邮件里再点一次。"
+_EXPIRED = "这个链接已经过期了。请打开最近的报告，用里面的链接。"
+_WIDENED = "这个链接只能看它那一个数背后的评价，不能改条件。请回到原来的邮件里再点一次。"
+_SHUT = "免登录的链接已经停用了。"
+_NO_PAGE = "没有这一页。"
+_TOO_FAST = "翻得太快了，请过一会儿再看。"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A feedback as a guest sees it: nothing of who wrote it or what was done about it is shown.
+
+    Attributes:
+        parts: The beginning of its text cut up, each with what it is evidence of, or "".
+        cut: Whether the text goes on.
+    """
+
+    row: Feedback
+    score: Score | None
+    parts: Sequence[tuple[str, str]]
+    cut: bool
+
+
+class _Refused(Exception):
+    """The link does not open, for this reason."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status, self.why = status, why
+
+
+class _Turnstile:
+    """How much each link was asked of late, by this process."""
+
+    def __init__(self) -> None:
+        self._size = bucket(_RATE)
+        self._next: OrderedDict[str, datetime] = OrderedDict()
+
+    def wait(self, token: str, now: datetime) -> timedelta:
+        """How long it has to rest before it opens again; nothing, and it is counted, where it opens."""
+        due = max(self._next.pop(token, now), now)
+        over = due - now - self._size.ahead
+        self._next[token] = due if over > timedelta() else due + self._size.every
+        if len(self._next) > _COUNTED:
+            self._next.popitem(last=False)
+        return max(over, timedelta())
+
+
+def router(core: Core, links: Links, pages: Pages) -> APIRouter:
+    """``/n/<token>``."""
+    routes = APIRouter(default_response_class=HTMLResponse)
+    turnstile = _Turnstile()
+
+    @routes.get("/n/{token}", summary="报告里一个数背后的评价，免登录，只读")
+    def listing(request: Request, token: str) -> HTMLResponse:
+        try:
+            wanted, page = _opened(core, links, token), _page(request.query_params)
+        except _Refused as refused:
+            return pages.render("guest_out", refused.status, why=refused.why)
+        if rest := turnstile.wait(token, core.clock.now()):
+            answer = pages.render("guest_out", 429, why=_TOO_FAST)
+            answer.headers["Retry-After"] = str(-(-rest // timedelta(seconds=1)))
+            return answer
+        return pages.render("guest", **_shown(core, wanted, page))
+
+    return routes
+
+
+def _opened(core: Core, links: Links, token: str) -> Wanted:
+    if not core.settings.summaries.guest_links:
+        raise _Refused(403, _SHUT)
+    try:
+        return Wanted.model_validate(dict(links.read_listing(token).wanted))
+    except Expired:
+        raise _Refused(410, _EXPIRED) from None
+    except (Forged, ValidationError):  # or made by a program that knew other words
+        raise _Refused(403, _FORGED) from None
+
+
+def _page(asked: Mapping[str, str]) -> int:
+    if set(asked) - _PLAIN:
+        raise _Refused(403, _WIDENED)
+    number = asked.get("page", "1")
+    if not re.fullmatch("[1-9][0-9]{0,3}", number) or int(number) > _LAST_PAGE:
+        raise _Refused(404, _NO_PAGE)
+    return int(number)
+
+
+def _shown(core: Core, wanted: Wanted, page: int) -> dict[str, Any]:
+    with db.reading(core.engine) as session:
+        where = behind.conditions(core, None, wanted)
+        count = behind.counted(session, where)
+        items = [_item(row, score) for row, score in behind.rows(session, where, page)]
+    return {
+        "wanted": wanted,
+        "shown": items,
+        "count": count,
+        "most": MOST_COUNTED,
+        "category": complaints().get(wanted.category, wanted.category),
+        "page": page,
+        "more": page < _LAST_PAGE and page * subjects.PAGE < count,
+        "address": "page={}".format,
+    }
+
+
+def _item(row: Feedback, score: Score | None) -> Item:
+    text = row.text[:_LONGEST]
+    return Item(row, score, subjects.marked(text, score.evidence if score else []), len(row.text) > _LONGEST)
