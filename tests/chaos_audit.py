@@ -3,6 +3,7 @@
 The providers' own logs are the truth about what was delivered; the store has to say the same.
 """
 
+import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,7 @@ from slack_double import SlackDouble
 from smtp_double import SmtpDouble
 from sqlmodel import Session, col, select
 
-from alerts.render import IN_PLACE, kept_as
+from alerts.render import ACTED, IN_PLACE, kept_as
 from monitor.models import (
     Case,
     Crisis,
@@ -27,6 +28,7 @@ from monitor.models import (
     Source,
     Timer,
 )
+from monitor.transitions import ACTIONS
 
 
 @dataclass
@@ -76,6 +78,7 @@ def audit(session: Session, slack: SlackDouble, smtp: SmtpDouble, fed: Fed) -> R
     clocks = session.exec(select(Timer).order_by(col(Timer.id))).all()
     events = session.exec(select(Event).order_by(col(Event.id))).all()
     report.faults += [f"lost: {told}" for told in _lost(rows, got)]
+    report.faults += [f"lost: {told}" for told in _unsaid(rows, slack)]
     report.faults += [f"twice: {told}" for told in _twice(rows, got)]
     report.faults += _clocks(rows, clocks, events)
     report.faults += _stored(session, fed)
@@ -152,6 +155,29 @@ def _arrived(row: Outbox, got: Delivered) -> bool:
     if row.kind in IN_PLACE:
         return bool(got.cards[row.target, f"{kept_as(row)}:{row.subject_id}"])
     return bool(got.posts[row.target, row.dedupe_key])
+
+
+def _unsaid(rows: Sequence[Outbox], slack: SlackDouble) -> Iterator[str]:
+    """What people did and the history below a card, as it stands in the end, does not say once."""
+    stands = {
+        (message["channel"], message["metadata"]["event_payload"].get("card")): json.dumps(
+            message["blocks"], ensure_ascii=False
+        )
+        for message in slack.messages
+    }
+    done: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for row in rows:
+        if row.kind in ACTED and (row.state == "sent" or row.last_error.startswith("并入 ")):
+            act = f"{row.payload['who']} {ACTIONS[row.payload['what']].label}"
+            done[row.target, f"{kept_as(row)}:{row.subject_id}"][act] += 1
+    for (place, name), acts in done.items():
+        said = stands.get((place, name), "")
+        if "更早的" not in said:
+            yield from (
+                f"{name} in {place} says {said.count(act)} times: {act}, done {count} times"
+                for act, count in acts.items()
+                if said.count(act) != count
+            )
 
 
 def _twice(rows: Sequence[Outbox], got: Delivered) -> Iterator[str]:

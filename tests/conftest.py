@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 from factories import NOW, make_core, make_settings
 from sqlalchemy import Engine, text
 from sqlmodel import SQLModel
@@ -52,6 +53,14 @@ def uncovered_children(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if config is not None:
         os.environ["COVERAGE_PROCESS_CONFIG"] = config
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_were() -> Iterator[None]:
+    """A command sets the logs up for its whole process; the next test has them as they come."""
+    yield
+    if structlog.is_configured():
+        structlog.reset_defaults()
 
 
 @pytest.fixture

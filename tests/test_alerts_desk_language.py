@@ -165,6 +165,7 @@ def test_the_choice_is_kept(desk: httpx.Client) -> None:
 
 def test_what_broke_is_told_in_english(desk: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """The page of a fault of our own follows the choice too, though it is made outside of everything else."""
+    desk.headers["Connection"] = "close"  # the server hangs up after a fault
     monkeypatch.setattr(inbox, "read", lambda *_: 1 / 0)
     assert "评哨出了点问题" in desk.get("/cases").text
     page = desk.get("/cases?lang=en")

@@ -243,7 +243,7 @@ def test_without_rotas_or_switched_off_nothing_moves(engine: Engine, overrides: 
     hand_over(core)
     hold(core, "甲", 1)
     assert go(core, "11-20 18:00") == 0
-    assert rows(core, Known) == []
+    assert [row.name for row in rows(core, Known) if row.name != "salts"] == []
 
 
 def test_a_hand_over_switched_off_still_gives_out_the_mornings_cases(engine: Engine) -> None:

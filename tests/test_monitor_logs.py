@@ -42,7 +42,6 @@ WORDS = f"我叫{NAME}，电话{PHONE}，邮箱 {MAIL}，卡号{CARD}"
 @pytest.fixture
 def said(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[], str]]:
     """What the log said since it was asked last, to standard error alone."""
-    was = structlog.get_config()
     root = logging.getLogger()
     handlers, root.handlers = root.handlers, []
     logs.set_up([TOKEN])
@@ -54,7 +53,6 @@ def said(capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[[], str]]:
 
     yield read
     root.handlers = handlers
-    structlog.configure(**was)
 
 
 def clean(line: str) -> bool:
