@@ -1,4 +1,4 @@
-"""what the desk and the data care need next
+"""feedback that lost its words, and how many salts count
 
 Revision: 0011, after 0010, 2026-11-22 14:10:00
 """
