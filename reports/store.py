@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, FromClause, String, Table, and_, case, func, literal, or_
+from sqlalchemy import ColumnElement, FromClause, String, Table, and_, case, false, func, literal, or_
 from sqlalchemy import cast as sql_cast
 from sqlmodel import Session, SQLModel
 
@@ -24,9 +24,11 @@ F, S, C = feedback.c, score.c, cases.c
 judged = feedback.outerjoin(score, S.feedback_id == F.id).outerjoin(cases, C.id == F.case_id)
 """Feedbacks with their score and case, where they have one."""
 false_alarm = C.state == "false_alarm"
-suspected = or_(S.negative, false_alarm)
+# not the bare column: SQLite would look through all negatives there ever were instead of the span's rows
+_unhappy = func.coalesce(S.negative, false())
+suspected = or_(_unhappy, false_alarm)
 """Was taken for negative, whether or not staff said 误报 afterwards."""
-negative = and_(S.negative, or_(C.state.is_(None), C.state != "false_alarm"))
+negative = and_(_unhappy, or_(C.state.is_(None), C.state != "false_alarm"))
 """Is negative: judged so, and not taken back by staff."""
 settled = C.state.in_(("resolved", "closed"))
 still_open = C.state.in_(CASE_OPEN)
