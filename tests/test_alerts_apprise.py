@@ -179,7 +179,7 @@ def test_two_messages_do_not_wait_for_each_other(channel: apprise.Apprise, https
     assert monotonic() - started < 5
 
 
-def test_fault_7_an_uncertain_message_comes_marked(house: Core, clock: HandClock, httpserver: HTTPServer) -> None:
+def test_fault_07_an_uncertain_message_comes_marked(house: Core, clock: HandClock, httpserver: HTTPServer) -> None:
     """Nobody can be asked: what may have arrived is sent again as 「可能重复」."""
     heard = answer(httpserver, 504)
     open_crisis(house, ["没收到货"])

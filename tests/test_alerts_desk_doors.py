@@ -14,6 +14,7 @@ from serving import browse
 from sqlmodel import SQLModel, func, select
 from subjects import open_case, open_crisis
 
+from alerts.desk import bodies
 from alerts.desk.app import create_app
 from alerts.links import Links
 from monitor import db
@@ -182,6 +183,7 @@ def test_odd_forms_are_no_server_errors(desk: httpx.Client, links: Links, core: 
     assert desk.post(path, content=b"&".join(b"a=1" for _ in range(50))).status_code == 400
     assert desk.post(path, content=b"note=" + b"a" * 1_000_001).status_code == 413
     assert desk.post(path, content=b"note=%ff%00%ed%a0%80&note=2").status_code == 200
+    assert bodies.form(b"name=%00Ann&note=1%00%0A2") == {"name": "Ann", "note": "1\n2"}  # PostgreSQL takes no NUL
 
 
 def test_hostile_text_is_shown_as_text(desk: httpx.Client, links: Links, core: Core) -> None:

@@ -99,7 +99,7 @@ def half(request: BaseHTTPRequestHandler) -> None:
     request.wfile.write(b"<li id=h><p>half</p></li>")
 
 
-async def test_every_broken_page_is_named_and_the_rest_is_read(tmp_path: Path) -> None:
+async def test_fault_41_every_broken_page_is_named_and_the_rest_is_read(tmp_path: Path) -> None:
     """Empty, half, binary, too large, a bomb, a loop, an error: nothing guessed, and sound items are stored."""
     html = {"Content-Type": "text/html"}
     bomb = gzip.compress(b"<li id=b><p>" + b"x" * 5_000_000)
@@ -134,7 +134,7 @@ async def test_every_broken_page_is_named_and_the_rest_is_read(tmp_path: Path) -
     assert result.watermark == {"old": 1}
 
 
-async def test_a_login_wall_stops_everything(tmp_path: Path) -> None:
+async def test_fault_41_a_login_wall_stops_everything(tmp_path: Path) -> None:
     """The login page is never asked for; items already found are stored; a person is told."""
     answers: dict[str, Any] = {
         "/": "<li id=1><p>第一条</p></li><a href='/p/2'>2</a>",
@@ -148,7 +148,7 @@ async def test_a_login_wall_stops_everything(tmp_path: Path) -> None:
     assert result.watermark == {}
 
 
-async def test_redirects_into_the_inner_network_are_refused(tmp_path: Path) -> None:
+async def test_fault_44_redirects_into_the_inner_network_are_refused(tmp_path: Path) -> None:
     """Only what the config names may be reached; the error says how to allow more."""
     with serving({"/secret": "<li id=s><p>内部</p></li>"}) as inner, serving({}) as site:
         site.answers["/"] = (302, {"Location": inner.url("/secret")}, b"")

@@ -30,7 +30,7 @@ def deflated(data: bytes) -> bytes:
 
 
 @pytest.mark.slow
-async def test_bombs_of_every_packing_are_not_unpacked() -> None:
+async def test_fault_41_bombs_of_every_packing_are_not_unpacked() -> None:
     """gzip, deflate and brotli, as an encoding or as a file: told as too large; a packed page of fair size is read."""
     big, fair = b"<li id=b><p>" + b"x" * 30_000_000, "<li id=ok><p>好</p></li>".encode()
     packings = {"gzip": gzip.compress, "deflate": deflated, "br": lambda data: brotli.compress(data, quality=1)}

@@ -154,7 +154,7 @@ async def test_a_redirect_to_another_site_is_not_read() -> None:
 @pytest.mark.parametrize(
     "html", ["<title>登录</title>", "<p>请拖动滑块完成验证</p>", "<form><input type=password></form>"]
 )
-async def test_a_wall_stops_the_crawl(html: str) -> None:
+async def test_fault_41_a_wall_stops_the_crawl(html: str) -> None:
     """The first reason is kept; a page with items on it is no wall."""
     spider = make_spider("html", OPTIONS)
     await begin(spider)

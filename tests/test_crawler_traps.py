@@ -171,7 +171,7 @@ def test_a_misspelt_key() -> None:
 
 
 @pytest.mark.slow
-async def test_a_page_of_50_mb_and_one_in_gbk_under_a_utf8_header() -> None:
+async def test_fault_41_a_page_of_50_mb_and_one_in_gbk_under_a_utf8_header() -> None:
     """The one is named and not read, the other read as what it is, and so is the rest."""
     utf8 = {"Content-Type": "text/html; charset=utf-8"}
     answers: dict[str, Any] = {

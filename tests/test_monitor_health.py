@@ -84,7 +84,7 @@ def test_a_jump_of_skipped_ones_is_told(core: Core) -> None:
     assert line["error"].startswith("读到 40 条，30 条用不了；平时 100% 能用")
 
 
-def test_a_source_that_silently_returns_nothing_new(core: Core) -> None:
+def test_fault_42_a_source_that_silently_returns_nothing_new(core: Core) -> None:
     """The same old page for hours in which there is always something: silence is a fault, with since when."""
     past = [(at, new) for at, new in days_of_runs(20) if at < NOW - timedelta(hours=5)]
     write_past(core, past)

@@ -111,7 +111,7 @@ def test_crisis_before_improvement_before_clocks(core: Core) -> None:
     assert headline(review(core, "weekly", MONDAY))[-1] == "上周发生 1 起危机，还有 2 起没有了结。"
 
 
-def test_no_bad_reviews_is_said_with_its_coverage(core: Core) -> None:
+def test_fault_42_no_bad_reviews_is_said_with_its_coverage(core: Core) -> None:
     """A clean day says what it rests on; with a source in trouble it is not called clean."""
     watched = make_core(core.engine, make_settings(sources=[{"name": "site", "kind": "html", "shop": "demo"}]))
     with db.writing(core.engine) as session:

@@ -136,5 +136,5 @@ def _add(routes: APIRouter, picker: Picker, pages: Pages, known: Any, plural: st
     async def check(viewer: Annotated[Viewer, known], request: Request, number: Number) -> Response:
         fields = bodies.form(await bodies.read(request))
         own_form(viewer, fields, request, homes(picker.core, request))
-        written = fields.get("text", "").replace("\x00", "").strip()[:MOST_WRITTEN]
+        written = fields.get("text", "").strip()[:MOST_WRITTEN]
         return await run_in_threadpool(_page, picker, pages, viewer, kind, number, "", written)
