@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check serve bench chaos clean
+.PHONY: demo test check serve bench chaos soak clean
 
 demo: $(VENV)/.demo
 	$(BIN)/pingshao demo
@@ -22,6 +22,16 @@ check: $(VENV)/.test
 chaos: $(VENV)/.test
 	$(BIN)/python tests/chaos.py --store sqlite $(if $(SEED),--seed $(SEED))
 	$(BIN)/python tests/chaos.py --store postgresql $(if $(SEED),--seed $(SEED))
+
+# A simulated week of one service, some ten minutes; store, samples and plot in OUT.  make soak OUT=/tmp/soak PACE=0.3
+soak: $(VENV)/.test
+	$(BIN)/python tests/soak.py $(if $(OUT),--out $(OUT)) $(if $(PACE),--pace $(PACE))
+
+# Two services and three workers on PostgreSQL, each killed ten times during 50,000 feedbacks; some ten minutes.
+# make chaos-workers SEED=7 FEEDBACKS=2000 KILLS=2
+chaos-workers: $(VENV)/.test
+	$(BIN)/python tests/chaos_workers.py --feedbacks $(or $(FEEDBACKS),50000) --kills $(or $(KILLS),10) \
+		$(if $(SEED),--seed $(SEED))
 
 serve: $(VENV)/.demo
 	$(BIN)/pingshao serve

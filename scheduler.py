@@ -20,12 +20,15 @@ from commands.root import Root, user
 from monitor.errors import WrongCall
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
     from sqlmodel import Session
 
     from monitor.clock import Clock
     from monitor.core import Core
     from monitor.notices import Notice
     from monitor.settings import Settings
+
+_CRAWL_POOL = 2  # connections of a crawl process: it stores in one thread, and looks up what it may ask in another
 
 
 class SystemClock:
@@ -47,8 +50,13 @@ class StartedClock:
         return self._ahead + timedelta(seconds=time.monotonic())
 
 
-def build(settings: "Settings", clock: "Clock") -> App:
+def build(settings: "Settings", clock: "Clock", name: str = "pingshao") -> App:
     """Put the application together on a store that is brought up to date first.
+
+    Args:
+        settings: The config.
+        clock: The time.
+        name: What PostgreSQL calls this process.
 
     Raises:
         ConfigError: a channel is of a kind that does not exist, or lacks what it needs.
@@ -56,15 +64,16 @@ def build(settings: "Settings", clock: "Clock") -> App:
     from alerts.channel import UnknownKindError, open_all
     from alerts.links import Links
     from alerts.routing import make_notify
-    from monitor import changes, config, db, overrides
+    from monitor import changes, config, db, months, overrides
     from monitor.core import Core
 
     try:
         channels = open_all(settings)
     except UnknownKindError as error:
         raise config.ConfigError(f"channels: {error}") from None
-    engine = db.connect(settings.service.database_url)
+    engine = _connect(settings, name, settings.service.database_pool)
     db.upgrade(engine, settings.service.var_dir / "backups", clock.now())
+    months.ahead(engine, clock.now())
     with db.writing(engine) as session:
         changes.start(session, settings, clock.now(), user())
     secret = config.signing_secret(settings)
@@ -82,7 +91,7 @@ def open_core(settings: dict[str, Any], now: str) -> "Core":
     """The common ground for a crawl process: the parent's settings, its clock, and the store as the parent left it."""
     from alerts.links import Links
     from alerts.routing import make_notify
-    from monitor import config, db
+    from monitor import config
     from monitor.core import Core
     from monitor.settings import Settings
 
@@ -90,8 +99,16 @@ def open_core(settings: dict[str, Any], now: str) -> "Core":
     clock = StartedClock(datetime.fromisoformat(now))
     secret = config.signing_secret(known)
     links = Links(secret, known.service.public_url, clock)
-    engine = db.connect(known.service.database_url)
+    engine = _connect(known, "pingshao crawler", _CRAWL_POOL)
     return Core(known, engine, clock, secret, make_notify(known, clock), links.view)
+
+
+def _connect(settings: "Settings", name: str, pool: int) -> "Engine":
+    from monitor import db
+    from monitor.limits import Limits
+
+    limits = Limits(name, pool, settings.service.database_timeout)
+    return db.connect(settings.service.database_url, limits=limits)
 
 
 def run(arguments: Sequence[str]) -> int:

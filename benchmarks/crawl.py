@@ -228,6 +228,10 @@ class Way:
         """By the clock and of the processor, without starting up."""
         return [whole - start for whole, start in zip(self._best, self._start, strict=True)]
 
+    def start(self) -> float:
+        """Of the processor, for one page."""
+        return self._start[1]
+
 
 def processor() -> float:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -260,6 +264,7 @@ def main() -> None:
     for way in ways:
         mine, busy = way.seconds()
         print(f"{way.name:26} {items / mine:8,.0f} items/s {clock / mine:6.0%}   by processor time {used / busy:6.0%}")
+        print(f"{'':26} {way.start():8.2f} s of processor time to start, {busy / items * 1000:.2f} ms an item")
     print(f"target: items at {TARGET:.0%} or better")
 
 

@@ -6,7 +6,9 @@ A store is filled in bulk (see benchmarks/filling.py) and the index for the sear
 then every page is asked through the real application, 20 times or as often as told. Printed are the milliseconds from
 the request to the last byte: the fewest (what the page costs where nothing else wants the processor), the median and
 the 95th percentile; and the size. A page is too slow where its median is, whatever else the machine does. With a folder
-the stores stay and are used again. The lead who asks is logged in; logging in is slow on purpose (argon2) and no page.
+the stores stay and are used again. More than a million are loaded into a PostgreSQL of ours without indexes, which are
+built in the end: ten millions take half an hour and 30 GB. The lead who asks is logged in; logging in is slow on
+purpose (argon2) and no page.
 """
 
 import argparse
@@ -38,7 +40,8 @@ from monitor.settings import Settings
 NOW = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
 PASSWORD = "correct horse"  # noqa: S105 — of a store that is thrown away
 HOME = "http://127.0.0.1:8000"
-MOST_MS, MOST_KB = 150, 60
+MOST_MS, MOST_MS_OF_MANY, MOST_KB = 150, 200, 60
+MANY = 1_000_000  # more than this are loaded in a hurry, and pages may take longer
 
 
 def pages(cases: int) -> dict[str, str]:
@@ -102,10 +105,12 @@ def prepare(core: Core, feedbacks: int) -> None:
         directory.sync(session, core.settings)
         session.add(Account(name="主管", password=PasswordHasher().hash(PASSWORD), created_at=NOW))
     start = time.perf_counter()
-    Filling(engine, NOW, feedbacks).run()
+    hurry = feedbacks > MANY and engine.dialect.name == "postgresql"
+    Filling(engine, NOW, feedbacks, hurry=hurry).run()
     print(f"filled in {time.perf_counter() - start:.0f} s", flush=True)
-    forget(engine)
-    index(core)
+    if not hurry:
+        forget(engine)
+        index(core)
     if engine.dialect.name == "postgresql":
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql("VACUUM ANALYZE")
@@ -136,8 +141,8 @@ def index(core: Core) -> None:
     )
 
 
-async def measure(core: Core, times: int) -> int:
-    """Print a line for each page; gives how many are too slow or too heavy."""
+async def measure(core: Core, times: int, most: int) -> int:
+    """Print a line for each page; gives how many are slower than ``most`` milliseconds or too heavy."""
     app = create_app(core, Links(core.secret, HOME, core.clock))
     bad = 0
     with db.reading(core.engine) as session:
@@ -155,7 +160,7 @@ async def measure(core: Core, times: int) -> int:
             assert answer is not None
             assert answer.status_code == 200, f"{address}: {answer.status_code}"
             size, p95 = len(answer.content) / 1024, statistics.quantiles(took, n=20)[-1]
-            slow = statistics.median(took) > MOST_MS and not address.endswith(".csv")
+            slow = statistics.median(took) > most and not address.endswith(".csv")
             slow |= name == "first page" and size > MOST_KB
             bad += slow
             print(
@@ -201,8 +206,9 @@ def one_store(name: str, url: str, feedbacks: int, times: int) -> None:
     print(f"\n{name}, {feedbacks:,} feedbacks", flush=True)
     core = make_core(db.connect(url))
     prepare(core, feedbacks)
-    bad = asyncio.run(measure(core, times))
-    print(f"{bad} pages over {MOST_MS} ms or the first over {MOST_KB} KB")
+    most = MOST_MS_OF_MANY if feedbacks > MANY else MOST_MS
+    bad = asyncio.run(measure(core, times, most))
+    print(f"{bad} pages over {most} ms or the first over {MOST_KB} KB")
     core.engine.dispose()
 
 

@@ -7,15 +7,18 @@ same store.
 import json
 import random
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 from itertools import islice
+from types import SimpleNamespace
 from typing import Any
 
 from intake import BLAME, PRAISE, SUBJECTS
+from loading import bare
 from sqlalchemy import Engine, insert
 from sqlmodel import SQLModel
 
-from monitor import db
+from monitor import db, pairs
 from monitor.bulk import table
 from monitor.clocks import rows as timer_rows
 from monitor.duplicates import text_key
@@ -37,6 +40,8 @@ from monitor.states import CASE_OPEN
 RARE, FREQUENT = "紫檀木盒", "漏水"
 SHOPS = ("tmall-main", "jd-main", "pdd-main", "douyin-main", "tmall-kids")
 CATEGORIES = ("quality", "logistics", "service", "price", "packaging", "description")
+_HOURS = """INSERT INTO day_change (hour)
+SELECT DISTINCT to_char(happened_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24') FROM feedback"""
 _MANY = 5000  # feedbacks of the largest crisis, where there are enough
 _CHUNK = 5000
 _DAYS = 700
@@ -50,10 +55,12 @@ class Filling:
         now: The moment at which everything ends.
         feedbacks: How many; the other numbers follow from it, with a million: 50,000 cases, 40 crises, 30,000 mentions,
             200,000 events, 100,000 messages.
+        hurry: Load a PostgreSQL of ours without triggers and indexes, build those in the end, and fill the index of the
+            search at once rather than by the service's own rounds, which take hours for ten millions.
     """
 
-    def __init__(self, engine: Engine, now: datetime, feedbacks: int) -> None:
-        self._engine, self._now, self._count = engine, now, feedbacks
+    def __init__(self, engine: Engine, now: datetime, feedbacks: int, *, hurry: bool = False) -> None:
+        self._engine, self._now, self._count, self._hurry = engine, now, feedbacks, hurry
         self._many = min(_MANY, feedbacks // 4)
         self._rng = random.Random(7)
         letters = [chr(0x4E00 + 7 * n) for n in range(2500)]  # common letters are common, most are rare
@@ -63,6 +70,13 @@ class Filling:
 
     def run(self) -> None:
         """Fill it, table by table."""
+        with bare(self._engine) if self._hurry else nullcontext():
+            self._tables()
+            if self._hurry:
+                with self._engine.begin() as connection:
+                    connection.exec_driver_sql(_HOURS)  # as triggers would have written them
+
+    def _tables(self) -> None:
         sources = [self._source(n) for n in range(12)]
         self._put(Source, sources)
         self._put(Case, self._case_rows())
@@ -79,7 +93,12 @@ class Filling:
     def _put(self, model: type[SQLModel], rows: Iterable[dict[str, Any]]) -> None:
         rows = iter(rows)
         while chunk := list(islice(rows, _CHUNK)):
-            self._copy(model, chunk) if self._engine.dialect.name == "postgresql" else self._insert(model, chunk)
+            if self._engine.dialect.name == "postgresql":
+                self._copy(table(model).name, chunk)
+            else:
+                self._insert(model, chunk)
+            if self._hurry and model is Feedback:
+                self._copy("feedback_search", [self._searched(row) for row in chunk])
         if self._engine.dialect.name == "postgresql" and "id" in table(model).c:
             name = table(model).name
             with self._engine.begin() as connection:
@@ -91,13 +110,19 @@ class Filling:
         with db.writing(self._engine) as session:
             session.execute(insert(table(model)), chunk)
 
-    def _copy(self, model: type[SQLModel], chunk: list[dict[str, Any]]) -> None:
-        columns = ", ".join(f'"{name}"' for name in chunk[0])
+    def _copy(self, name: str, chunk: list[dict[str, Any]]) -> None:
+        columns = ", ".join(f'"{column}"' for column in chunk[0])
         with self._engine.begin() as connection:
+            if self._hurry:
+                connection.exec_driver_sql("SET LOCAL session_replication_role = replica")  # no triggers
             raw: Any = connection.connection.driver_connection
-            with raw.cursor() as cursor, cursor.copy(f'COPY "{table(model).name}" ({columns}) FROM STDIN') as copy:
+            with raw.cursor() as cursor, cursor.copy(f'COPY "{name}" ({columns}) FROM STDIN') as copy:
                 for row in chunk:
                     copy.write_row([json.dumps(v) if isinstance(v, dict | list) else v for v in row.values()])
+
+    @staticmethod
+    def _searched(row: dict[str, Any]) -> dict[str, Any]:
+        return {"feedback_id": row["id"], "grams": pairs.array(pairs.of(SimpleNamespace(**row)))}
 
     def _at(self, n: int, of: int) -> datetime:
         return self._now - timedelta(days=_DAYS) * (1 - n / of) - timedelta(minutes=1)

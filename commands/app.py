@@ -188,12 +188,16 @@ class App:
             key = archive.name(summary.key, version)
             enqueue_report(session, self.core.settings, key, summary.kind, payload, now)
 
-    def send_due_summaries(self) -> int:
-        """Build and queue the summaries whose hour has come; gives how many."""
+    def due_summaries(self) -> "list[Summary]":
+        """Those whose hour has come and that were not sent."""
         from monitor import db, summaries
 
         with db.reading(self.core.engine) as session:
-            due = list(summaries.due(session, self.core.settings, self.core.clock.now()))
+            return list(summaries.due(session, self.core.settings, self.core.clock.now()))
+
+    def send_due_summaries(self) -> int:
+        """Build and queue the summaries whose hour has come; gives how many."""
+        due = self.due_summaries()
         for summary in due:
             self.report(summary.kind, summary.day, send=True)
         return len(due)

@@ -20,6 +20,7 @@ _COMMANDS: dict[str, Callable[..., int]] = {
     "score": feedback.score,
     "rescore": feedback.rescore,
     "serve": service.serve,
+    "worker": service.worker,
     "report": reports.report,
     "improved": figures.improved,
     "export": feedback.export,

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,11 @@ from commands import options
 from commands.options import Json
 from commands.root import Root
 from monitor.errors import WrongCall
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from commands.app import App
 
 
 def import_file(
@@ -71,13 +76,19 @@ def rescore(
     batch: Annotated[int, typer.Option(min=1, max=5000, help="每批多少条")] = 500,
     as_json: Json = False,
 ) -> int:
-    """用现在的模型给历史评价重新打分；中断了再跑一次就接着做，不会新开工单或危机。"""
+    """用现在的模型给历史评价重新打分；有 worker 时分给它们做；中断了再跑一次就接着做，不会新开工单或危机。"""
+    from commands import working
     from monitor import printing
+    from monitor.jobs import NotDone
     from monitor.rescoring import rescore as judge_again
 
     app = Root.of(context).app()
-    with printing.progress("重新打分") as progress:
-        done = judge_again(app.core, options.moment(since, app.core), batch, progress)
+    earliest, each = options.moment(since, app.core), working.parts_shared(app)
+    try:
+        with printing.progress("重新打分") as progress:
+            done = judge_again(app.core, earliest, batch, progress, each)
+    except NotDone as error:
+        raise WrongCall(f"worker 做不了：{error}") from None
     app.close()
     printing.rescored(done, as_json)
     return 0
@@ -89,23 +100,39 @@ def export(
     kind: Annotated[str, typer.Option("--format", help="jsonl | csv | xlsx")] = "jsonl",
     since: Annotated[str | None, typer.Option(help="从这个时间起（ISO）")] = None,
     crisis: Annotated[int | None, typer.Option(help="哪一个危机的买家（只用于 buyers）")] = None,
+    name: Annotated[str, typer.Option("--file", help="写成 var/exports 下的这个文件；有 worker 时由它写")] = "",
 ) -> int:
-    """把库里的数据写到标准输出。"""
+    """把库里的数据写到标准输出，或写成文件。"""
     from monitor import db, exports, sheets
 
     options.known("导出", what, [*exports.KINDS, "buyers"])
     options.known("--format", kind, sheets.FORMATS)
     if (what == "buyers") != (crisis is not None):
         raise WrongCall("buyers 要写明 --crisis 编号，别的导出没有这一项")
+    if name and (what == "buyers" or Path(name).name != name):
+        raise WrongCall(f"--file: 应为文件名，不带目录，也不用于 buyers，实为 {name!r}")
     app = Root.of(context).app()
     settings = app.core.settings
-    with db.reading(app.core.engine) as session:
+    with db.reading(app.core.engine, long=True) as session:
         rows = (
             exports.export(session, what, options.moment(since, app.core), settings.zone)
             if crisis is None
             else exports.buyers(session, crisis, settings.zone)
         )
         sheets.to_stdout(rows, kind)
+    return 0
+
+
+def _to_file(app: "App", what: str, kind: str, since: "datetime | None", name: str) -> int:
+    from commands import working
+    from monitor.jobs import Job, NotDone
+
+    arguments = {"what": what, "form": kind, "since": since.isoformat() if since else None, "name": name}
+    try:
+        for written in working.jobs(app).each([Job("export", f"export:{name}", arguments, alone=f"export:{name}")]):
+            typer.echo(written)
+    except NotDone as error:
+        raise WrongCall(f"worker 做不了：{error}") from None
     return 0
 
 

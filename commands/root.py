@@ -1,9 +1,8 @@
 """What the composition root hands to every command, and how a command opens the house with it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import typer
 
@@ -15,6 +14,12 @@ if TYPE_CHECKING:
     from monitor.settings import Settings
 
 
+class Build(Protocol):
+    """Puts the application together for a process of that name."""
+
+    def __call__(self, settings: "Settings", clock: "Clock", name: str = ...) -> App: ...  # noqa: D102 — said above
+
+
 @dataclass(frozen=True)
 class Root:
     """Travels to the commands as typer's context object.
@@ -23,17 +28,19 @@ class Root:
         build: Puts the application together.
         clock: The wall clock.
         config: What ``--config`` said.
+        name: What was called: ``pingshao serve``.
     """
 
-    build: "Callable[[Settings, Clock], App]"
+    build: "Build"
     clock: "Clock"
     config: Path | None = None
+    name: str = "pingshao"
 
     @classmethod
     def of(cls, context: typer.Context) -> "Root":
         """The one that this call was given."""
         root: Root = context.obj
-        return root
+        return replace(root, name=context.command_path)
 
     @property
     def path(self) -> Path:
@@ -68,7 +75,7 @@ class Root:
         settings = self.settings()
         set_up(config.secrets_of(settings))
         try:
-            return self.build(settings, self.clock)
+            return self.build(settings, self.clock, self.name)
         except config.ConfigError as error:
             raise config.ConfigError(f"{self.path}: {error}") from None
         except (ArgumentError, ImportError):

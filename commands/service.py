@@ -50,6 +50,32 @@ def serve(context: typer.Context, host: str = "127.0.0.1", port: int = 8000) -> 
     return 0
 
 
+def worker(
+    context: typer.Context,
+    queues: Annotated[str, typer.Option(help="做哪些活，逗号隔开")] = "crawl,score,report,export",
+    concurrency: Annotated[int, typer.Option(min=1, max=64, help="同时做几件")] = 1,
+) -> int:
+    """从 PostgreSQL 的队列里取活做：抓取、重新打分、报告、导出；SIGTERM 干净退出，没做完的放回去。"""
+    from monitor.jobs import QUEUES
+
+    chosen = [queue for queue in QUEUES if queue in queues.split(",")]
+    if len(chosen) != len(set(queues.split(","))):
+        raise WrongCall(f"--queues: 应为 {'、'.join(QUEUES)} 里的几个，用逗号隔开，实为 {queues!r}")
+    root = Root.of(context)
+    settings = root.settings().service
+    if settings.database_url.startswith("sqlite"):
+        raise WrongCall("worker 只在 PostgreSQL 上有活可取；用 SQLite 时这些活由 pingshao serve 自己做")
+    if settings.queue == "inside":
+        raise WrongCall(f'{root.path}: service.queue: 写上 queue = "procrastinate" 才有活交给 worker')
+    from commands import working
+
+    app = root.app()
+    typer.echo(f"评哨 worker 在做 {'、'.join(chosen)}，Ctrl-C 停止", err=True)
+    working.run(app, chosen, concurrency)
+    app.close()
+    return 0
+
+
 def doctor(context: typer.Context, as_json: Json = False) -> int:
     """检查数据库、来源、渠道、时钟、时区、字体，说清每个问题怎么办。"""
     from commands import checks

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from alerts.desk.app import create_app
+from commands import working
 from commands.app import App
 from monitor import handover, selfwatch, timers
 from monitor.checkup import examine
+from monitor.jobs import crawl_job
 from monitor.journal import WRITE_EVERY, Journal
-from monitor.service import Service
+from monitor.service import Service, pause
 from monitor.skew import Watch
 from reports.shelf import ReportShelf
 
@@ -37,18 +39,20 @@ async def serve(app: App, host: str, port: int) -> None:
     server.capture_signals = nullcontext  # type: ignore[method-assign, assignment]
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, _end, server, desk)
+    jobs = working.jobs(app)
     service = Service(
         app.core,
-        crawl=app.crawl,
+        crawl=lambda source: jobs.put(crawl_job(source), pause(source, app.core.settings, app.core.clock.now())),
         sweep=lambda: timers.sweep(app.core),
         deliver={name: partial(app.deliver, name, ending=lambda: server.should_exit) for name in app.channels},
-        summaries=app.send_due_summaries,
+        summaries=lambda: asyncio.run(working.put_due_summaries(app, jobs)),
         watch=Watch(app.core, app.core.clock, time.monotonic, os.uname().nodename).look,
         hand_over=lambda: handover.hand_over(app.core),
         more=[
             ("journal", Journal(app.core).write, WRITE_EVERY),
             *selfwatch.rounds(app.core, partial(examine, app.core), os.uname().nodename),
         ],
+        shared=jobs.shared,
     )
     sockets = _open_sockets(app)
     done = await service.run(until=server.serve())

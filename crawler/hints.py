@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from crawler.bases.base import Connector, SourceError
-from crawler.bases.html_pages import first, links, split_field
+from crawler.bases.html_pages import first, is_html, links, split_field
 from crawler.bases.json_pages import MISSING, dig, items_at, load
 from crawler.parsing import plain_text
 from crawler.spiders.html import HtmlConnector
@@ -41,6 +41,8 @@ def hints(connector: Connector[Any], page: "TextResponse", filled: Mapping[str, 
 
 def _html(connector: HtmlConnector, page: "TextResponse", filled: Mapping[str, int]) -> Iterator[str]:
     options = connector.options
+    if not is_html(page):
+        return  # the error itself says so
     items = page.css(options.item)
     if not items:
         yield f"item = {options.item!r} 在这一页一处也没有匹配{_meant(options.item, page.css('[class], [id]'))}"
@@ -69,9 +71,9 @@ def _meant(css: str, elements: "SelectorList[Selector]") -> str:
     """The names nearest to those of a selector; where none is near, those that look like reviews."""
     there: Counter[str] = Counter()
     for element in elements:
-        there.update(f".{name}" for name in set(element.attrib.get("class", "").split()))
-        if "id" in element.attrib:
-            there[f"#{element.attrib['id']}"] += 1
+        there.update(f".{name}" for name in set(element.root.get("class", "").split()))
+        if (own := element.root.get("id")) is not None:  # parsel's attrib fails where one attribute has an odd name
+            there[f"#{own}"] += 1
     wanted = [name for name in _NAME.findall(css) if not {f".{name}", f"#{name}"} & there.keys()]
     bare = {name[1:]: name for name in reversed(there)}
     near = [bare[close] for name in wanted for close in difflib.get_close_matches(name, bare, _NAMED, _CLOSE)]

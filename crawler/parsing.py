@@ -10,6 +10,7 @@ from crawler.times import is_relative, parse_time
 __all__ = ["is_relative", "parse_count", "parse_stars", "parse_time", "plain_text"]
 
 _COUNT = re.compile(r"(?<![\d.])(-?)(\d{1,3}(?:,\d{3})+|\d{1,15})(\.\d{1,6})?\s*(亿|万|千|百|[kKwWmM](?![a-zA-Z]))?")
+_MOST = 2**53  # whole numbers beyond are no count of anything
 _FACTORS = {"亿": 10**8, "万": 10**4, "w": 10**4, "千": 1000, "k": 1000, "百": 100, "m": 10**6}
 _LOWEST, _HIGHEST = 1.0, 5.0
 _NUMBER = r"(\d{1,3}(?:\.\d{1,4})?)"
@@ -36,7 +37,7 @@ _VERDICTS = {
 def parse_count(value: object) -> int | None:
     """A count: ``"1.5万"`` is 15000, ``"10万+"`` 100000, ``"1,234"`` 1234; None where no number is said."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return int(value) if 0 <= value < float("inf") else None
+        return int(value) if 0 <= value <= _MOST else None
     found = _COUNT.search(unicodedata.normalize("NFKC", value)) if isinstance(value, str) else None
     if not found or found[1]:
         return None

@@ -18,6 +18,7 @@ _BLOCKS = frozenset(_BLOCK_NAMES.split())
 _DROPPED = frozenset({"iframe", "noscript", "script", "style", "svg", "template"})
 _TAGS = _BLOCKS | _DROPPED | frozenset(_INLINE_NAMES.split())
 _REVEALED = re.compile(r"</?(?:(br|p|div)|span|b|strong|em|i)(?:\s[^<>]*)?/?>", re.IGNORECASE)
+_ENDLESS = re.compile(r"&#[0-9]{8,}+")  # no character has such a number, and Python takes offence at 4,300 digits
 _ENTITY = re.compile(r"&(?:[a-zA-Z]{2,8}|#\d{1,7}|#[xX][0-9a-fA-F]{1,6});")
 _EMOTICON = re.compile(r"""\balt\s*=\s*["']?(\[[^\]\["'<>]{1,20}\])""")
 _ONE_WORD = re.compile(r"[a-zA-Z-]*")  # <p>, <br>, <input disabled>, but not "a <b and c> d"
@@ -44,10 +45,14 @@ def plain_text(html: str) -> str:
     if "<" in html:
         html = _without_tags(html)
     if "&" in html:
-        html = unescape(html)
-        html = unescape(html) if _ENTITY.search(html) else html
+        html = _unescaped(html)
+        html = _unescaped(html) if _ENTITY.search(html) else html
         html = _REVEALED.sub(lambda tag: "\n" if tag[1] else "", html)
     return _LINES.sub("\n", _SPACES.sub(" ", html)).strip()
+
+
+def _unescaped(html: str) -> str:
+    return unescape(_ENDLESS.sub("&#0", html))
 
 
 def _without_tags(html: str) -> str:

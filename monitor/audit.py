@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import CursorResult, delete, update
 from sqlmodel import Session, col
 
-from monitor import known
+from monitor import known, months
 from monitor.bulk import insert_rows
 from monitor.models import Case, Crisis, Event, Outbox
 from monitor.notices import Notice
@@ -85,12 +85,14 @@ def retire(session: Session, before: datetime, at: datetime) -> int:
     door.at = before
     session.add(door)
     session.flush()
+    count = months.drop(session, before)
     result = session.execute(delete(Event).where(col(Event.at) < before))
     assert isinstance(result, CursorResult)
+    count += result.rowcount
     session.delete(door)
-    note(session, at, "event", 0, "retired", after={"before": before.isoformat(), "count": result.rowcount})
+    note(session, at, "event", 0, "retired", after={"before": before.isoformat(), "count": count})
     session.flush()
-    return result.rowcount
+    return count
 
 
 def subject_of(row: Case | Crisis) -> str:

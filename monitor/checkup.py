@@ -14,7 +14,7 @@ from monitor.core import Core
 from monitor.upkeep import Upkeep
 from monitor.vitals import Vitals
 
-Code = Literal["database", "loops", "schedule", "timers", "outbox", "sources", "disk"]
+Code = Literal["database", "loops", "schedule", "timers", "outbox", "sources", "disk", "queue"]
 UNREADY: tuple[Code, ...] = ("database", "loops", "schedule", "timers", "outbox")
 """With one of these, people may not be told in time."""
 _STEADY = ("sweep", "settings")  # loops whose rounds are short, whatever there is to do
@@ -69,7 +69,7 @@ def examine(core: Core) -> Checkup:
         said = " ".join(str(getattr(error, "orig", None) or error).split())
         return Checkup((Trouble("database", f"数据库读不了：{said[:200]}", "请看数据库是否在运行、磁盘是否已满"), *own))
     policy = core.settings.upkeep
-    late = (*_schedule(now, policy), *_timers(now, policy, up), *_outbox(now, policy, up))
+    late = (*_schedule(now, policy), *_timers(now, policy, up), *_outbox(now, policy, up), *_queue(now, policy))
     return Checkup((*own, *late, *_sources(now, policy, up), *_disk(now, policy)), now)
 
 
@@ -112,6 +112,14 @@ def _outbox(now: Vitals, policy: Upkeep, up: timedelta) -> Iterator[Trouble]:
     said = f"{many:,} 条消息等着发" + (f"：{_worst(slow, '等了')}" if slow else "")
     channels = tuple(name for name, _ in slow) or (max(counts, key=lambda name: counts[name]),)
     yield Trouble("outbox", said, "请看“没发出去的消息”和对方的服务，或运行 pingshao outbox list", channels=channels)
+
+
+def _queue(now: Vitals, policy: Upkeep) -> Iterator[Trouble]:
+    old = [(queue, age) for queue, age in now.backlog.oldest.items() if age > policy.queue_age]
+    if old:
+        alive = f"，{now.backlog.workers} 个 worker 在运行" if now.backlog.workers else "，没有 worker 在运行"
+        said = f"{sum(now.backlog.waiting.values()):,} 件活排着没有做{alive}：{_worst(old, '等了')}"
+        yield Trouble("queue", said, "请运行或多开几个 pingshao worker，并看它们的日志")
 
 
 def _sources(now: Vitals, policy: Upkeep, up: timedelta) -> Iterator[Trouble]:

@@ -60,7 +60,7 @@ def load(path: Path) -> Settings:
         raise ConfigError(f"{path}: 读不到配置文件（{error.strerror}）；用 pingshao init 可以生成一份") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: 应为 UTF-8 编码") from None
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also a number of 5,000 digits, tables nested 1,000 deep
         raise ConfigError(f"{path}: 不是合法的 TOML：{error}") from None
     try:
         settings = Settings(**raw)

@@ -1,7 +1,8 @@
 """The database: engine, transactions that write or only read, migrations with a backup first."""
 
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
 from functools import partial
@@ -9,29 +10,38 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from sqlalchemy import URL, Engine, event, text
+from sqlalchemy import URL, Connection, Engine, event, make_url, text
 from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, create_engine
 
 from monitor.errors import WrongCall
+from monitor.limits import LONG, Limits
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
 _BUSY_MS = 30_000
+_USUAL = Limits()
 _KEPT_BACKUPS = 5
 _LOCK = 0x70_73_64_62  # any number, the same in every process
+_LOCK_WAIT = "500ms"  # who waits for a table keeps all behind it waiting; less than after what deadlocks are looked for
+_IN_USE = ("55P03", "40P01")  # PostgreSQL: a lock was not to be had in time, or two waited for each other
+_PAUSE = 0.5  # seconds in which the others go on
+_PATIENCE = 600.0  # seconds
 
 
-def connect(url: str, busy_ms: int = _BUSY_MS) -> Engine:
+def connect(url: str, busy_ms: int = _BUSY_MS, limits: Limits = _USUAL) -> Engine:
     """An engine for ``sqlite:///file`` (WAL, made if absent) or ``postgresql+psycopg://…``.
 
     Args:
         url: The database.
         busy_ms: How long a SQLite writer waits for another before it fails with "database is locked".
+        limits: How much of PostgreSQL is taken.
     """
     if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True, hide_parameters=True)
+        engine = create_engine(url, hide_parameters=True, **limits.engine(make_url(url)))
+        event.listen(engine, "begin", _begin_postgresql)
+        return engine
     if file := url.removeprefix("sqlite:///"):
         Path(file).parent.mkdir(parents=True, exist_ok=True)
     return _sqlite(url, busy_ms)
@@ -68,11 +78,17 @@ def _begin_sqlite(connection: Any) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
 
+def _begin_postgresql(connection: Any) -> None:
+    for name, value in connection.get_execution_options().get("local", {}).items():
+        connection.exec_driver_sql(f"SET LOCAL {name} = '{value}'")
+
+
 @contextmanager
-def writing(engine: Engine) -> Iterator[Session]:
-    """One transaction that writes: committed at the end, rolled back on an exception."""
+def writing(engine: Engine, *, long: bool = False) -> Iterator[Session]:
+    """One transaction that writes: committed at the end, rolled back on an exception; ``long`` as for `reading`."""
+    options: Any = {"writing": True} | ({"local": LONG} if long else {})
     try:
-        with Session(engine.execution_options(writing=True), expire_on_commit=False) as session, session.begin():
+        with Session(engine.execution_options(**options), expire_on_commit=False) as session, session.begin():
             yield session
     except OperationalError as error:
         # a full disk ends SQLite's transaction with all its savepoints; what it said first is what there is to tell
@@ -83,9 +99,14 @@ def writing(engine: Engine) -> Iterator[Session]:
 
 
 @contextmanager
-def reading(engine: Engine) -> Iterator[Session]:
-    """One transaction that only reads: a consistent view, never blocking writers."""
-    with Session(engine, expire_on_commit=False) as session:
+def reading(engine: Engine, *, long: bool = False) -> Iterator[Session]:
+    """One transaction that only reads: a consistent view, never blocking writers.
+
+    Args:
+        engine: The store.
+        long: Whether its statements may take as long as they need, which is for work that nobody waits for at a page.
+    """
+    with Session(engine.execution_options(local=LONG) if long else engine, expire_on_commit=False) as session:
         yield session
 
 
@@ -144,15 +165,58 @@ def revisions() -> list[str]:
 
 
 def migrate(engine: Engine, to: str = "head") -> None:
-    """Bring the schema up to a version; processes that do so at once do it one after another on PostgreSQL."""
+    """Bring the schema up to a version; of processes that do so at once each waits for the one before.
+
+    On PostgreSQL each version is a transaction of its own and waits for a lock only a moment at a time, so that nobody
+    has to queue behind a migration that itself waits. SQLite's is one transaction: readers go on, writers wait.
+
+    Raises:
+        OperationalError: what the migration needs was in use for too long; what was done by then stays done.
+    """
+    if engine.dialect.name == "postgresql":
+        with _alone_here(engine):
+            _patiently(lambda: _migrate(engine, to))
+        return
+    with engine.execution_options(writing=True).begin() as connection:
+        _run(connection, to)
+
+
+def _migrate(engine: Engine, to: str) -> None:
+    with engine.execution_options(local={**LONG, "lock_timeout": _LOCK_WAIT}).connect() as connection:
+        _run(connection, to)
+        connection.commit()
+
+
+def _run(connection: Connection, to: str) -> None:
     from alembic import command
 
     config = _alembic()
-    with engine.execution_options(writing=True).begin() as connection:
-        if engine.dialect.name == "postgresql":
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        config.attributes["connection"] = connection
-        command.upgrade(config, to)
+    config.attributes["connection"] = connection
+    command.upgrade(config, to)
+
+
+def _patiently(work: Callable[[], None]) -> None:
+    latest = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return work()
+        except OperationalError as error:
+            if getattr(error.orig, "sqlstate", "") not in _IN_USE or time.monotonic() > latest:
+                raise
+        time.sleep(_PAUSE)
+
+
+@contextmanager
+def _alone_here(engine: Engine) -> Iterator[None]:
+    # who waits asks again and again: a statement that waits would hold a snapshot, for whose end an index that is
+    # built beside the work would wait in turn
+    with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        while not connection.execute(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": _LOCK}).scalar_one():
+            time.sleep(_PAUSE)
+        try:
+            yield
+        finally:
+            connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": _LOCK})
 
 
 def _alembic() -> "Config":

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,7 +18,7 @@ from sqlalchemy import text
 from sqlmodel import col, select
 
 from crawler.bases.api import ending
-from monitor import db, hours, overrides, skew
+from monitor import db, hours, overrides, shared_queue, skew
 from monitor.config import secret
 from monitor.core import Core
 from monitor.models import Event
@@ -70,6 +71,8 @@ def checks(core: Core) -> Iterator[tuple[str, Check]]:
         yield "节假日", partial(_holidays, core)
     yield "配置", partial(_changed, core)
     yield "工作台", partial(_said, core)
+    if core.settings.service.queue != "inside":
+        yield "队列", partial(_queue, core)
     yield "磁盘", partial(_disk, core.settings.service.var_dir)
     for source in core.settings.sources:
         yield f"来源 {source.name}", partial(_source, core, source)
@@ -130,6 +133,15 @@ def _said(core: Core) -> Finding:
         return Finding("工作台", told if says else "没有改过设置")
     why = "；".join(f"{key}（{reason}）" for key, reason in left_out.items())
     return Finding("工作台", told, f"和配置文件对不上了，在工作台的“设置”里改掉，或改配置文件：{why}")
+
+
+def _queue(core: Core) -> Finding:
+    if not find_spec("procrastinate"):
+        return Finding("队列", "没有安装 procrastinate", "pip install 'pingshao[scale]'")
+    now = shared_queue.look(core.engine)
+    waiting = "，".join(f"{queue} 有 {count:,} 件在等" for queue, count in now.waiting.items()) or "没有活在等"
+    todo = "" if now.workers else "没有 worker，抓取和报告都不会做：请运行 pingshao worker"
+    return Finding("队列", f"{now.workers} 个 worker 在运行，{waiting}", todo)
 
 
 def _disk(folder: Path) -> Finding:

@@ -1,15 +1,20 @@
 """Rows for ``pingshao export``: plain dicts with the fields that outside software relies on, streamed."""
 
+import os
+import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlmodel import Session, col, func, select
 
+from monitor import db, sheets
 from monitor.buyers import affected
+from monitor.core import Core
 from monitor.errors import WrongCall
 from monitor.models import Case, Crisis, CrisisFeedback, Event, Feedback, Outbox, Person, Score, Source, Timer
 
@@ -36,6 +41,20 @@ def export(session: Session, what: str, since: datetime | None, zone: ZoneInfo) 
         for rows in result.partitions(_CHUNK):
             for row in shape(session, rows):
                 yield {key: _told(value, zone) for key, value in row.items()}
+
+
+def to_file(core: Core, what: str, form: str, since: datetime | None, name: str) -> Path:
+    """Write an export to a file below ``var_dir``; it is there when it is whole, and replaces one of the same name."""
+    folder = core.settings.service.var_dir / "exports"
+    folder.mkdir(parents=True, exist_ok=True)
+    number, part = tempfile.mkstemp(dir=folder, prefix=f".{name}.")
+    try:
+        with db.reading(core.engine, long=True) as session, os.fdopen(number, "wb") as out:
+            sheets.write(export(session, what, since, core.settings.zone), form, out)
+        return Path(part).replace(folder / name)
+    except BaseException:
+        Path(part).unlink(missing_ok=True)
+        raise
 
 
 def buyers(session: Session, crisis_id: int, zone: ZoneInfo) -> Iterator[dict[str, Any]]:

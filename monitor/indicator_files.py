@@ -1,6 +1,7 @@
 """Shop indicators out of CSV and XLSX tables and rows from programs, one a value or one column an indicator."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +16,7 @@ from crawler.times import parse_time
 from monitor.indicators import KINDS, Value
 
 _HEADER_WITHIN = 20  # rows
-_NAMES = {kind.label: name for name, kind in KINDS.items()} | {name: name for name in KINDS}
+_NAMES = {said: name for name, kind in KINDS.items() for said in (name, kind.label, *kind.also)}
 _FIELDS = {
     "day": ("日期", "统计日期", "时间", "date", "day"),
     "shop": ("店铺", "店铺id", "店铺名称", "shop"),
@@ -28,7 +29,7 @@ _FIELD = {word: field for field, words in _FIELDS.items() for word in words}
 _ABOUT = re.compile(
     r"(?P<before>行业|同行|高于同行|高于行业)?(?P<name>.+?)(?P<after>行业值|行业均值|行业|同行|高于同行)?"
 )
-_BRACKET = re.compile(r"[（(].*?[）)]|\s")
+_BRACKET = re.compile(r"[（(][^（()）]*+[）)]|\s")
 _NUMBER = re.compile(r"[-+]?\d{1,15}(?:\.\d+)?")
 _EXPECTED = "应有“日期、指标、数值、行业值”这样的列，或者“日期”加上以指标为名的列，如“退款纠纷率、行业退款纠纷率”"
 
@@ -61,6 +62,8 @@ def read_indicators(
     for table in tables(path):
         if columns := _header(table):
             found = True
+            if twice := _twice(columns):
+                raise SourceError(f"{path.name}：{twice}")
             for row in table:
                 yield from _read(row, columns, shops, shop, lambda cell: parse_time(cell, zone, now), zone)
     if not found:
@@ -76,7 +79,10 @@ def read_rows(
     """
     for number, given in enumerate(rows, 1):
         row = Row(str(number), ["" if cell is None else str(cell) for cell in given.values()])
-        if columns := _columns(list(given)):
+        columns = _columns(list(given))
+        if twice := _twice(columns):
+            yield BadRow(row.where, twice)
+        elif columns:
             yield from _read(row, columns, shops, shop, lambda cell: parse_time(cell, zone, now), zone)
         else:
             yield BadRow(row.where, _EXPECTED)
@@ -92,6 +98,13 @@ def _columns(cells: Sequence[object]) -> dict[int, _Column]:
     fields = {column.field for column in columns.values()}
     named = "name" in fields or any(column.name for column in columns.values())
     return columns if {"day", "value"} <= fields and named else {}
+
+
+def _twice(columns: Mapping[int, _Column]) -> str:
+    """What two columns both tell; "" where there is nothing: which of them counts, nobody knows."""
+    told = Counter((column.field, column.name) for column in columns.values() if column.name)
+    named = [KINDS[name].label for (_, name), count in told.items() if count > 1]
+    return f"不止一列说的是{'、'.join(named)}，请只留一列" if named else ""
 
 
 def _column(header: str) -> _Column | None:
@@ -161,10 +174,12 @@ def _number(name: str, column: _Column, cell: object) -> float | None:
     if said in {"", "-", "--", "—"}:
         return None
     share = KINDS[name].unit == "%" or column.field == "above"
-    number = said.removesuffix("%") if share else _BRACKET.sub("", said).rstrip("小时hH分件")
+    number = said.removesuffix("%") if share else _BRACKET.sub("", said).rstrip("小时hH分件人位个单")
     label = KINDS[name].label
     if not _NUMBER.fullmatch(number):
         raise ValueError(f"{label}：看不懂“{said[:30]}”，应为数字")
+    if KINDS[name].daily and column.field == "value" and (float(number) < 0 or not float(number).is_integer()):
+        raise ValueError(f"{label}：“{said[:30]}”应为整数，不小于 0")
     if share and not said.endswith("%") and not column.percent:
         raise ValueError(f"{label}：“{said[:30]}”看不出是不是百分数，请写成 0.12%，或在表头写明“{label}(%)”")
     return float(number)

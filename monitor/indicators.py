@@ -23,16 +23,22 @@ class Kind:
     Attributes:
         label: Its name in back ends.
         unit: What stands behind its number; shares are kept in percent.
-        better: In which direction it gets better.
+        better: In which direction it gets better; "" where neither is: such a one has no limit.
         daily: One day's own count, summed over a month; else a rolling figure, of which the month's last counts.
+        also: Other names it goes by.
     """
 
     label: str
-    unit: Literal["%", "小时", "分", "件"]
-    better: Literal["up", "down"]
+    unit: Literal["%", "小时", "分", "件", "人"]
+    better: Literal["up", "down", ""]
     daily: bool = False
+    also: tuple[str, ...] = ()
 
 
+_SERVED = (
+    *("服务人数", "服务客户", "接待人数", "接待客户数", "接待量", "客户数", "支付买家数", "订单数", "订单量"),
+    *("customers", "customersserved", "customers_served", "orders"),
+)
 KINDS: dict[str, Kind] = {
     "dispute_rate": Kind("退款纠纷率", "%", "down"),
     "self_completion": Kind("退款自主完结率", "%", "up"),
@@ -44,7 +50,10 @@ KINDS: dict[str, Kind] = {
     "return_rate": Kind("退货率", "%", "down"),
     "retained_returns": Kind("退货挽回率", "%", "up"),
     "upheld": Kind("投诉成立", "件", "down", daily=True),
+    "served": Kind("服务客户数", "人", "", daily=True, also=_SERVED),
 }
+SERVED = "served"
+"""Of how many customers a day's complaints are: 投诉率 rests on it."""
 DSR = ("dsr_description", "dsr_service", "dsr_logistics")
 
 
@@ -129,20 +138,26 @@ def _turned(core: Core, before: Mapping[tuple[str, str], Indicator], changed: It
 
 
 def _worse(core: Core, value: Value) -> Notice:
-    limit = getattr(core.settings.policy.indicators, value.name)
+    limit = limit_of(value.name, core.settings.policy.indicators)
     facts = {"name": value.name, "value": value.value, "day": value.day.isoformat()}
     facts |= {"industry": value.industry, "limit": limit}
     key = f"indicator:{value.shop_id}:{value.name}:{value.day}"
     return Notice("indicator.worse", key, "indicator", 0, value.shop_id, facts)
 
 
+def limit_of(name: str, policy: IndicatorPolicy) -> float | None:
+    """What the policy holds an indicator to; None where that is the industry's value, or nothing at all."""
+    limit: float | None = getattr(policy, name) if KINDS[name].better else None
+    return limit
+
+
 def bad(value: Value | Indicator, policy: IndicatorPolicy) -> bool:
     """Whether it is on the wrong side of the policy's limit, or of the industry's value where there is no limit."""
-    limit: float | None = getattr(policy, value.name)
+    better, limit = KINDS[value.name].better, limit_of(value.name, policy)
     against = value.industry if limit is None else limit
-    if against is None:
+    if against is None or not better:
         return False
-    return value.value > against if KINDS[value.name].better == "down" else value.value < against
+    return value.value > against if better == "down" else value.value < against
 
 
 def above(value: Value | Indicator) -> float | None:
@@ -160,9 +175,14 @@ _BEST = 5.0
 
 
 def shown(name: str, value: float) -> str:
-    """``0.12%``, ``4.87 分``, ``31.5 小时``, ``2 件``."""
+    """``0.12%``, ``4.87 分``, ``31.5 小时``, ``2 件``, ``12,345 人``."""
     unit = KINDS[name].unit
-    return f"{value:.4g}{'' if unit == '%' else ' '}{unit}"
+    return f"{figure(value)}{'' if unit == '%' else ' '}{unit}"
+
+
+def figure(value: float) -> str:
+    """``0.12``, ``31.5``, ``12,345``: four digits, of large ones all."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"  # noqa: PLR2004 — four digits
 
 
 def _key(row: Value | Indicator) -> tuple[str, str, date]:

@@ -10,12 +10,11 @@ from datetime import datetime
 from typing import Any, Self
 
 from sqlalchemy import update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, func, select
 
 from crawler.items import FeedbackItem
 from monitor import answers_found, cases, corrections, db, detect, mending, salts, search, spread
-from monitor.bulk import insert_rows, table, update_column
+from monitor.bulk import insert_rows, update_column, upsert
 from monitor.core import Core
 from monitor.engines import filed
 from monitor.fresh import Fresh, join_key, reworded, what_changed
@@ -154,15 +153,8 @@ def _change(session: Session, drafts: Sequence[_Draft], now: datetime) -> list[_
 
 def _insert(session: Session, drafts: Sequence[_Draft]) -> list[_Draft]:
     """Store new rows; one that another writer stored meanwhile is left to it."""
-    if not drafts:
-        return []
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    statement = (
-        dialect.insert(table(Feedback))
-        .on_conflict_do_nothing(index_elements=["source_id", "external_id"])
-        .returning(col(Feedback.id), col(Feedback.external_id))
-    )
-    ids = {row.external_id: row.id for row in session.execute(statement, [draft.row for draft in drafts])}
+    rows = [draft.row for draft in drafts]
+    ids = {row.external_id: row.id for row in upsert(session, Feedback, rows, ("source_id", "external_id"))}
     stored = [draft for draft in drafts if draft.row["external_id"] in ids]
     for draft in stored:
         draft.feedback_id = ids[draft.row["external_id"]]

@@ -276,7 +276,11 @@ class Timer(SQLModel, table=True):
 class Event(SQLModel, table=True):
     """Append-only audit: who did what, through which door, and what changed."""
 
-    __table_args__ = (Index("event_subject", "subject", "subject_id"), Index("event_actor", "actor", "id"))
+    __table_args__ = (
+        Index("event_subject", "subject", "subject_id"),
+        Index("event_actor", "actor", "id"),
+        Index("event_at", "at"),
+    )
     id: int | None = Field(default=None, primary_key=True)
     at: datetime
     actor: str

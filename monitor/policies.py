@@ -155,6 +155,23 @@ class IndicatorPolicy(Section):
     """投诉成立 of a day: more is bad."""
 
 
+class TargetPolicy(Section):
+    """What a week or month is held to, in percent; the reports say what was reached."""
+
+    clearance: float = Field(default=80, ge=0, le=100)
+    """日清率: complaints dealt with on the day they came."""
+    soon: float = Field(default=95, ge=0, le=100)
+    """Cases answered within half an hour."""
+    once: float = Field(default=85, ge=0, le=100)
+    """一次解决率: cases settled with one contact."""
+    satisfied: float = Field(default=90, ge=0, le=100)
+    """满意率."""
+    followups: float = Field(default=50, ge=0, le=100)
+    """追评率: authors of bad reviews who were contacted and then wrote again."""
+    complaints: float = Field(default=2, ge=0, le=100)
+    """投诉率: complaints of all customers served; below it is good."""
+
+
 class AnswersPolicy(Section):
     """What is looked at in the shop's own public answers."""
 
@@ -183,6 +200,8 @@ class Policy(Section):
     """The shop's answers."""
     indicators: IndicatorPolicy = IndicatorPolicy()
     """Shop indicators."""
+    targets: TargetPolicy = TargetPolicy()
+    """Targets."""
 
 
 class Calendar(Section):

@@ -19,7 +19,7 @@ from sqlalchemy import JSON, Engine, Integer, inspect, text, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import SQLModel, col, func, select
 
-from monitor import audit, db, known, rows, search
+from monitor import audit, db, known, months, rows, search
 from monitor.backup import FORMAT, draft, lay_out, opened, seal, untriggered
 from monitor.errors import WrongCall
 from monitor.models import Feedback, Outbox
@@ -74,7 +74,7 @@ def _readable(file: Path) -> Iterator[sqlite3.Connection]:
         if error.sqlite_errorcode in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):  # of the copy's disk
             raise
         raise Damaged(f"{file}: 不是完好的评哨备份：{error}") from None
-    except (sqlite3.Error, ValueError, TypeError, KeyError, RecursionError, MemoryError) as error:
+    except (sqlite3.Error, ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError, MemoryError) as error:
         raise Damaged(f"{file}: 不是完好的评哨备份：{error}") from None
 
 
@@ -208,7 +208,8 @@ def _into_postgresql(engine: Engine, copy: Path) -> None:
         with closing(sqlite3.connect(copy)) as source, engine.begin() as store:
             for setting in ("TIME ZONE 'UTC'", "statement_timeout = 0"):
                 store.execute(text(f"SET LOCAL {setting}"))
-            _for_each(store, tables, 'ALTER TABLE "{}" DISABLE TRIGGER USER')
+            watched = [*tables, *(part.name for part in months.parts(store))]
+            _for_each(store, watched, 'ALTER TABLE "{}" DISABLE TRIGGER USER')
             store.execute(
                 text(
                     "TRUNCATE " + ", ".join(f'"{name}"' for name in (*tables, "feedback_search")) + " RESTART IDENTITY"
@@ -220,7 +221,7 @@ def _into_postgresql(engine: Engine, copy: Path) -> None:
                 if Sum.of(rows.read_postgresql(store, name, found[name])) != sums[name]:
                     raise WrongCall(f"没有恢复，库还是原样：写进去的表 {name} 和备份不一样")
             _count_on(store, tables)
-            _for_each(store, tables, 'ALTER TABLE "{}" ENABLE TRIGGER USER')
+            _for_each(store, watched, 'ALTER TABLE "{}" ENABLE TRIGGER USER')
     except Error as error:
         raise WrongCall(f"没有恢复，库还是原样：{' '.join(str(error).split())}") from None
 

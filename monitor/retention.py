@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import update
 from sqlmodel import Session, col, select
 
-from monitor import audit, db, known
+from monitor import audit, db, known, months
 from monitor.clearing import clear, unquote
 from monitor.core import Core
 from monitor.models import Event, Feedback, FeedbackVersion, Known, Outbox, ReportCopy, Score
@@ -24,7 +24,6 @@ from monitor.models import Event, Feedback, FeedbackVersion, Known, Outbox, Repo
 _NAME = "retention"
 _BATCH = 500
 _ROUND = 2.0  # seconds
-_SPAN = timedelta(days=31)  # of events that go in one transaction
 _DONE = ("sent", "folded", "dead")
 
 
@@ -51,23 +50,23 @@ def keep(core: Core) -> int:
 def run(core: Core) -> dict[str, int]:
     """Clear everything that is due now; gives how many rows of each kind."""
     _work(core, None, again=True)
-    with db.reading(core.engine) as session:
+    with db.reading(core.engine, long=True) as session:
         return dict(session.exec(select(Known.value).where(Known.name == _NAME)).one()["counts"])
 
 
 def _work(core: Core, until: float | None, *, again: bool) -> int:
     day, total = core.clock.now().astimezone(core.settings.zone).date().isoformat(), 0
-    with db.reading(core.engine) as session:  # most rounds end here, and no writer waits for them
+    with db.reading(core.engine, long=True) as session:  # most rounds end here, and no writer waits for them
         last = session.exec(select(Known.value).where(Known.name == _NAME)).first() or {}
         if last.get("day") == day and not again:
             return 0
     if again:
-        with db.writing(core.engine) as session:
+        with db.writing(core.engine, long=True) as session:
             row = known.hold(session, _NAME, core.clock.now())
             row.value = {**row.value, "day": "", "of": ""}
             session.add(row)
     while until is None or time.monotonic() < until:
-        with db.writing(core.engine) as session:
+        with db.writing(core.engine, long=True) as session:
             row = known.hold(session, _NAME, core.clock.now())
             if row.value.get("day") == day:
                 break
@@ -165,10 +164,12 @@ def _messages(session: Session, mark: int, cutoff: datetime, _now: datetime) -> 
 
 
 def _events(session: Session, mark: int, cutoff: datetime, now: datetime) -> _Step:
+    """Whole months, one a time."""
     oldest = session.exec(select(Event.at).order_by(col(Event.id)).limit(1)).first()
-    if oldest is None or oldest >= cutoff:
+    until = min(months.first(cutoff), months.first(oldest, 1)) if oldest else None
+    if oldest is None or until is None or oldest >= until:
         return _Step(0, mark, more=False)
-    return _Step(audit.retire(session, min(cutoff, oldest + _SPAN), now), mark, more=True)
+    return _Step(audit.retire(session, until, now), mark, more=True)
 
 
 _KINDS: Mapping[str, tuple[Callable[[Session, int, datetime, datetime], _Step], str]] = {

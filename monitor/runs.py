@@ -15,7 +15,7 @@ from monitor.incoming import Origin
 from monitor.models import Feedback, Run, Source, Watermark
 from monitor.notices import Notice
 
-LEASE = timedelta(seconds=90)  # what a killed run still holds its source for; a living one renews it
+LEASE = timedelta(seconds=45)  # what a killed run still holds its source for; a living one renews it
 ARCHIVES = ("import", "file")
 _NO_MATCH = {
     "html": "一条也没有匹配到：请检查 item 选择器和起始页",

@@ -20,7 +20,8 @@ from sqlalchemy.exc import OperationalError
 from monitor import overrides, retention, search, skew
 from monitor.core import Core
 from monitor.durations import within
-from monitor.settings import Source
+from monitor.jobs import NotDue
+from monitor.settings import Settings, Source
 
 if TYPE_CHECKING:
     from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -33,7 +34,8 @@ _INDEX_EVERY = 5.0  # seconds between two rounds at the search index of a store 
 _RETENTION_EVERY = 60.0  # seconds between two rounds at what was kept for long enough
 _SUMMARIES_EVERY = 30  # seconds between two looks for summaries that are due
 _EVERY = timedelta(minutes=10)  # between two crawls of a source that does not say
-_LOOK = timedelta(seconds=30)  # between two looks at whether a source with two rhythms is due
+_LOOK = timedelta(seconds=30)  # between two looks at whether a source with two rhythms, or several watchers, is due
+_MINUTE = timedelta(seconds=50)  # between two crawls by cron, whose times are minutes
 _SLACK = timedelta(seconds=1)  # a wake-up is never exactly on time
 _SPARE_THREADS = 4  # for summaries and what libraries hand to threads
 _LAST_WORDS = 5.5  # seconds for what is being done when it has to end
@@ -47,7 +49,8 @@ class Service:
 
     Args:
         core: The common ground.
-        crawl: Crawls one source; runs in the event loop.
+        crawl: Crawls one source, or has it crawled; runs in the event loop. Raises `NotDue` where another process saw
+            to it already.
         sweep: Fires due timers and says how many; runs in a thread. What it fired is sent at once.
         deliver: Sends what the outbox holds, one sender a channel, each in a thread: a provider that hangs delays only
             its own messages.
@@ -55,6 +58,7 @@ class Service:
         watch: Looks whether the clock is right; runs in a thread.
         hand_over: Hands over what somebody whose duty ended holds; runs in a thread.
         more: Further loops: name, what is done in a thread, and seconds between two rounds.
+        shared: Other processes keep the same schedule.
     """
 
     def __init__(
@@ -68,8 +72,9 @@ class Service:
         watch: Callable[[], Any],
         hand_over: Callable[[], Any],
         more: Iterable[tuple[str, Callable[[], Any], float]] = (),
+        shared: bool = False,
     ) -> None:
-        self._core, self._crawl = core, crawl
+        self._core, self._crawl, self._shared = core, crawl, shared
         self._loops = [("sweep", sweep, _SWEEP_EVERY), ("watch", watch, skew.LOOK_EVERY)]
         self._loops += [("settings", partial(overrides.refresh, core), _SETTINGS_EVERY)]
         self._loops += [("hand over", hand_over, _HAND_OVER_EVERY)]
@@ -150,7 +155,7 @@ class Service:
             if source.promo_every or not source.cron:
                 alarm.add_job(
                     self._crawl_when_due,
-                    IntervalTrigger(seconds=_woken_every(source).total_seconds()),
+                    IntervalTrigger(seconds=_woken_every(source, self._shared).total_seconds()),
                     [source],
                     name=source.name,
                     next_run_time=self._core.clock.now(),
@@ -163,26 +168,23 @@ class Service:
     async def _crawl_when_due(self, source: Source) -> None:
         """A source with a promotion's rhythm keeps it on the promotion's days, and its own on all others."""
         now = self._core.clock.now()
-        promotion = within(now.astimezone(self._core.settings.zone).date(), self._core.settings.service.promotions)
-        hurry = source.promo_every if promotion else None
-        if source.cron and not hurry:
+        if source.cron and not _hurry(source, self._core.settings, now):
             return
         last = self._last.get(source.name)
-        if last is None or now - last >= (hurry or usual_pause(source)) - _SLACK:
+        if last is None or now - last >= pause(source, self._core.settings, now) - _SLACK:
             await self._crawl_once(source)
 
     async def _crawl_once(self, source: Source) -> None:
-        self._last[source.name], began = self._core.clock.now(), time.monotonic()
+        self._last[source.name] = self._core.clock.now()
         task = asyncio.ensure_future(self._crawl(source))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         try:
-            line = await task
+            await task
+        except NotDue as seen_to:
+            self._last[source.name] = seen_to.last
         except Exception:
             log.exception("crawl broke", source=source.name)
-        else:
-            self._core.meters.crawled(line, time.monotonic() - began)
-            log.info("crawled", **line)
 
     async def _summaries_once(self) -> None:
         try:
@@ -196,7 +198,23 @@ def usual_pause(source: Source) -> timedelta:
     return source.every or _EVERY
 
 
-def _woken_every(source: Source) -> timedelta:
-    """How often a look is taken at whether a source is due: a source with two rhythms must not miss either's time."""
-    pause = usual_pause(source)
-    return min(pause, source.promo_every, _LOOK) if source.promo_every else pause
+def pause(source: Source, settings: Settings, now: datetime) -> timedelta:
+    """Between two crawls of a source, at this moment."""
+    return _hurry(source, settings, now) or (_MINUTE if source.cron else usual_pause(source))
+
+
+def _hurry(source: Source, settings: Settings, now: datetime) -> timedelta | None:
+    """A promotion's rhythm, while one runs."""
+    promotion = within(now.astimezone(settings.zone).date(), settings.service.promotions)
+    return source.promo_every if promotion else None
+
+
+def _woken_every(source: Source, shared: bool) -> timedelta:
+    """How often a look is taken at whether a source is due.
+
+    Of two rhythms neither's time must be missed; who shares a schedule takes over at once from one that died.
+    """
+    usual = usual_pause(source)
+    if source.promo_every:
+        return min(usual, source.promo_every, _LOOK)
+    return usual / -(-usual // _LOOK) if shared else usual

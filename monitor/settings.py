@@ -4,6 +4,7 @@ The descriptions feed ``docs/reference/settings.md``; a test compares the two.
 """
 
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -12,7 +13,7 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from monitor import company_login
-from monitor.durations import ClockTime, Duration, Monthly, Promotion, Rate, Weekly
+from monitor.durations import ClockTime, Duration, Monthly, Promotion, Rate, Weekly, spell_duration
 from monitor.policies import Calendar, Policy, Rota
 from monitor.section import Section
 from monitor.terms import Retention
@@ -42,6 +43,12 @@ def _cron(value: str | None) -> str | None:
     return value
 
 
+def _bearable(value: timedelta) -> timedelta:
+    if not timedelta(seconds=1) <= value <= timedelta(hours=1):
+        raise ValueError(f"应在 1s 到 1h 之间，实为 {spell_duration(value)}")
+    return value
+
+
 Zone = Annotated[str, AfterValidator(_zone)]
 Cron = Annotated[str | None, AfterValidator(_cron)]
 
@@ -53,6 +60,15 @@ class Service(Section):
     """Zone of the clocks people see; the database keeps UTC."""
     database_url: str = "sqlite:///var/pingshao.db"
     """SQLite file or ``postgresql+psycopg://…``."""
+    queue: Literal["inside", "procrastinate"] = "inside"
+    """Where crawls and other work that costs are done: inside ``serve``, or by ``pingshao worker`` processes on any
+    machine (PostgreSQL, and the extra ``scale``)."""
+    database_pool: int = Field(default=10, ge=2, le=100)
+    """Most connections that a process has to PostgreSQL at a time; all processes together, crawls included (four of a
+    process at a time, two connections each), have to stay below its ``max_connections``."""
+    database_timeout: Annotated[Duration, AfterValidator(_bearable)] = Field(default="30s", validate_default=True)
+    """A statement that PostgreSQL works on for longer is ended, and so is the wait for a lock or for one of those
+    connections. Reports, exports, scoring anew, retention, backups and migrations take as long as they need."""
     var_dir: Path = Path("var")
     """Folder for run-time files: secrets, backups, reports, logs."""
     base_dir: Path = Path()
@@ -65,6 +81,12 @@ class Service(Section):
     """Promotions as ``2026-11-10..2026-11-12`` (both days included): then sources with ``promo_every`` use it."""
     allow_private_hosts: list[str] = []
     """Inner addresses (``host`` or ``host:port``) that sources may reach all the same."""
+
+    @model_validator(mode="after")
+    def _queue_needs_postgresql(self) -> "Service":
+        if self.queue != "inside" and not self.database_url.startswith("postgresql"):
+            raise ValueError('queue = "procrastinate" 要和 database_url = "postgresql+psycopg://…" 一起写')
+        return self
 
 
 class Voice(Section):

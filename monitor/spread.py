@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col, select
 
-from monitor.bulk import insert_rows, table, update_column
+from monitor.bulk import insert_rows, update_column, upsert
 from monitor.models import Feedback, Spread
 
 COUNTS = ("likes", "reposts", "comments")
@@ -67,12 +66,7 @@ def write(session: Session, seen: Sequence[Seen]) -> None:
     """Store what ``look`` found; a point that is there already is overwritten."""
     update_column(session, Feedback, "extra", {one.feedback_id: one.extra for one in seen if one.extra})
     rows = [point for one in seen for point in one.points]
-    if not rows:
-        return
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    insert = dialect.insert(table(Spread))
-    values = {name: insert.excluded[name] for name in ("at", *COUNTS)}
-    session.execute(insert.on_conflict_do_update(index_elements=["feedback_id", "step"], set_=values), rows)
+    upsert(session, Spread, rows, ("feedback_id", "step"), change=("at", *COUNTS))
 
 
 def book(session: Session, source_id: int, now: datetime, most: int) -> list[dict[str, str]]:

@@ -16,7 +16,7 @@ class Retention(Section):
     scores: Duration = Field(default="1095d", validate_default=True)
     """Evidence and flags of verdicts; the verdict itself is counted and stays."""
     events: Duration = Field(default="1825d", validate_default=True)
-    """The audit."""
+    """The audit, which goes by whole months."""
     messages: Duration = Field(default="365d", validate_default=True)
     """What messages said; that they were sent stays."""
     rejects: Duration = Field(default="90d", validate_default=True)

@@ -10,6 +10,7 @@ Needs the `train` extra.
 import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -60,7 +61,7 @@ def read_rows(
     for where, raw in chain(more, *map(_lines, files)):
         try:
             row, key = _row(json.loads(raw) if isinstance(raw, str) else raw, known)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             complain(f"{where}: {error}")
             continue
         if key and (key not in rows or (row.codes is not None and rows[key].codes is None)):
@@ -70,9 +71,12 @@ def read_rows(
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
     with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8", errors="replace") as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                yield f"{path}:{number}", line
+        try:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield f"{path}:{number}", line
+        except (EOFError, zlib.error) as error:
+            raise OSError(f"{path}: a damaged gzip file ({error})") from error
 
 
 def _row(raw: Any, known: Labels) -> tuple[Row, str]:

@@ -95,7 +95,7 @@ def _set(raw: dict[str, Any], change: str, fields: dict[str, Any]) -> None:
         raise WrongCall(f"--set: 应为 key=value，如 item=article.review，实为 {change!r}")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         value = text
     if not tables and key in fields and get_origin(fields[key].annotation) is list and not isinstance(value, list):
         value = [value]

@@ -17,6 +17,8 @@ class Upkeep(Section):
     """So is a message that could not be sent for so long …"""
     outbox_most: int = Field(default=2000, ge=1)
     """… or more messages than this that wait."""
+    queue_age: Duration = Field(default="10m", validate_default=True)
+    """So is queued work that no worker took for so long."""
     source_silence: Duration = Field(default="12h", validate_default=True)
     """So is a source that should have been read again and was not read well for so long."""
     disk_free_mb: int = Field(default=1024, ge=0)

@@ -14,13 +14,14 @@ from sqlalchemy import case as sql_case
 from sqlalchemy import or_
 from sqlmodel import Session, col, func, select
 
-from monitor import clocks, db, summaries
+from monitor import clocks, db, shared_queue, summaries
 from monitor.core import Core
 from monitor.models import Case, Crisis, Feedback, Outbox, Run, Score, Source, Timer
 from monitor.pushes import is_pushed
 from monitor.service import usual_pause
 from monitor.settings import Settings
 from monitor.settings import Source as Configured
+from monitor.shared_queue import Backlog
 from monitor.states import CASE_OPEN, CRISIS_OPEN
 
 _UNSENT = ("pending", "sending", "uncertain", "dead")
@@ -64,6 +65,7 @@ class Vitals:
         cases: Open ones.
         recent: The newest feedbacks of the last hour, by the model that judged them; "" for none.
         delay: Of those that bear a time, the median from written to stored.
+        backlog: What waits for workers, where there are any.
     """
 
     at: datetime
@@ -78,6 +80,7 @@ class Vitals:
     cases: int = 0
     recent: Mapping[str, int] = field(default_factory=dict)
     delay: timedelta = _NONE
+    backlog: Backlog = Backlog()
 
 
 def read(core: Core, up: timedelta) -> Vitals:
@@ -105,7 +108,12 @@ def read(core: Core, up: timedelta) -> Vitals:
             _count(session, Case, CASE_OPEN),
             recent,
             delay,
+            _backlog(core),
         )
+
+
+def _backlog(core: Core) -> Backlog:
+    return Backlog() if core.settings.service.queue == "inside" else shared_queue.look(core.engine)
 
 
 def disks(settings: Settings) -> dict[str, int]:

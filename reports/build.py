@@ -88,12 +88,12 @@ def remade(core: Core, key: str, made: Figures, edition: Edition, guests: Opens 
 
 def _made(core: Core, kind: Kind, day: date, key: str, *, anew: bool) -> tuple[Figures, Edition]:
     if not anew:
-        with db.reading(core.engine) as session:
+        with db.reading(core.engine, long=True) as session:
             found = archive.newest(session, key)
         if found is not None:
             return found
     made = figures.summary(core, kind, day) if kind in {"daily", "evening"} else figures.review(core, kind, day)
-    with db.reading(core.engine) as session:
+    with db.reading(core.engine, long=True) as session:
         return made, archive.edition(session, key, made)
 
 

@@ -57,8 +57,8 @@ def review_lines(figures: Review) -> list[str]:
     if figures.totals.now.starred:
         before = f"{weeks(figures.windows.weeks)} {share(figures.totals.norm.good)}"
         lines.append(f"满意率 {share(figures.totals.now.good)}，{before}。")
-    if cleared := _cleared(figures.clearance):
-        lines.append(f"{cleared}。")
+    if rates := [line for line in (_cleared(figures.clearance), _once(figures), _complaints(figures)) if line]:
+        lines.append(f"{'；'.join(rates)}。")
     if figures.mentions.now.n and figures.subject == "review":
         lines.append(f"品牌提及 {figures.mentions.now.n:,} 条，负面 {figures.mentions.now.negative:,} 条。")
     if trouble := _trouble(figures):
@@ -111,6 +111,18 @@ def _cleared(value: Share) -> str:
     if not value.whole:
         return ""
     return f"当天处理 {value.part} 条" if value.few else f"日清率 {share(value)}"
+
+
+def _once(figures: Review) -> str:
+    value = figures.contacts.share
+    if not value.whole:
+        return ""
+    return f"{value.whole} 个工单里一次解决 {value.part} 个" if value.few else f"一次解决率 {share(value)}"
+
+
+def _complaints(figures: Review) -> str:
+    value = figures.complaints.all.share
+    return "" if value.few or figures.complaints.all.odd else f"投诉率 {share(value)}"
 
 
 def _late(figures: Summary) -> str:

@@ -40,7 +40,7 @@ def changed(core: Core, period: Period) -> list[date]:
     """The days of a period in which something has changed since they were counted, or that never were."""
     zone = core.settings.zone
     _begin_anew_in_another(core, zone)
-    with db.reading(core.engine) as session:
+    with db.reading(core.engine, long=True) as session:
         hours = session.execute(select(C.hour).where(*_hours(period.start, period.end)).distinct()).scalars()
         return sorted({day for one in hours for day in _days(one, zone)})
 
@@ -49,7 +49,7 @@ def refresh(core: Core, period: Period) -> None:
     """Count the days of a period anew in which something has changed."""
     zone = core.settings.zone
     for day in changed(core, period):
-        with db.writing(core.engine) as session:
+        with db.writing(core.engine, long=True) as session:
             here = span(day, 1, zone)
             taken = session.execute(delete(table(DayChange)).where(*_hours(here.start, here.end)).returning(C.hour))
             for touched in sorted({day for one in taken.scalars() for day in _days(one, zone)}):
@@ -58,11 +58,11 @@ def refresh(core: Core, period: Period) -> None:
 
 def _begin_anew_in_another(core: Core, zone: ZoneInfo) -> None:
     """In another zone days begin at other times: then nothing is counted yet."""
-    with db.reading(core.engine) as session:
+    with db.reading(core.engine, long=True) as session:
         known = session.get(Known, _ZONE)
         if known is not None and known.value.get("zone") == zone.key:
             return
-    with db.writing(core.engine) as session:
+    with db.writing(core.engine, long=True) as session:
         row = hold(session, _ZONE, core.clock.now())
         row.value = {"zone": zone.key}
         session.execute(delete(table(DayCount)))

@@ -31,7 +31,7 @@ def effects(core: Core, rows: Iterable[Improvement]) -> dict[int, Effect]:
         daily = daily and len(daycounts.changed(core, days)) <= _AT_ONCE
         if daily:
             daycounts.refresh(core, days)
-        with db.reading(core.engine) as session:
+        with db.reading(core.engine, long=True) as session:
             kind = "review" if session.execute(select(F.id).where(F.kind == "review").limit(1)).first() else "mention"
             one = _by_day(session, row, core, kind) if daily else mended(session, row, now, kind)
         found[row.id or 0] = _effect(one)

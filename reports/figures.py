@@ -1,14 +1,17 @@
 """Everything a report says, as numbers and names out of the store; rendering adds only words and shapes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Literal
 
 from monitor import db
 from monitor.core import Core
+from monitor.policies import TargetPolicy
 from monitor.settings import Settings
 from reports import clocks, counts, daycounts, indicators
+from reports.complaints import Served, complaints
+from reports.contacts import Contacts, contacts
 from reports.counts import Category, Counts, Group, Triple
 from reports.coverage import Coverage, coverage
 from reports.crises import Crises, crises
@@ -19,7 +22,8 @@ from reports.period import Kind, Windows, windows
 from reports.quality import Quality, quality
 from reports.quotes import Quote, best, worst
 from reports.responses import Responses, responses
-from reports.shares import Share, ordinary, unusual
+from reports.shares import Share, ordinary
+from reports.usual import Usual, mean, usually
 from reports.whys import Why, whys
 from reports.words import Words, words
 
@@ -27,23 +31,6 @@ _OVERDUE = 10
 _QUOTES = 5
 _BEST = 2
 _GROUPS = 100
-
-
-@dataclass(frozen=True)
-class Usual:
-    """A category's negatives of a day beside the usual number.
-
-    Attributes:
-        code: The category.
-        count: Negatives that name it.
-        mean: How many there are on an average day of the same weekday; None while there is no week of data.
-        mark: ``more`` than chance explains, ``new`` in four weeks, or "".
-    """
-
-    code: str
-    count: int
-    mean: float | None
-    mark: Literal["more", "new", ""]
 
 
 @dataclass(frozen=True)
@@ -119,6 +106,11 @@ class Review:
         improvements: What was mended.
         indicators: What back ends say of the shops; of a month, with points.
         coverage: What the figures rest on.
+        contacts: Cases settled with one contact.
+        complaints: Bad reviews of customers served.
+        soon_before: Cases answered within half an hour in the span before.
+        followups_before: 追评率 of the span before.
+        wanted: What the span is held to.
     """
 
     kind: Kind
@@ -146,6 +138,11 @@ class Review:
     improvements: list[Mended]
     indicators: list[indicators.Shop]
     coverage: Coverage
+    contacts: Contacts = field(default_factory=Contacts)
+    complaints: Served = field(default_factory=Served)
+    soon_before: Share = Share(0, 0)
+    followups_before: Share = Share(0, 0)
+    wanted: TargetPolicy = field(default_factory=TargetPolicy)
 
 
 def summary(core: Core, kind: Kind, day: date) -> Summary:
@@ -153,7 +150,7 @@ def summary(core: Core, kind: Kind, day: date) -> Summary:
     now = core.clock.now()
     spans = windows(kind, day, core.settings.zone)
     daycounts.refresh(core, spans.all_days())
-    with db.reading(core.engine) as session:
+    with db.reading(core.engine, long=True) as session:
         days = counts.by_day(session, spans)
         both = {at: count + days["mention"][at] for at, count in days["review"].items()}
         norm_days = counts.known_days(session, spans, core.settings.zone)
@@ -171,27 +168,14 @@ def summary(core: Core, kind: Kind, day: date) -> Summary:
             clearance(session, spans.now),
             clocks.due(session, now, _OVERDUE),
             crises(session, spans.now.start, max(now, spans.now.end)),
-            [_usual(row, before[row.code]) for row in rows if row.now],
+            [usually(row, before[row.code]) for row in rows if row.now],
             worst(session, spans.now, _QUOTES, only_open=True),
             quality(session, spans.now),
             coverage(session, spans.now, core.settings, now),
-            _mean(ordinary([days["review"][day].negative for day in alike])),
-            _mean(ordinary([days["mention"][day].negative for day in alike])),
+            mean(ordinary([days["review"][day].negative for day in alike])),
+            mean(ordinary([days["mention"][day].negative for day in alike])),
             occasions(spans, core.settings),
         )
-
-
-def _usual(row: Category, before: Sequence[int]) -> Usual:
-    """Beside days of the same weekday: a Monday on which people write of their weekend is a Monday like others."""
-    days = ordinary(before)
-    if not days:
-        return Usual(row.code, row.now, None, "")
-    more = unusual(row.now, sum(days), len(days))
-    return Usual(row.code, row.now, _mean(days), "new" if not row.norm else "more" if more else "")
-
-
-def _mean(counts: Sequence[int]) -> float | None:
-    return sum(counts) / len(counts) if counts else None
 
 
 def review(core: Core, kind: Kind, day: date) -> Review:
@@ -199,7 +183,7 @@ def review(core: Core, kind: Kind, day: date) -> Review:
     now = core.clock.now()
     spans = windows(kind, day, core.settings.zone)
     daycounts.refresh(core, spans.all_days())
-    with db.reading(core.engine) as session:
+    with db.reading(core.engine, long=True) as session:
         days = counts.by_day(session, spans)
         many = {what: counts.on(days[what], spans.now.days).n for what in days}
         subject: Literal["review", "mention"] = "mention" if many["mention"] and not many["review"] else "review"
@@ -235,6 +219,11 @@ def review(core: Core, kind: Kind, day: date) -> Review:
             improvements(session, spans.now, subject),
             indicators.indicators(session, spans, kind, core.settings),
             coverage(session, spans.now, core.settings, now),
+            contacts(session, spans.now, spans.prior),
+            complaints(session, spans.now, spans.prior, core.settings),
+            responses(session, spans.prior).soon,
+            followups(session, spans.prior),
+            core.settings.policy.targets,
         )
 
 

@@ -9,15 +9,18 @@ from pathlib import Path
 
 from monitor import sheets
 from monitor.errors import WrongCall
-from reports import labels
+from reports import labels, target_words
 from reports.build import Report, write
 from reports.counts import Counts
 from reports.figures import Review
+from reports.shares import Share
+from reports.targets import targets
 
 FORMATS = ("html", "pdf", "json", "csv")
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 _PATIENCE = 60  # seconds
 _COLUMNS = ("部分", "名称", "条数", "负面", "有星级", "四星以上", "往期条数", "往期负面")
+_HELD = ("部分", "名称", "做到", "一共", "上期做到", "上期一共", "目标")
 _DIMENSIONS = {
     "shop": "店铺",
     "platform": "平台",
@@ -54,8 +57,20 @@ def table(report: Report) -> bytes:
         dict(zip(_COLUMNS, (part, name, *_four(now), norm.n, norm.negative), strict=True))
         for part, name, now, norm in _rows(report)
     )
-    sheets.write(rows, "csv", out)
+    blank = dict.fromkeys((*_COLUMNS, *_HELD), "")
+    sheets.write((blank | row for row in (*rows, *_targets(report))), "csv", out)
     return out.getvalue()
+
+
+def _targets(report: Report) -> Iterator[dict[str, object]]:
+    if isinstance(report.made, Review):
+        for one in targets(report.made):
+            told = (*_two(one.now), *_two(one.before), target_words.goal(one))
+            yield dict(zip(_HELD, ("目标", target_words.NAMES[one.name], *told), strict=True))
+
+
+def _two(share: Share) -> tuple[int, int]:
+    return share.part, share.whole
 
 
 def _four(counts: Counts) -> tuple[int, int, int, int]:

@@ -82,7 +82,7 @@ def indicators(session: Session, windows: Windows, kind: str, settings: Settings
     found = []
     for shop_id in ids:
         rows = []
-        for name in KINDS:
+        for name in (name for name, told in KINDS.items() if told.better):
             row, old = now.get((shop_id, name)), before.get((shop_id, name))
             if row is None or not _of(row, windows.now):
                 continue

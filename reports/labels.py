@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from monitor import answers, categories, improvements
 from monitor.indicators import KINDS as INDICATORS
-from monitor.indicators import shown
+from monitor.indicators import figure, shown
 from monitor.states import PLATFORM_LABELS, SEVERITY_LABELS, STAGE_LABELS, STATE_LABELS
 from monitor.transitions import ACTIONS
 from reports.crises import Happening
@@ -135,7 +135,7 @@ def measured(name: str, value: float | None) -> str:
 
 def trend(values: Sequence[float | None]) -> str:
     """How an indicator went: ``0.42 → 0.38 → 0.35``; "" where only one value is known."""
-    known = [f"{value:.4g}" for value in values if value is not None]
+    known = [figure(value) for value in values if value is not None]
     return " → ".join(known) if len(known) > 1 else ""
 
 

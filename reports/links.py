@@ -17,8 +17,13 @@ _LONGEST = 20  # letters of a value in an address: each takes nine there, and ma
 
 def at_the_desk(settings: Settings) -> Opens:
     """Addresses of the desk's own page, for people who log in."""
-    page = f"{settings.service.public_url.rstrip('/')}/feedback"
+    page = room(settings, "feedback")
     return lambda wanted: f"{page}?{urlencode(wanted)}"
+
+
+def room(settings: Settings, name: str) -> str:
+    """The address of a page of the desk."""
+    return f"{settings.service.public_url.rstrip('/')}/{name}"
 
 
 def behind(figures: Summary | Review, opens: Opens) -> Callable[..., Markup]:

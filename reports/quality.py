@@ -12,6 +12,7 @@ from sqlmodel import Session
 from monitor.answers import KINDS
 from monitor.bulk import table
 from monitor.models import AnswerFinding
+from monitor.order_numbers import hide_orders
 from reports.period import Period
 from reports.store import F, feedback, within
 
@@ -32,7 +33,7 @@ class Flaw:
         kind: What is wrong.
         mark: The words that may not be said.
         why: The reason.
-        words: The sentence, masked.
+        words: The sentence, masked, without order numbers.
         at: When it was found.
         alike: How many answers this stands for.
     """
@@ -99,7 +100,7 @@ def quality(session: Session, period: Period) -> Quality:
         {kind: counted[kind] for kind in KINDS if kind in counted},
         silent,
         sum(everything.values()) - len(rows),
-        _balanced([Flaw(**row, alike=1) for row in rows]),
+        [replace(flaw, words=hide_orders(flaw.words)) for flaw in _balanced([Flaw(**row, alike=1) for row in rows])],
     )
 
 

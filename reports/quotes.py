@@ -1,12 +1,13 @@
 """A few of the worst feedbacks in the buyers' own (masked) words."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import case, exists, select
 from sqlmodel import Session
 
+from monitor.order_numbers import hide_orders
 from monitor.states import SEVERITIES
 from reports.period import Period
 from reports.store import C, F, S, judged, negative, seconds, settled, still_open, timer, within
@@ -33,7 +34,7 @@ class Quote:
         product: The product.
         stars: Its stars.
         at: When it was written.
-        text: The masked text, whole.
+        text: The masked text, whole, without order numbers.
         answered: How long after its case was opened the buyer was answered; None where nobody did, or it is not asked.
     """
 
@@ -95,6 +96,6 @@ def _different(rows: Sequence[tuple[object, ...]], most: int) -> list[Quote]:
         quote = Quote(*fields)  # type: ignore[arg-type]
         keys = {("case", quote.case_id or -quote.feedback_id), ("text", text_key or quote.text)}
         if not keys & seen and len(quotes) < most:
-            quotes.append(quote)
+            quotes.append(replace(quote, text=hide_orders(quote.text)))
         seen |= keys
     return quotes

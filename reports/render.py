@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from monitor.core import Core
-from reports import cards, labels, links, spread_words, weekdays
+from reports import cards, labels, links, spread_words, target_words, weekdays
 from reports.archive import Edition
 from reports.charts import WIDTH, Chart
 from reports.figures import Review, Summary
 from reports.headline import NOUN, SPAN, headline
+from reports.targets import targets
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -74,6 +75,7 @@ def html(
     inliner = css_inline.CSSInliner(keep_at_rules=True, load_remote_stylesheets=False)
     context = _context(core, figures, shown)
     context["behind"] = links.behind(figures, opens or links.at_the_desk(core.settings))
+    context["improvements"] = "" if opens else links.room(core.settings, "improvements")
     context["images"] = dict.fromkeys(_PICTURES) | dict(images)
     for most in _ROWS:
         page = inliner.inline(_template(figures, "html").render(context, most=most))
@@ -110,6 +112,7 @@ def _context(core: Core, figures: Summary | Review, shown: Page) -> dict[str, An
         noun, bad, rate = NOUN[figures.subject]
         context |= {"noun": noun, "bad": bad, "rate": rate, "headline": headline(figures)}
         context |= {"on_time": cards.on_time(figures), "weeks": labels.weeks(figures.windows.weeks)}
+        context |= {"targets": targets(figures), "labels_target": target_words}
         context["worse"] = weekdays.worse(figures.days, figures.windows)
     return context
 

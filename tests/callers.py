@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx
-from factories import make_core, make_settings
+from factories import make_core, make_hash, make_settings
 from serving import browse
 from sqlmodel import func, select
 from subjects import open_case, open_crisis
@@ -17,6 +17,7 @@ from alerts.links import Links
 from monitor import db, directory, search
 from monitor.core import Core
 from monitor.models import (
+    Account,
     ApiToken,
     Case,
     Correction,
@@ -52,6 +53,15 @@ def desk_of(core: Core) -> Iterator[httpx.Client]:
     """The whole desk, served."""
     with browse(create_app(core, Links(core.secret, SITE, core.clock))) as client:
         yield client
+
+
+def log_in(core: Core, desk: httpx.Client, name: str) -> None:
+    """Somebody with an account, which is made where there is none, comes in."""
+    with db.writing(core.engine) as session:
+        if session.get(Account, name) is None:
+            hashed = make_hash("correct horse")
+            session.add(Account(name=name, password=hashed, created_at=core.clock.now()))
+    assert desk.post("/login", data={"name": name, "password": "correct horse"}).status_code == 303
 
 
 def token(core: Core, name: str = "erp", scopes: tuple[str, ...] = tuple(SCOPES), **wish: Any) -> dict[str, str]:

@@ -74,10 +74,10 @@ def run(plan: Plan) -> Outcome:
         for one in dice:
             one.calm()
         slack.released.set()
-        left = _drain(plan)
-        bad_ends += [told for service in pair if (told := _end(service))]
-        report = _compare(plan, slack, smtp, feeder.fed)
-        report.figures["errors logged"] = dict(_errors(plan.folder))
+        left = drained(plan)
+        bad_ends += [told for service in pair if (told := end(service))]
+        report = compare(plan, slack, smtp, feeder.fed)
+        report.figures["errors logged"] = dict(errors_logged(plan.folder))
         report.faults += [f"not delivered in {plan.drain:.0f} s: {left}"] if left else []
         report.faults += bad_ends
         return Outcome(plan, acts, report, monotonic() - began)
@@ -101,24 +101,24 @@ def _disturb(plan: Plan, pair: list[Process], feeder: Feeder) -> tuple[Counter[s
                 continue
             act = "killed"  # where it stands
         if act == "ended" and service.answers():
-            bad_ends.append(_end(service))
+            bad_ends.append(end(service))
         else:
             act = "killed"
             service.kill()
         acts[act] += 1
         sleep(chance.uniform(0.0, 0.5))
         service.start()
-    _wait(lambda: not feeder.busy(), plan.drain, f"the pushes do not end: {plan.folder}")
+    wait(lambda: not feeder.busy(), plan.drain, f"the pushes do not end: {plan.folder}")
     return acts, list(filter(None, bad_ends))
 
 
-def _end(service: Process) -> str:
+def end(service: Process) -> str:
     """Ask a service to end; gives what was wrong with how it did."""
     status, seconds = service.end(_END_WITHIN)
     return "" if status == 0 else f"status {status} {seconds:.1f} s after SIGTERM"
 
 
-def _drain(plan: Plan) -> str:
+def drained(plan: Plan) -> str:
     """Wait until no clock runs and nothing waits to be sent; gives what is left, empty when all is done."""
     engine, until, left = db.connect(plan.url), monotonic() + plan.drain, ""
     while monotonic() < until:
@@ -134,7 +134,8 @@ def _drain(plan: Plan) -> str:
     return left
 
 
-def _compare(plan: Plan, slack: SlackDouble, smtp: SmtpDouble, fed: Fed) -> Report:
+def compare(plan: Plan, slack: SlackDouble, smtp: SmtpDouble, fed: Fed) -> Report:
+    """Hold the store against what was fed and what the providers got."""
     engine = db.connect(plan.url)
     try:
         with db.reading(engine) as session:
@@ -143,13 +144,18 @@ def _compare(plan: Plan, slack: SlackDouble, smtp: SmtpDouble, fed: Fed) -> Repo
         engine.dispose()
 
 
-def _errors(folder: Path) -> Counter[str]:
+def errors_logged(folder: Path) -> Counter[str]:
     """Errors in the services' logs, by event; a server that went away is none."""
     told = (line for log in folder.glob("*.log") for line in log.read_text("utf-8", "replace").splitlines())
     return Counter(found[1] for line in told if (found := re.search(r"level=error event=(\"[^\"]+\"|\S+)", line)))
 
 
-def _wait(condition: Callable[[], bool], seconds: float, otherwise: str) -> None:
+def wait(condition: Callable[[], bool], seconds: float, otherwise: str) -> None:
+    """Wait for a condition.
+
+    Raises:
+        TimeoutError: it did not come true in so many seconds.
+    """
     until = monotonic() + seconds
     while not condition():
         if monotonic() > until:

@@ -22,8 +22,8 @@ from slack_double import SlackDouble
 from alerts.forms import asks
 
 SECRETS = {"SLACK_TOKEN": "xoxb-test", "SLACK_SECRET": "slack's secret", "PUSH_SECRET": "the pushers' secret"}
-_CRITICAL = "喝完上吐下泻，进医院了，已经打 12315 投诉"
-_TEXTS = (
+CRITICAL = "喝完上吐下泻，进医院了，已经打 12315 投诉"
+TEXTS = (
     "杯子漏水，很失望",
     "显示签收了根本没收到货",
     "客服不理人，态度很差",
@@ -87,13 +87,13 @@ class Feeder:
             items = [self._review(chance, source, n) for n in batch]
             if self._ask(chance, f"/hooks/{source}", partial(_pushed, json.dumps(items).encode())):
                 self.fed.reviews |= {(source, item["id"]) for item in items}
-                bad = {(source, item["id"]) for item in items if _CRITICAL in item["text"]}
+                bad = {(source, item["id"]) for item in items if CRITICAL in item["text"]}
                 if bad:
                     self.fed.critical.setdefault(f"s{shop}", set()).update(bad)
             self._stop.wait(chance.uniform(0, 2 * seconds * len(batch) / count))
 
     def _review(self, chance: random.Random, source: str, n: int) -> dict[str, Any]:
-        text = _CRITICAL if chance.random() < 0.15 else chance.choice(_TEXTS)
+        text = CRITICAL if chance.random() < 0.15 else chance.choice(TEXTS)
         text = f"{text}，第{n}单" if chance.random() < 0.9 else "很好用，满意"
         order = f"{source}-{n}"
         return {"id": f"{source}-{n}", "text": text, "order": order, "time": datetime.now(UTC).isoformat()}

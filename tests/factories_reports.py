@@ -14,7 +14,7 @@ from sqlmodel import select
 
 from monitor import db, directory
 from monitor.core import Core
-from monitor.models import Case, Feedback, Person, Run, Score, Source, Timer
+from monitor.models import Case, Event, Feedback, Person, Run, Score, Source, Timer
 
 ZONE = ZoneInfo("Asia/Shanghai")
 PRODUCTS = ("双层玻璃杯 420ml", "保温杯 500ml 曜石黑", "儿童吸管杯", "便携茶具套装", "陶瓷马克杯")
@@ -46,6 +46,7 @@ class Record:
     state: str = "received"
     answered: timedelta | None = None
     resolved: timedelta | None = None
+    again: bool = False
     who: str = ""
     first_seen: datetime | None = None
     extra: dict[str, Any] = field(default_factory=dict)
@@ -105,6 +106,7 @@ def _bad(rng: random.Random, at: datetime, code: str) -> Record:
     if record.state in {"resolved", "closed"}:
         assert record.answered
         record.resolved = record.answered + timedelta(hours=rng.choice((1, 5, 30, 60)))
+        record.again = at.minute % 6 == 0  # the buyer wrote once more
     record.who = rng.choice(("客服一号", "主管", "")) if record.state != "received" else ""
     return record
 
@@ -125,6 +127,8 @@ def store(engine: Engine, records: Iterable[Record], now: datetime, respond: tim
             session.execute(insert(Score), [_score(n + 1, record) for n, record in enumerate(rows)])
         if cases:
             session.execute(insert(Timer), [t for n, record in cases for t in _timers(n, record, now, respond)])
+            if events := [event for n, record in cases for event in _events(n, record)]:
+                session.execute(insert(Event), events)
 
 
 def store_run(engine: Engine, source: Source, started: datetime, status: str = "ok", seen: int = 5) -> None:
@@ -209,6 +213,22 @@ def _case(n: int, record: Record, people: dict[str, int | None]) -> dict[str, An
         "resolved_at": record.at + record.resolved if record.resolved else None,
         "policy": {},
     }
+
+
+def _events(n: int, record: Record) -> list[dict[str, Any]]:
+    """What the audit holds of a case that was answered, or settled."""
+    told: list[tuple[timedelta | None, str, str, dict[str, Any]]] = [
+        (record.answered, "answered", "received", {"state": "answered"}),
+        (record.resolved, "resolved", "answered", {"state": "resolved"}),
+    ]
+    if record.again and record.answered is not None:
+        told.insert(1, (record.answered, "feedback.added", "answered", {"negative": True}))
+    facts = {"actor": record.who or "主管", "door": "desk", "subject": "case", "subject_id": n}
+    return [
+        facts | {"at": record.at + after, "what": what, "before": {"state": state}, "after": now}
+        for after, what, state, now in told
+        if after is not None
+    ]
 
 
 def _timers(n: int, record: Record, now: datetime, respond: timedelta) -> list[dict[str, Any]]:

@@ -19,20 +19,29 @@ class Process:
         name: Of its log.
         env: Secrets.
         patch: Python to be run before.
+        command: What is run instead; it listens nowhere.
     """
 
-    def __init__(self, folder: Path, name: str, env: dict[str, str] | None = None, patch: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        env: dict[str, str] | None = None,
+        patch: str = "",
+        command: tuple[str, ...] = (),
+    ) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
         self._folder, self._log, self._env = folder, folder / f"{name}.log", env or {}
         self._code = f"import scheduler\n{patch}\nscheduler.main()"
+        self._command = command or ("serve", "--port", str(self.port))
         self._child: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         with self._log.open("ab") as log:
             self._child = subprocess.Popen(
-                [sys.executable, "-c", self._code, "serve", "--port", str(self.port)],
+                [sys.executable, "-c", self._code, *self._command],
                 cwd=self._folder,
                 env=os.environ | self._env | {"PYTHONPATH": str(Path(__file__).parent.parent)},
                 stdout=log,

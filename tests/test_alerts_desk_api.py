@@ -7,8 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from argon2 import PasswordHasher
-from callers import ROLES, SITE, desk_of, house, seed, standing, token
+from callers import ROLES, SITE, desk_of, house, log_in, seed, standing, token
 from factories import NOW
 from serving import browse
 from sqlmodel import select
@@ -20,7 +19,7 @@ from alerts.links import Links
 from monitor import db
 from monitor.clock import HandClock
 from monitor.core import Core
-from monitor.models import Account, AnswerFinding, Event, Feedback, FeedbackVersion, Inbound, Outbox, Person, Score
+from monitor.models import AnswerFinding, Event, Feedback, FeedbackVersion, Inbound, Outbox, Person, Score
 from monitor.shelf import Entry
 from monitor.transitions import ACTIONS
 
@@ -41,14 +40,6 @@ def desk(core: Core) -> Iterator[httpx.Client]:
 
 def act(desk: httpx.Client, path: str, key: str, headers: dict[str, str], **asked: Any) -> httpx.Response:
     return desk.post(f"{API}/{path}/actions", headers=headers | {"Idempotency-Key": key}, json=asked)
-
-
-def log_in(core: Core, desk: httpx.Client, name: str) -> None:
-    with db.writing(core.engine) as session:
-        if session.get(Account, name) is None:
-            hashed = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("correct horse")
-            session.add(Account(name=name, password=hashed, created_at=core.clock.now()))
-    assert desk.post("/login", data={"name": name, "password": "correct horse"}).status_code == 303
 
 
 def test_everything_can_be_looked_at(desk: httpx.Client, core: Core) -> None:

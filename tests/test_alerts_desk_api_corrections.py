@@ -6,14 +6,13 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from argon2 import PasswordHasher
-from callers import bearer, desk_of, house, seed, standing, token
+from callers import bearer, desk_of, house, log_in, seed, standing, token
 from sqlmodel import col, select
 from subjects import CASE_CLOCKS, open_case
 
 from monitor import db, lifecycle
 from monitor.core import Core
-from monitor.models import Account, Case, Event, Score
+from monitor.models import Case, Event, Score
 from monitor.moves import Action, Actor
 
 API = "/api/v1"
@@ -145,10 +144,7 @@ def test_tokens_are_listed_and_shut_but_make_no_others(desk: httpx.Client, core:
     assert desk.post(f"{API}/tokens/{number}/revoke").status_code == 409
     assert desk.post(f"{API}/tokens/99/revoke").status_code == 404
     del desk.headers["Authorization"]
-    hashed = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("correct horse")
-    with db.writing(core.engine) as session:
-        session.add(Account(name="管理员", password=hashed, created_at=core.clock.now()))
-    desk.post("/login", data={"name": "管理员", "password": "correct horse"})
+    log_in(core, desk, "管理员")
     own = {"X-Form-Key": desk.get(f"{API}/me").json()["form_key"]}
     made = desk.post(f"{API}/tokens", json=wish, headers=own).json()
     told = desk.get(f"{API}/me", headers=bearer(made["token"])).json()

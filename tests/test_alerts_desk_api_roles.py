@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from callers import ROLES, bearer, desk_of, house, seed, standing, token
+from callers import ROLES, bearer, desk_of, house, log_in, seed, standing, token
 from sqlmodel import select
 
 from alerts.desk.api import create_api
@@ -15,7 +15,7 @@ from alerts.desk.sessions import Doorkeeper
 from alerts.desk.tokens import SCOPES
 from monitor import db
 from monitor.core import Core
-from monitor.models import Account, AnswerFinding, Improvement, Person
+from monitor.models import AnswerFinding, Improvement, Person
 
 API = "/api/v1"
 ALL, WORK = frozenset(ROLES.values()), frozenset({"agent", "lead", "manager", "admin"})
@@ -198,12 +198,7 @@ def test_nobody_of_one_shop_does_what_is_of_all(desk: httpx.Client, core: Core) 
 
 def test_a_form_key_is_needed(desk: httpx.Client, core: Core) -> None:
     """Who is logged in changes nothing without the key of the pages' forms, whatever the method."""
-    from argon2 import PasswordHasher
-
-    hashed = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("correct horse")
-    with db.writing(core.engine) as session:
-        session.add(Account(name="管理员", password=hashed, created_at=core.clock.now()))
-    assert desk.post("/login", data={"name": "管理员", "password": "correct horse"}).status_code == 303
+    log_in(core, desk, "管理员")
     before = standing(core)
     for operation in OPERATIONS:
         if not operation.startswith("GET "):

@@ -17,7 +17,7 @@ from alerts.desk.app import create_app
 from alerts.links import Links
 from monitor import db, directory
 from monitor.core import Core
-from monitor.models import Account
+from monitor.models import Account, Indicator
 from reports.build import build
 
 FRIDAY = date(2026, 11, 20)
@@ -41,6 +41,10 @@ def house(core: Core, engine: Engine) -> Core:
     for record in records[::9]:
         record.kind = "mention"
     store(engine, records, NOW)
+    with db.writing(engine) as session:
+        for shop, days in (("demo", (9, 10, 12, 14)), ("jd", (9, 13))):
+            told = [{"shop_id": shop, "name": "served", "value": 90, "day": date(2026, 11, day)} for day in days]
+            session.add_all(Indicator(**one) for one in told)
     return made
 
 
@@ -58,6 +62,10 @@ def test_each_number_opens_as_many(desk: httpx.Client, house: Core, kind: str) -
     page = build(house, kind, FRIDAY).html  # type: ignore[arg-type]
     found = LINK.findall(page)
     assert len(found) > (20 if kind == "weekly" else 3)
+    if kind == "weekly":  # settled with one contact, with more, all; complaints of customers served
+        assert {"settled=once", "settled=again", "settled=all", "served=1"} <= set(
+            re.findall("settled=[a-z]+|served=1", " ".join(address for address, _ in found))
+        )
     for address, number in found:
         shown = desk.get(address.replace("&amp;", "&")).text
         assert f"{number.replace(',', '')} 条" in shown.split("</h1>")[1][:200], address
@@ -92,3 +100,27 @@ def test_what_it_shows(desk: httpx.Client) -> None:
     for words in ("<h1>负面反馈</h1>", "物流配送", "jd 店", "儿童吸管杯", "至 2026-11-20"):
         assert words in shown
     assert "<h1>帖子</h1>" in desk.get("/feedback?kind=mention").text
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_settled_cases_and_days_with_customers(desk: httpx.Client, house: Core) -> None:
+    """Settled = with one contact + with more, each case once; a category is the case's; other days are left out."""
+    enter(desk, "主管", PASSWORD)
+
+    def count(**wanted: str) -> int:
+        span = {"since": "2026-11-09", "until": "2026-11-15"}
+        found = re.search(r"(\d+) 条", desk.get("/feedback", params=span | wanted).text)
+        assert found
+        return int(found[1])
+
+    parts = [count(settled=which) for which in ("once", "again", "all")]
+    assert parts[0] > parts[1] > 0
+    assert sum(parts[:2]) == parts[2]
+    assert 0 < count(settled="all", category="logistics") < parts[2]
+    assert "不止一次才解决的工单" in desk.get("/feedback?settled=again").text
+    of_shops = [count(bad="1", served="1", shop=shop) for shop in ("demo", "jd")]
+    assert count(bad="1", served="1") == sum(of_shops) < count(bad="1")
+    one = {"bad": "1", "shop": "jd"}
+    assert of_shops[1] == sum(count(**one, since=day, until=day) for day in ("2026-11-09", "2026-11-13"))
+    assert "没有找到。" in desk.get("/feedback?served=1&until=2020-01-01").text
+    assert desk.get("/feedback?settled=once&until=9999-12-31").status_code == 200

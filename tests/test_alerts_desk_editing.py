@@ -10,9 +10,8 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from argon2 import PasswordHasher
 from delivering import Blind, run
-from factories import NOW, make_core, make_settings
+from factories import NOW, make_core, make_hash, make_settings
 from serving import browse
 from sqlmodel import col, func, select
 from subjects import CASE_CLOCKS, add_feedbacks, open_case, open_crisis
@@ -80,7 +79,7 @@ def desk(core: Core) -> Iterator[httpx.Client]:
 
 @cache
 def hashed() -> str:
-    return PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+    return make_hash(PASSWORD)
 
 
 def enter(desk: httpx.Client, name: str) -> None:

@@ -8,9 +8,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-from argon2 import PasswordHasher
 from callers import SITE, desk_of, house, standing
-from factories import make_core
+from factories import make_core, make_hash
 from oidc_double import CLIENT, SECRET, Provider, provider
 from pydantic import ValidationError
 from serving import Told
@@ -325,7 +324,7 @@ def test_sessions_keep_to_https(core: Core) -> None:
     """Behind https the session's cookie is Secure too, and logging out takes it away with the same marks."""
     base = house(core)
     service = base.settings.service.model_copy(update={"public_url": "https://desk.example.com/ps"})
-    hashed = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("correct horse")
+    hashed = make_hash("correct horse")
     with db.writing(core.engine) as session:
         session.add(Account(name="主管", password=hashed, created_at=core.clock.now()))
     with desk_of(make_core(core.engine, base.settings.model_copy(update={"service": service}), core.clock)) as desk:

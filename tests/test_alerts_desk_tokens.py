@@ -7,9 +7,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from argon2 import PasswordHasher
 from callers import ROLES, bearer, desk_of, house, standing, token
-from factories import make_core
+from factories import make_core, make_hash
 from sqlalchemy import Engine
 from sqlmodel import select
 
@@ -33,7 +32,7 @@ def core(core: Core) -> Core:
 
 @pytest.fixture
 def desk(core: Core) -> Iterator[httpx.Client]:
-    hashed = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("correct horse")
+    hashed = make_hash("correct horse")
     with db.writing(core.engine) as session:
         session.add_all(Account(name=name, password=hashed, created_at=core.clock.now()) for name in ROLES)
     with desk_of(core) as client:

@@ -24,7 +24,8 @@ def test_migrations_make_exactly_the_tables_of_the_models(engine: Engine) -> Non
     from alembic.migration import MigrationContext
 
     with engine.connect() as connection:
-        ours = {"include_name": lambda name, kind, _: kind != "table" or not name.startswith("feedback_search")}
+        made = ("feedback_search", "event_")  # by hand, and month by month
+        ours = {"include_name": lambda name, kind, _: kind != "table" or not name.startswith(made)}
         differences = compare_metadata(MigrationContext.configure(connection, opts=ours), SQLModel.metadata)
     assert differences == []
     assert "feedback" in inspect(engine).get_table_names()

@@ -107,6 +107,10 @@ def _busy(engine: Engine) -> Core:
         ):  # fmt: skip
             day = NOW.date() - timedelta(days)
             session.add(Indicator(shop_id="demo", name=name, day=day, value=value, industry=industry))
+        for shop, days in (("demo", (5, 6, 7, 8, 10, 11, 12, 13, 26, 30)), ("jd", (6, 7, 14))):
+            for n in days:
+                facts = {"shop_id": shop, "name": "served", "day": NOW.date() - timedelta(n)}
+                session.add(Indicator(**facts, value=180 + 7 * n))
     return core
 
 

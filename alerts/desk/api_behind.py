@@ -38,7 +38,7 @@ def router(core: Core, access: Access) -> APIRouter:
     @routes.get("/behind", summary="报告里一个数背后的评价，最新入库的在前", responses=answers())
     def found(caller: Annotated[Caller, access.may("read")], wanted: Annotated[_Asked, Query()]) -> Behind:
         with db.reading(core.engine) as session:
-            where = behind.conditions(core, caller.viewer, wanted)
+            where = behind.conditions(core, session, caller.viewer, wanted)
             chosen = col(Feedback.id).in_(behind.chosen(Feedback.id, where=where).correlate(None))
             items, following = api_feedback.page(session, [chosen], wanted.after, wanted.limit)
             return Behind(count=behind.counted(session, where), items=items, next=following)

@@ -117,5 +117,5 @@ def _bring(core: Core, caller: Caller, given: IndicatorRows) -> IndicatorsKept:
 def _told(core: Core, row: Indicator) -> IndicatorTold:
     policy, kind = core.settings.policy.indicators, KINDS[row.name]
     about = {"shop": row.shop_id, "label": kind.label, "unit": kind.unit}
-    held = {"limit": getattr(policy, row.name), "bad": indicators.bad(row, policy)}
+    held = {"limit": indicators.limit_of(row.name, policy), "bad": indicators.bad(row, policy)}
     return IndicatorTold.model_validate(row.model_dump() | about | held)

@@ -91,7 +91,9 @@ def create_app(core: Core, links: Links, kept: Shelf | None = None) -> FastAPI:
     @app.get("/", summary="状态页", response_class=HTMLResponse)
     def home(request: Request) -> HTMLResponse:
         with db.reading(core.engine) as session:
-            viewer = door.viewer(request) if door.needed(session) else None
+            needed = door.needed(session)
+        viewer = door.viewer(request) if needed else None  # reads by itself: nobody has two connections at a time
+        with db.reading(core.engine) as session:
             house = status.read(session, core.settings, core.clock.now())
         if viewer:
             house = replace(house, crises=[line for line in house.crises if viewer.may_see(line.crisis.shop_id)])

@@ -11,9 +11,10 @@ from prometheus_client.registry import Collector
 
 from monitor.checkup import Checkup
 from monitor.core import Core
+from monitor.jobs import QUEUES
 from monitor.vitals import Vitals
 
-_CODES = ("database", "loops", "schedule", "timers", "outbox", "sources", "disk")
+_CODES = ("database", "loops", "schedule", "timers", "outbox", "sources", "disk", "queue")
 _UNSENT = ("pending", "sending", "uncertain", "dead")
 
 
@@ -53,6 +54,7 @@ def _families(core: Core, now: Vitals) -> Iterator[Metric]:
     yield _gauge("feedback_recent", "Of the newest 1,000, those of the last hour, by who scored them", told, "model")
     yield from _sources(now)
     yield from _outbox(core, now)
+    yield from _queue(core, now)
     disks = [((folder,), float(free)) for folder, free in now.disks.items()]
     yield _gauge("disk_free_bytes", "Room for files and, with SQLite, the store", disks, "folder")
     if core.settings.scoring.llm is not None:
@@ -76,6 +78,16 @@ def _outbox(core: Core, now: Vitals) -> Iterator[Metric]:
     yield _gauge("outbox_messages", "Messages that were not sent", told, "channel", "state")
     ages = [((name,), now.oldest[name].total_seconds() if name in now.oldest else 0.0) for name in sorted(channels)]
     yield _gauge("outbox_oldest_seconds", "How long the first that could have gone waits", ages, "channel")
+
+
+def _queue(core: Core, now: Vitals) -> Iterator[Metric]:
+    if core.settings.service.queue == "inside":
+        return
+    told = [((queue,), float(now.backlog.waiting.get(queue, 0))) for queue in QUEUES]
+    yield _gauge("queue_jobs", "Jobs that could be done and wait for a worker", told, "queue")
+    ages = {queue: age.total_seconds() for queue, age in now.backlog.oldest.items()}
+    yield _gauge("queue_oldest_seconds", "How long the first", [((q,), ages.get(q, 0.0)) for q in QUEUES], "queue")
+    yield _gauge("workers", "Workers that are alive", [((), float(now.backlog.workers))])
 
 
 def _gauge(name: str, says: str, values: Iterable[tuple[tuple[str, ...], float]], *labels: str) -> GaugeMetricFamily:

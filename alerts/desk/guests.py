@@ -20,6 +20,7 @@ from monitor import db
 from monitor.categories import complaints
 from monitor.core import Core
 from monitor.models import Feedback, Score
+from monitor.order_numbers import hide_orders
 
 _RATE = "60/1m"  # pages of one link, of each process
 _COUNTED = 10_000  # links whose rate is remembered
@@ -39,12 +40,14 @@ class Item:
     """A feedback as a guest sees it: nothing of who wrote it or what was done about it is shown.
 
     Attributes:
+        title: Its title; order numbers are hidden in it and in its text.
         parts: The beginning of its text cut up, each with what it is evidence of, or "".
         cut: Whether the text goes on.
     """
 
     row: Feedback
     score: Score | None
+    title: str
     parts: Sequence[tuple[str, str]]
     cut: bool
 
@@ -116,7 +119,7 @@ def _page(asked: Mapping[str, str]) -> int:
 
 def _shown(core: Core, wanted: Wanted, page: int) -> dict[str, Any]:
     with db.reading(core.engine) as session:
-        where = behind.conditions(core, None, wanted)
+        where = behind.conditions(core, session, None, wanted)
         count = behind.counted(session, where)
         items = [_item(row, score) for row, score in behind.rows(session, where, page)]
     return {
@@ -132,5 +135,6 @@ def _shown(core: Core, wanted: Wanted, page: int) -> dict[str, Any]:
 
 
 def _item(row: Feedback, score: Score | None) -> Item:
-    text = row.text[:_LONGEST]
-    return Item(row, score, subjects.marked(text, score.evidence if score else []), len(row.text) > _LONGEST)
+    text = hide_orders(row.text)[:_LONGEST]
+    parts = subjects.marked(text, score.evidence if score else [])
+    return Item(row, score, hide_orders(row.title), parts, len(row.text) > _LONGEST)

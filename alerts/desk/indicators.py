@@ -134,5 +134,5 @@ def _lines(core: Core, shop_id: str) -> list[Line]:
 
 
 def _line(name: str, rows: Sequence[Indicator], policy: IndicatorPolicy) -> Line:
-    limit: float | None = getattr(policy, name)
+    limit = indicators.limit_of(name, policy)
     return Line(name, rows[::-1], limit, indicators.bad(rows[-1], policy), indicators_chart.draw(rows, limit))

@@ -87,7 +87,7 @@ def _leads(viewer: Viewer) -> None:
 def pieces(core: Core, what: str, kind: str, since: datetime | None = None) -> Iterator[bytes]:
     """A table of `monitor.exports` as a file, piece by piece."""
     with tempfile.TemporaryFile() as file:
-        with db.reading(core.engine) as session:
+        with db.reading(core.engine, long=True) as session:
             sheets.write(exports.export(session, what, since, core.settings.zone), kind, file)
         file.seek(0)
         while piece := file.read(_PIECE):

@@ -103,10 +103,10 @@ def read(path: Path | None, settings: Settings) -> Scenario:
         raise WrongCall(f"{path}: 读不到剧本（{error.strerror}）") from None
     except UnicodeDecodeError:
         raise WrongCall(f"{path}: 应为 UTF-8 编码") from None
-    except tomllib.TOMLDecodeError as error:
-        raise WrongCall(f"{path}: 不是合法的 TOML：{error}") from None
     except ValidationError as error:
         raise WrongCall(f"{path}: {describe(error, Scenario)}") from None
+    except (ValueError, RecursionError) as error:
+        raise WrongCall(f"{path}: 不是合法的 TOML：{error}") from None
     for problem in _problems(scenario, settings):
         raise WrongCall(f"{path}: {problem}")
     return scenario

@@ -18,7 +18,7 @@ from crawler.bases.fields import FIELDS
 FOLDER = Path(__file__).with_name("maps")
 AUTO, GENERIC = "auto", "generic"
 _ENOUGH = 4  # columns by which a platform is known
-_BRACKETS = re.compile(r"[(\[【].*?[)\]】]")
+_BRACKETS = re.compile(r"[(\[【][^()\[\]【】]*+[)\]】]")
 _FILLERS = re.compile(r"[\s_\-:/.*\"'=()\[\]【】\ufeff\u200b]+")
 
 Words = dict[str, list[str]]  # by field, in order of preference

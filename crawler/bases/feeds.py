@@ -10,6 +10,8 @@ from crawler.bases.json_pages import load
 
 _END = re.compile(r"</(?:rss|feed|rdf:rdf)\s*>", re.IGNORECASE)
 _TAIL = 500  # characters at the end in which a feed is closed
+_REFERENCE = re.compile(r"&#(?:[xX]([0-9a-fA-F]+)|([0-9]+));?")
+_DIGITS, _CHARACTERS = 8, 0x110000  # feedparser fails at the number of a character that there is not
 
 
 def entries(text: str) -> Iterator[dict[str, object]]:
@@ -28,7 +30,7 @@ def _xml_feed(text: str) -> Iterator[dict[str, object]]:
     import feedparser
 
     # As bytes: what feedparser is given as text it may take for an address and open.
-    body = io.BytesIO(text.encode("utf-8", "replace"))
+    body = io.BytesIO(_REFERENCE.sub(_possible, text).encode("utf-8", "replace"))
     feed = feedparser.parse(body, response_headers={"content-type": "application/xml; charset=utf-8"})
     if not feed.entries and (feed.bozo or not feed.version):
         raise SourceError(f"不是完整的 RSS 或 Atom：开头是 {text.strip()[:60]!r}")
@@ -47,6 +49,11 @@ def _xml_feed(text: str) -> Iterator[dict[str, object]]:
         }
     if cut:
         raise SourceError("订阅源没有传完，只读了前面完整的条目")
+
+
+def _possible(found: re.Match[str]) -> str:
+    number = int(found[1][:_DIGITS], 16) if found[1] else int(found[2][:_DIGITS])
+    return found[0] if number < _CHARACTERS and not 0xD800 <= number < 0xE000 else "\ufffd"  # noqa: PLR2004 — surrogates
 
 
 def _json_feed(feed: Any) -> Iterator[dict[str, object]]:

@@ -176,6 +176,8 @@ class _Reader:
     def _is_furniture(self, cells: list[object]) -> bool:
         """The header once more, or a line below the table such as "合计" or "共 300 条"."""
         filled = [cell for cell in cells if cell not in {None, ""}]
+        if not filled:  # a row of a reject file that had nothing but our own columns
+            return True
         if [str(cell).strip() for cell in filled] == self._filled_names:
             return True
         index = self._at["text"]

@@ -1,5 +1,6 @@
 """Pairs of tokens that a platform grants: when to ask for new ones, and how long they last."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -67,4 +68,4 @@ class Tokens:
 def _life(seconds: object) -> timedelta | None:
     """How long a token lasts; None where that is not said."""
     digits = str(seconds)
-    return timedelta(seconds=int(digits)) if digits.isdecimal() and 0 < int(digits) < 10**10 else None
+    return timedelta(seconds=int(digits)) if re.fullmatch(r"0*[1-9]\d{0,9}", digits) else None

@@ -21,6 +21,11 @@ _LINKED = frozenset({"thread", "parent", "repost"})  # an id, or an address
 ON_PAGE = frozenset({"product", "parent"})  # what a whole page is about, and stands on it once
 
 
+def is_html(page: "TextResponse") -> bool:
+    """Whether selectors mean anything on a page."""
+    return page.selector.type == "html"
+
+
 def split_field(field: str) -> tuple[str, str]:
     """``"css@attr"`` as CSS and attribute; either may be empty."""
     found = _ATTRIBUTE.fullmatch(field.strip())

@@ -10,8 +10,8 @@ from crawler.bases.base import SourceError
 
 WHOLE = ("", "$")  # paths that mean the body itself
 MISSING = object()
-_JSONP = re.compile(r"\s*(?:/\*.*?\*/)?\s*[\w$.]+\s*\((.*)\)\s*;?\s*", re.DOTALL)
-_SHIELD = re.compile(r"\s*\)\]\}',?\n")  # some sites prefix this against being read as a script
+_JSONP = re.compile(r"\s*+(?:/\*.*?\*/\s*+)?[\w$.]++\s*+\((.*)\)\s*+(?:;\s*+)?", re.DOTALL)
+_SHIELD = re.compile(r"\s*+\)\]\}',?\n")  # some sites prefix this against being read as a script
 _TOLD = (
     "msg",
     "message",
@@ -40,7 +40,9 @@ def load(text: str) -> Any:
     Raises:
         SourceError: It is neither.
     """
-    text = _SHIELD.sub("", text.removeprefix("\ufeff"), count=1)
+    text = text.removeprefix("\ufeff")
+    shield = _SHIELD.match(text)
+    text = text[shield.end() :] if shield else text
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:

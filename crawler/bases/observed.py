@@ -114,7 +114,7 @@ class ObservedConnector(Connector[O]):
         """
         body = load(page.text)
         code = body.get("code", body.get("ok")) if isinstance(body, dict) else None
-        if code in self.stops:
+        if isinstance(code, int | str) and code in self.stops:
             self.stop(f"{code}{complaint(body)}")
         return body
 

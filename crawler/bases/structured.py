@@ -19,9 +19,14 @@ def reviews(html: str, url: str) -> Iterator[dict[str, object] | BadRow]:
     JSON-LD that is not JSON and speaks of reviews is a BadRow; aggregate ratings are nobody's words and left out.
     """
     blocks, broken = _json_ld(html)
+    marked: list[Any] = []
+    try:
+        marked = _microdata(html, url)
+    except (ValueError, RecursionError):
+        broken.append("微数据写坏了，其中的评价没有读")
     yield from (BadRow(url, reason) for reason in broken)
     given: set[tuple[str, str]] = set()
-    for roots in (blocks, _microdata(html, url)):
+    for roots in (blocks, marked):
         nodes = [pair for root in roots for pair in _walk(root, "", 0)]
         names = {str(node["@id"]): name for node, _ in nodes if "@id" in node and (name := _text(node, "name"))}
         found = [_raw(node, about, names) for node, about in nodes if _is_review(node)]

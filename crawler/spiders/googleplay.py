@@ -1,6 +1,7 @@
 """``kind = "googleplay"``: an app's reviews by the Google Play Developer API (``androidpublisher`` v3)."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -162,5 +163,5 @@ def _latest(row: Mapping[str, Any], kind: str) -> dict[str, Any]:
 
 
 def _seconds(comment: Mapping[str, Any]) -> int | None:
-    value = dig(comment, "lastModified.seconds")
-    return int(value) if str(value).isdecimal() else None
+    value = str(dig(comment, "lastModified.seconds"))
+    return int(value) if re.fullmatch(r"\d{1,15}", value) else None

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from crawler.bases.addresses import HttpUrl, absolute
-from crawler.bases.base import Connector, Fetch, Output, Stars
+from crawler.bases.base import Connector, Fetch, Output, SourceError, Stars
 from crawler.bases.fields import Field as FieldName
 from crawler.bases.fields import page_identity
-from crawler.bases.html_pages import linked, links, read_fields, read_page, split_field
+from crawler.bases.html_pages import is_html, linked, links, read_fields, read_page, split_field
 from crawler.bases.presets import with_preset
 from crawler.bases.recounting import Post, RecountOptions
 
@@ -107,6 +107,8 @@ class HtmlConnector(Connector[Options]):
 
     def read(self, page: "TextResponse", fetch: Fetch) -> Iterator[Output]:
         """The page's items, then its links."""
+        if not is_html(page):
+            raise SourceError("不是网页")
         onward = list(links(page, self.options.follow)) if self._may_follow(fetch) else []
         for css in self.options.drop:
             page.css(css).drop()

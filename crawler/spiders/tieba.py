@@ -10,14 +10,14 @@ from pydantic import Field
 from crawler.bases.addresses import HttpUrl
 from crawler.bases.api import Id
 from crawler.bases.base import SourceError
-from crawler.bases.html_pages import first
+from crawler.bases.html_pages import first, is_html
 from crawler.bases.observed import ObservedConnector, ObservedOptions
 from crawler.bases.recounting import Post
 from crawler.items import BadRow, FeedbackItem
 from crawler.parsing import plain_text
 
 if TYPE_CHECKING:
-    from parsel import Selector
+    from parsel import Selector, SelectorList
     from scrapy.http import TextResponse
 
 _TEXT = (".d_post_content", "[id^='post_content_']")
@@ -49,7 +49,7 @@ class TiebaConnector(ObservedConnector[Options]):
 
     def found(self, page: "TextResponse", place: str) -> tuple[list[FeedbackItem | BadRow], bool]:
         """A page's posts; a link that says so leads to the next."""
-        posts = page.css(".l_post[data-field]")
+        posts = _posts(page)
         if not posts:
             raise SourceError(f"帖子 {place} 里没有楼层：已删除，或页面改版")
         title = plain_text(first(page, _TITLE) or "")
@@ -62,7 +62,7 @@ class TiebaConnector(ObservedConnector[Options]):
 
     def counts(self, page: "TextResponse", post: Post) -> Mapping[str, object]:
         """As in the list, of that post."""
-        for one in page.css(".l_post[data-field]"):
+        for one in _posts(page):
             content = _table(_field(one), "content")
             if str(content.get("post_id") or one.attrib.get("data-pid")) == post.id:
                 return {"comments": content.get("comment_num")}
@@ -85,10 +85,14 @@ class TiebaConnector(ObservedConnector[Options]):
         return self.item(raw, where=where, page=place)
 
 
+def _posts(page: "TextResponse") -> "SelectorList[Selector]":
+    return page.css(".l_post[data-field]") if is_html(page) else page.xpath("/..")
+
+
 def _field(post: "Selector") -> Mapping[str, Any]:
     """What the page itself notes of a post, as JSON in an attribute."""
     try:
-        told = json.loads(post.attrib["data-field"])
+        told = json.loads(post.root.get("data-field", ""))
     except (ValueError, RecursionError):
         return {}
     return told if isinstance(told, dict) else {}

@@ -1,5 +1,6 @@
 """``kind = "weibo"``: what is said to a 微博 account of one's own, by the open platform: mentions and comments."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -184,7 +185,7 @@ def _address(number: int) -> str:
 def _id(row: Any) -> int:
     """A post's or comment's number; 0 where there is none."""
     value = row.get("idstr") or row.get("id") if isinstance(row, dict) else None
-    return int(str(value)) if str(value).isdecimal() else 0
+    return int(str(value)) if re.fullmatch(r"\d{1,20}", str(value)) else 0
 
 
 def _said(row: Mapping[str, Any], path: str) -> str:

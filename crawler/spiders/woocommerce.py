@@ -65,7 +65,7 @@ class WoocommerceConnector(NewestConnector[Options]):
         rows = items_at(answer(page, "WooCommerce products/reviews"), "$", {"id": "id"})
         number = call.at or 1
         total = (page.headers.get("X-WP-TotalPages") or b"").decode("latin-1")
-        more = number < int(total) if total.isdecimal() else len(rows) >= self.options.page_size
+        more = number < int(total[:9]) if total.isdecimal() else len(rows) >= self.options.page_size
         return rows, number + 1 if rows and more else None
 
     def raw(self, row: Mapping[str, Any]) -> dict[str, object]:

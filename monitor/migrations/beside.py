@@ -1,0 +1,46 @@
+"""What is built and looked through beside the work: on PostgreSQL nobody who writes waits for it."""
+
+from typing import Any
+
+from alembic import op
+from sqlalchemy import text
+
+_INVALID = text("SELECT 1 FROM pg_index WHERE indexrelid = to_regclass(:name) AND NOT indisvalid")
+
+
+def create_index(name: str, table: str, columns: list[str], **options: Any) -> None:
+    """Add an index to a table that may be large; at the top of a migration, since what stands before it is committed.
+
+    A process that is killed meanwhile leaves an index that does not count: the next one drops it and begins anew.
+
+    Args:
+        name: The index.
+        table: Its table.
+        columns: Its columns.
+        options: As for ``op.create_index``.
+    """
+    if op.get_bind().dialect.name != "postgresql":
+        op.create_index(name, table, columns, **options)
+        return
+    with op.get_context().autocommit_block():
+        for setting in ("statement_timeout", "lock_timeout"):  # it waits for who is at work, and nobody for it
+            op.execute(f"SET {setting} = 0")
+        if op.get_bind().execute(_INVALID, {"name": f'"{name}"'}).first():
+            op.execute(f'DROP INDEX CONCURRENTLY "{name}"')
+        op.create_index(name, table, columns, if_not_exists=True, postgresql_concurrently=True, **options)
+        for setting in ("statement_timeout", "lock_timeout"):
+            op.execute(f"RESET {setting}")
+
+
+def check(name: str, table: str, condition: str) -> None:
+    """Have PostgreSQL know what all rows of a large table fulfil, and new ones have to; before the rest, as above.
+
+    Args:
+        name: The constraint; one that is there already, of a process that was killed, is made anew.
+        table: Its table.
+        condition: In SQL.
+    """
+    change = f"SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '2s'; ALTER TABLE {table}"
+    with op.get_context().autocommit_block():  # of several statements in one, each whole one is a transaction
+        op.execute(f"{change} DROP CONSTRAINT IF EXISTS {name}, ADD CONSTRAINT {name} CHECK ({condition}) NOT VALID")
+        op.execute(f"{change} VALIDATE CONSTRAINT {name}")  # looks at every row, and nobody waits for it

@@ -1,0 +1,313 @@
+"""Every migration on a store with data: rows stay as they are, and who reads or writes meanwhile is not kept waiting.
+
+Rows are made for whatever tables a version has, so that a new migration is tested without a word here.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+from factories import NOW
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Connection,
+    Date,
+    DateTime,
+    Engine,
+    Float,
+    Integer,
+    MetaData,
+    Table,
+    make_url,
+    text,
+)
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.types import TypeEngine
+
+from monitor import db, rows
+from monitor.rows import Sum
+
+ROOT = Path(db.__file__).parent.parent
+MANY = 2000  # rows of each table
+HANG = 5.0  # seconds: nobody who works meanwhile may have to wait for longer
+_numbers = count()
+
+
+@contextmanager
+def fresh(kind: str, postgres: Any, folder: Path) -> Iterator[Engine]:
+    """An empty store with nothing in it, not even tables."""
+    if kind == "sqlite":
+        engine = db.connect(f"sqlite:///{folder / 'old.db'}")
+        yield engine
+        engine.dispose()
+        return
+    url, name = make_url(postgres()), f"aside_{os.getpid()}_{next(_numbers)}"
+    admin = db.connect(url.render_as_string(hide_password=False)).execution_options(isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    engine = db.connect(url.set(database=name).render_as_string(hide_password=False))
+    yield engine
+    engine.dispose()
+    with admin.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    admin.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    with fresh(request.param, lambda: request.getfixturevalue("postgres"), tmp_path) as engine:
+        yield engine
+
+
+@pytest.fixture
+def postgresql(postgres: str, tmp_path: Path) -> Iterator[Engine]:
+    with fresh("postgresql", lambda: postgres, tmp_path) as engine:
+        yield engine
+
+
+def versions() -> list[str]:
+    return db.revisions()[::-1]
+
+
+def values(kind: TypeEngine[Any]) -> list[Any]:
+    """A column in the form of SQLite files."""
+    if isinstance(kind, Boolean):
+        return [n % 2 for n in range(MANY)]
+    if isinstance(kind, JSON):
+        return ["{}"] * MANY
+    if isinstance(kind, Integer | Float):
+        return [n + 1 for n in range(MANY)]
+    if isinstance(kind, DateTime):
+        return [f"{NOW + timedelta(minutes=n):%Y-%m-%d %H:%M:%S}.000000" for n in range(MANY)]
+    if isinstance(kind, Date):
+        return [f"{NOW + timedelta(days=n):%Y-%m-%d}" for n in range(MANY)]
+    return [f"第 {n} 个" for n in range(MANY)]
+
+
+def layout(engine: Engine) -> MetaData:
+    """The tables as they are now, without what is made from others."""
+    found = MetaData()
+    made = ("alembic_version", "feedback_search", "event_")
+    found.reflect(engine, only=lambda name, _: not name.startswith(made))
+    return found
+
+
+def fill(engine: Engine) -> None:
+    """Rows for every table that has none."""
+    for table in layout(engine).sorted_tables:
+        with engine.execution_options(writing=True).begin() as connection:
+            if connection.execute(table.select().limit(1)).first() is None:
+                put(connection, table)
+
+
+def put(connection: Connection, table: Table) -> None:
+    names = sorted(column.name for column in table.columns)
+    own = zip(*(values(table.columns[name].type) for name in names), strict=True)
+    if connection.dialect.name == "sqlite":
+        file: Any = connection.connection.driver_connection
+        rows.write_sqlite(file, table.name, names, own)
+        return
+    rows.write_postgresql(connection, table.name, names, own)
+    if "id" in names and isinstance(table.columns["id"].type, Integer):
+        connection.exec_driver_sql(f"SELECT setval(pg_get_serial_sequence('\"{table.name}\"', 'id'), {MANY})")
+
+
+def content(engine: Engine, known: dict[str, list[str]]) -> dict[str, Sum]:
+    """What each table adds up to in the columns that are named."""
+    with engine.connect() as connection:
+        return {name: Sum.of(rows.read_postgresql(connection, name, names)) for name, names in known.items()}
+
+
+class Worker:
+    """Reads and writes, again and again, as a service does, until told; notes the longest that it had to wait."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.longest, self.rounds, self.deadlocks = 0.0, 0, 0
+        self._engine, self._end = engine, threading.Event()
+        self._thread = threading.Thread(target=self._work)
+        self.error: Exception | None = None
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        try:
+            while not self._end.is_set():
+                began = time.monotonic()
+                self._once()
+                self.longest = max(self.longest, time.monotonic() - began)
+                self.rounds += 1
+                time.sleep(0.01)
+        except Exception as error:  # noqa: BLE001 — the thread hands over whatever went wrong
+            self.error = error
+
+    def _once(self) -> None:
+        try:
+            self._work_on_several_tables()
+        except OperationalError as error:
+            if getattr(error.orig, "sqlstate", "") != "40P01":
+                raise
+            self.deadlocks += 1  # a service's round ends with it, and comes again
+
+    def _work_on_several_tables(self) -> None:
+        number = self.rounds % MANY + 1
+        with self._engine.execution_options(writing=True).begin() as connection:
+            for table, column in (("feedback", "reply"), ("case", "join_key"), ("outbox", "last_error")):
+                again = f'UPDATE "{table}" SET {column} = {column} WHERE id = {number}'  # noqa: S608 — our names
+                connection.exec_driver_sql(again)
+        with self._engine.connect() as connection:
+            for table in ("event", "score", "timer", "crisis_feedback"):
+                connection.exec_driver_sql(f'SELECT * FROM "{table}" LIMIT 5').all()  # noqa: S608 — same
+
+
+def test_every_migration_leaves_the_rows_as_they_were_and_lets_others_work(store: Engine) -> None:
+    """From the first version to the newest, one after another, while somebody reads and writes."""
+    first, *later = versions()
+    db.migrate(store, first)
+    known: dict[str, list[str]] = {}
+    then = filled(store, known)
+    with Worker(store) as worker:
+        for version in later:
+            db.migrate(store, version)
+            then |= filled(store, known)
+    assert worker.error is None
+    assert worker.rounds > len(later) > worker.deadlocks
+    assert worker.longest < HANG
+    assert db.revision(store) == db.newest()
+    left = known.keys() & layout(store).tables.keys() - {"day_change", "known"}  # which migrations themselves add to
+    assert len(left) > 20
+    now = content(store, {name: known[name] for name in left})
+    assert {name for name in left if now[name] != then[name]} == set()
+    assert {now[name].count for name in left} == {MANY}
+
+
+def filled(engine: Engine, known: dict[str, list[str]]) -> dict[str, Sum]:
+    """Fill tables that are new and note their columns; gives what they add up to."""
+    fill(engine)
+    tables = layout(engine).tables
+    new = {name: [column.name for column in tables[name].columns] for name in tables.keys() - known.keys()}
+    known |= new
+    return content(engine, new)
+
+
+def in_use(engine: Engine, table: str, seconds: float) -> threading.Thread:
+    """Somebody who read a table and leaves his transaction open for a while."""
+    begun = threading.Event()
+
+    def read() -> None:
+        with engine.connect() as connection:
+            connection.exec_driver_sql(f'TABLE "{table}" LIMIT 1')
+            begun.set()
+            time.sleep(seconds)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    assert begun.wait(10)
+    return thread
+
+
+def test_a_migration_that_waits_for_a_table_does_not_keep_others_waiting(
+    postgresql: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It gives up after a moment, lets those through who came after it, and comes again until the table is free."""
+    monkeypatch.setattr(db, "_LOCK_WAIT", "100ms")
+    monkeypatch.setattr(db, "_PAUSE", 0.2)
+    db.migrate(postgresql, "0010")
+    fill(postgresql)
+    reader = in_use(postgresql, "feedback", 1.5)
+    migration = threading.Thread(target=db.migrate, args=(postgresql,))
+    migration.start()
+    waits = []
+    while reader.is_alive():
+        began = time.monotonic()
+        with postgresql.begin() as connection:
+            connection.execute(text("UPDATE feedback SET reply = reply WHERE id = 1"))
+        waits.append(time.monotonic() - began)
+        assert db.revision(postgresql) == "0010"
+        time.sleep(0.01)
+    migration.join(30)
+    assert max(waits) < 1.0
+    assert db.revision(postgresql) == db.newest()
+
+
+def test_a_table_that_is_never_free_ends_a_migration_with_an_error(
+    postgresql: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was done by then stays done, and what was begun is not there."""
+    for name, value in {"_LOCK_WAIT": "50ms", "_PAUSE": 0.05, "_PATIENCE": 0.3}.items():
+        monkeypatch.setattr(db, name, value)
+    db.migrate(postgresql, "0009")
+    reader = in_use(postgresql, "feedback", 2.0)
+    with pytest.raises(OperationalError, match="lock timeout"):
+        db.migrate(postgresql)
+    assert db.revision(postgresql) == "0010"
+    assert "cleared" not in layout(postgresql).tables["feedback"].columns
+    reader.join()
+
+
+def valid(connection: Connection, index: str) -> bool | None:
+    found = text("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:index)")
+    return connection.execute(found, {"index": index}).scalar_one_or_none()
+
+
+def test_an_index_that_was_half_built_is_built_anew(postgresql: Engine) -> None:
+    """Whoever built it was killed: it is there, does not count, and goes."""
+    db.migrate(postgresql, "0011")
+    with postgresql.begin() as connection:
+        connection.execute(text("CREATE INDEX event_at ON event (at)"))
+        connection.execute(text("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'event_at'::regclass"))
+    db.migrate(postgresql)
+    with postgresql.connect() as connection:
+        assert valid(connection, "event_at")
+
+
+def test_a_migration_killed_while_it_builds_an_index_is_taken_up_again(postgresql: Engine) -> None:
+    """Somebody's old snapshot keeps the index from being ready when the process is killed; the next one makes it."""
+    db.migrate(postgresql, "0011")
+    fill(postgresql)
+    url = postgresql.url.render_as_string(hide_password=False)
+    code = f"from monitor import db; db.migrate(db.connect({url!r}))"
+    with postgresql.connect() as old:
+        old.execute(text("SELECT * FROM event LIMIT 1"))
+        child = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+        with postgresql.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            until = time.monotonic() + 30
+            while valid(connection, "event_at") is None:
+                assert child.poll() is None
+                assert time.monotonic() < until
+                time.sleep(0.05)
+            assert not valid(connection, "event_at")
+            child.send_signal(signal.SIGKILL)
+            child.wait()
+            old.rollback()
+    db.migrate(postgresql)
+    with postgresql.connect() as connection:
+        assert valid(connection, "event_at")
+    assert db.revision(postgresql) == db.newest()
+
+
+def test_several_processes_that_migrate_at_once_do_it_once(store: Engine) -> None:
+    """Each waits for the one before, also while an index is built beside the work, and finds nothing left to do."""
+    db.migrate(store, "0011")
+    fill(store)
+    with ThreadPoolExecutor(4) as threads:
+        for done in [threads.submit(db.migrate, store) for _ in range(4)]:
+            done.result(60)
+    assert db.revision(store) == db.newest()
