@@ -27,7 +27,7 @@ class Token:
         if time.monotonic() >= self._until:
             try:
                 held, lasts = self._ask()
-            except Uncertain as error:
+            except (Uncertain, ValueError, TypeError, OverflowError) as error:  # rubbish for seconds, too
                 raise SendError(f"没有拿到令牌：{error}") from error
             self._held, self._until = held, time.monotonic() + max(0.0, lasts - _SPARE)
         return self._held

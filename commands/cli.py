@@ -7,7 +7,21 @@ from typing import Annotated
 
 import typer
 
-from commands import authors, care, feedback, figures, outbox, practice, reports, rota, service, sources, tokens, users
+from commands import (
+    authors,
+    care,
+    feedback,
+    figures,
+    outbox,
+    practice,
+    reports,
+    rota,
+    service,
+    sources,
+    store,
+    tokens,
+    users,
+)
 from commands.root import Root
 
 _COMMANDS: dict[str, Callable[..., int]] = {
@@ -40,6 +54,7 @@ _GROUPS = {
     "user": users.cli,
     "token": tokens.cli,
     "author": authors.cli,
+    "db": store.cli,
 }
 
 cli = typer.Typer(

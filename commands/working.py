@@ -30,15 +30,15 @@ def run(app: App, queues: "Sequence[Queue]", concurrency: int) -> None:
     from monitor.working import Worker
 
     jobs(app)  # makes the queue's tables
-    if not asyncio.run(_until_told(Worker(app.core, work(app), queues, concurrency))):
-        os._exit(0)  # a thread is still at something that the store takes back
+    asyncio.run(_until_told(Worker(app.core, work(app), queues, concurrency)))
 
 
-async def _until_told(worker: "Worker") -> bool:
+async def _until_told(worker: "Worker") -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return await worker.run(stop)
+    if not await worker.run(stop):
+        os._exit(0)  # something does not end, and asyncio would wait for it; the queue takes its job back
 
 
 def jobs(app: App) -> Jobs:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 _MS_FROM = 10**11  # numbers from here on are epoch milliseconds, below it seconds
 _YEARS = range(1990, 2100)  # an epoch outside these is no date of a review
+_KNOWN = range(1900, 2101)  # years that anything is dated in: "0001-01-01" says nothing, and no zone can be put on it
 _LONGEST = 2000  # characters of a field in which a time is looked for
 _NOON = 12
 _US_ZONES = {"EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7}
@@ -69,13 +70,18 @@ _AGO = re.compile(
 
 
 def parse_time(value: object, zone: ZoneInfo, now: datetime) -> datetime | None:
-    """The aware time that ``value`` states, alone or inside other words.
+    """The aware time that ``value`` states, alone or inside other words; none outside of the years 1900 to 2100.
 
     Args:
         value: Text, epoch seconds or milliseconds (told apart by size), a date or a datetime.
         zone: Zone of times that name none, the service's.
         now: Aware; what "3分钟前" and a date without a year are counted from.
     """
+    found = _parsed(value, zone, now)
+    return found if found and found.year in _KNOWN else None
+
+
+def _parsed(value: object, zone: ZoneInfo, now: datetime) -> datetime | None:
     if isinstance(value, datetime):
         return value if value.tzinfo else value.replace(tzinfo=zone)
     if isinstance(value, date):

@@ -10,7 +10,7 @@ import json
 import os
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from monitor import db, rows
 from monitor.errors import WrongCall
+from monitor.limits import LONG
 from monitor.rows import Sum
 from monitor.settings import Settings
 
@@ -68,7 +69,7 @@ def back_up(engine: Engine, settings: Settings, config: Path, file: Path, now: d
         raise WrongCall(f"{file}: 这就是正在用的库，请换一个文件")
     try:
         with draft(file, "part") as part:
-            snapshot = _from_sqlite if engine.dialect.name == "sqlite" else _from_postgresql
+            snapshot = _from_sqlite if engine.dialect.name == "sqlite" else from_postgresql
             revision, sums = snapshot(engine, part)
             about = {"format": FORMAT, "made_at": now.isoformat(), "revision": revision, "origin": engine.dialect.name}
             _describe(part, about | {"tables": {name: _shown(one) for name, one in sums.items()}}, settings, config)
@@ -159,8 +160,16 @@ def _from_sqlite(engine: Engine, part: Path) -> tuple[str, dict[str, Sum]]:
     return str(versions[0][0]), sums
 
 
-def _from_postgresql(engine: Engine, part: Path) -> tuple[str, dict[str, Sum]]:
-    """Copy a PostgreSQL store row by row into a SQLite store of the same version; all reads see one moment."""
+def from_postgresql(
+    engine: Engine, part: Path, passed: Callable[[int], None] = lambda _: None
+) -> tuple[str, dict[str, Sum]]:
+    """Copy a PostgreSQL store row by row into a SQLite store of the same version; all reads see one moment.
+
+    Args:
+        engine: The store.
+        part: The file.
+        passed: Told now and then how many rows went by.
+    """
     revision = db.revision(engine)
     if revision is None:
         raise WrongCall("库里什么也没有，没什么可备份的")
@@ -168,11 +177,12 @@ def _from_postgresql(engine: Engine, part: Path) -> tuple[str, dict[str, Sum]]:
     sums: dict[str, Sum] = {}
     with engine.connect().execution_options(isolation_level="REPEATABLE READ") as store, opened(part) as copy:
         store.execute(text("SET TRANSACTION READ ONLY"))
-        store.execute(text("SET LOCAL statement_timeout = 0"))
+        for setting in LONG:
+            store.execute(text(f"SET LOCAL {setting} = 0"))
         with untriggered(copy):
             for name, names in rows.columns(copy).items():
                 sums[name] = Sum()
-                found = rows.read_postgresql(store, name, names)
+                found = rows.counted(rows.read_postgresql(store, name, names), passed)
                 rows.write_sqlite(copy, name, names, sums[name].passing(found))
         seen = store.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
         if seen != revision:

@@ -76,5 +76,5 @@ def _contact(events: Any) -> ColumnElement[bool]:
     """Somebody spoke to the buyer; a public answer that the case was opened with, or that changed nothing, is none."""
     answered = events.c.after["state"].as_string() == "answered"
     seen = and_(events.c.what.in_(("opened", "feedback.replied")), answered)
-    unlike = or_(events.c.what == "opened", events.c.before["state"].as_string().in_(_NOT_BEGUN + ("contacted",)))
+    unlike = or_(events.c.what == "opened", events.c.before["state"].as_string().in_((*_NOT_BEGUN, "contacted")))
     return or_(events.c.what.in_(("contacted", "answered")), and_(seen, unlike))

@@ -4,7 +4,7 @@ What runs when a crisis or case opens is copied into it then: a changed policy n
 """
 
 from datetime import date
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -130,28 +130,31 @@ class AssignPolicy(Section):
     """What somebody has not finished when his duty ends goes to whoever is on duty then."""
 
 
+Figure = Annotated[float, Field(allow_inf_nan=False)]
+
+
 class IndicatorPolicy(Section):
     """From where on a shop indicator is bad and told; without a figure, on the wrong side of the industry's value."""
 
-    dispute_rate: float | None = None
+    dispute_rate: Figure | None = None
     """退款纠纷率, in percent: more is bad."""
-    self_completion: float | None = None
+    self_completion: Figure | None = None
     """退款自主完结率, in percent: less is bad."""
-    refund_hours: float | None = None
+    refund_hours: Figure | None = None
     """仅退款完结时长, in hours: more is bad."""
-    return_hours: float | None = None
+    return_hours: Figure | None = None
     """退货退款完结时长, in hours: more is bad."""
-    dsr_description: float | None = None
+    dsr_description: Figure | None = None
     """描述相符, of 5: less is bad."""
-    dsr_service: float | None = None
+    dsr_service: Figure | None = None
     """服务态度, of 5: less is bad."""
-    dsr_logistics: float | None = None
+    dsr_logistics: Figure | None = None
     """物流服务, of 5: less is bad."""
-    return_rate: float | None = None
+    return_rate: Figure | None = None
     """退货率, in percent: more is bad."""
-    retained_returns: float | None = None
+    retained_returns: Figure | None = None
     """退货挽回率, in percent: less is bad."""
-    upheld: float | None = 0
+    upheld: Figure | None = 0
     """投诉成立 of a day: more is bad."""
 
 

@@ -15,14 +15,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import JSON, Engine, Integer, inspect, text, update
+from sqlalchemy import Connection, Engine, inspect, text, update
 from sqlalchemy.exc import SQLAlchemyError
-from sqlmodel import SQLModel, col, func, select
+from sqlmodel import Session, col, func, select
 
-from monitor import audit, db, known, months, rows, search
+from monitor import audit, db, known, rows, search
 from monitor.backup import FORMAT, draft, lay_out, opened, seal, untriggered
 from monitor.errors import WrongCall
 from monitor.models import Feedback, Outbox
+from monitor.pouring import pour
 from monitor.rows import Sum
 
 _LONGEST = 64_000_000  # bytes of what stands beside the tables
@@ -71,10 +72,19 @@ def _readable(file: Path) -> Iterator[sqlite3.Connection]:
             connection.execute("PRAGMA cell_size_check = ON")
             yield connection
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):  # of the copy's disk
+        if getattr(error, "sqlite_errorcode", 0) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):  # of the copy's disk
             raise
         raise Damaged(f"{file}: 不是完好的评哨备份：{error}") from None
-    except (sqlite3.Error, ValueError, TypeError, LookupError, AttributeError, OverflowError, RecursionError, MemoryError) as error:
+    except (
+        sqlite3.Error,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+        MemoryError,
+    ) as error:
         raise Damaged(f"{file}: 不是完好的评哨备份：{error}") from None
 
 
@@ -138,12 +148,14 @@ def checked(file: Path, scratch: Path) -> Iterator[About]:
     yield about
 
 
-def holds(engine: Engine) -> bool:
+def holds(store: Engine | Connection) -> bool:
     """Whether there is anything in a store that a restore would take away."""
-    there = set(inspect(engine).get_table_names())
-    with engine.connect() as connection:
-        wanted = (name for name in _WORK if name in there)
-        return any(connection.execute(text(f'SELECT 1 FROM "{name}" LIMIT 1')).first() for name in wanted)  # noqa: S608 — our names
+    if isinstance(store, Engine):
+        with store.connect() as connection:
+            return holds(connection)
+    there = set(inspect(store).get_table_names())
+    wanted = (name for name in _WORK if name in there)
+    return any(store.execute(text(f'SELECT 1 FROM "{name}" LIMIT 1')).first() for name in wanted)  # noqa: S608 — our names
 
 
 def restore(engine: Engine, file: Path, scratch: Path, now: datetime, actor: str) -> About:
@@ -166,7 +178,7 @@ def restore(engine: Engine, file: Path, scratch: Path, now: datetime, actor: str
     try:
         with draft(scratch, "check") as copy, checked(file, copy) as about:
             _settle(copy, about, now, actor)
-            (_into_sqlite if engine.dialect.name == "sqlite" else _into_postgresql)(engine, copy)
+            (into_sqlite if engine.dialect.name == "sqlite" else _into_postgresql)(engine, copy)
     except (OSError, sqlite3.Error, SQLAlchemyError) as error:
         said = " ".join(str(getattr(error, "orig", None) or error).split())
         raise WrongCall(f"没有恢复，库还是原样：{said}") from None
@@ -177,10 +189,7 @@ def _settle(copy: Path, about: About, now: datetime, actor: str) -> None:
     """What has to be different from the moment of the backup."""
     store = db.connect_file(copy)
     with db.writing(store) as session:
-        if last := session.exec(select(func.max(Feedback.id))).one():
-            mark = known.hold(session, search.FILLED, now)  # the service makes the search index anew
-            mark.value = {"below": last + 1}
-            session.add(mark)
+        unindexed(session, now)
         waiting = col(Outbox.state).in_(("pending", "sending"))
         session.execute(update(Outbox).where(waiting).values(state="uncertain", lease_owner="", lease_until=None))
         told = {"made_at": about.made_at.isoformat(), "feedback": about.tables["feedback"][0]}
@@ -188,7 +197,16 @@ def _settle(copy: Path, about: About, now: datetime, actor: str) -> None:
     store.dispose()
 
 
-def _into_sqlite(engine: Engine, copy: Path) -> None:
+def unindexed(session: Session, now: datetime) -> None:
+    """Have the service make the search index anew."""
+    if last := session.exec(select(func.max(Feedback.id))).one():
+        mark = known.hold(session, search.FILLED, now)
+        mark.value = {"below": last + 1}
+        session.add(mark)
+
+
+def into_sqlite(engine: Engine, copy: Path) -> None:
+    """Put a checked copy in the place of a store, whole or not at all."""
     target = Path(str(engine.url.database))
     target.parent.mkdir(parents=True, exist_ok=True)
     engine.dispose()
@@ -203,48 +221,10 @@ def _into_postgresql(engine: Engine, copy: Path) -> None:
     from psycopg import Error
 
     db.migrate(engine)
-    tables = [table.name for table in SQLModel.metadata.sorted_tables]
     try:
         with closing(sqlite3.connect(copy)) as source, engine.begin() as store:
-            for setting in ("TIME ZONE 'UTC'", "statement_timeout = 0"):
-                store.execute(text(f"SET LOCAL {setting}"))
-            watched = [*tables, *(part.name for part in months.parts(store))]
-            _for_each(store, watched, 'ALTER TABLE "{}" DISABLE TRIGGER USER')
-            store.execute(
-                text(
-                    "TRUNCATE " + ", ".join(f'"{name}"' for name in (*tables, "feedback_search")) + " RESTART IDENTITY"
-                )
-            )
-            found = rows.columns(source)
-            sums = {name: _copied(source, store, name, found[name]) for name in tables}
-            for name in tables:
-                if Sum.of(rows.read_postgresql(store, name, found[name])) != sums[name]:
-                    raise WrongCall(f"没有恢复，库还是原样：写进去的表 {name} 和备份不一样")
-            _count_on(store, tables)
-            _for_each(store, watched, 'ALTER TABLE "{}" ENABLE TRIGGER USER')
+            pour(source, store)
+    except WrongCall as error:
+        raise WrongCall(f"没有恢复，库还是原样：{error}") from None
     except Error as error:
         raise WrongCall(f"没有恢复，库还是原样：{' '.join(str(error).split())}") from None
-
-
-def _copied(source: sqlite3.Connection, store: Any, name: str, names: Any) -> Sum:
-    """Copy a table; gives the sum of what PostgreSQL has to hold then."""
-    kinds = SQLModel.metadata.tables[name].columns
-    json_at = [place for place, column in enumerate(names) if isinstance(kinds[column].type, JSON)]
-    total = Sum()
-    given = rows.normal(json_at, rows.read_sqlite(source, name, names))
-    rows.write_postgresql(store, name, names, total.passing(given))
-    return total
-
-
-def _for_each(store: Any, tables: list[str], statement: str) -> None:
-    for name in tables:
-        store.execute(text(statement.format(name)))
-
-
-def _count_on(store: Any, tables: list[str]) -> None:
-    """Have PostgreSQL number new rows after those that are there."""
-    for name in tables:
-        number = SQLModel.metadata.tables[name].columns.get("id")
-        if number is not None and isinstance(number.type, Integer):
-            place = f"pg_get_serial_sequence('\"{name}\"', 'id')"
-            store.execute(text(f'SELECT setval({place}, max(id)) FROM "{name}"'))  # noqa: S608 — our names

@@ -5,7 +5,7 @@ A moment is ``2026-11-20 06:00:00.000000`` in UTC, a truth 0 or 1, JSON is text.
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from hashlib import blake2b
@@ -48,6 +48,16 @@ class Sum:
         for _ in own.passing(rows):
             pass
         return own
+
+
+def counted(given: Iterable[Row], passed: Callable[[int], None]) -> Iterator[Row]:
+    """The rows, and a word now and then about how many went by."""
+    number = 0
+    for number, row in enumerate(given, 1):
+        if number % _CHUNK == 0:
+            passed(_CHUNK)
+        yield row
+    passed(number % _CHUNK)
 
 
 def columns(file: sqlite3.Connection) -> Columns:

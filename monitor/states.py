@@ -37,6 +37,16 @@ STAGE_LABELS = {
     "case": {"respond": "首次回复", "solve": "解决"},
 }
 
+TARGET_LABELS = {
+    "satisfied": "满意率",
+    "soon": "30 分钟响应率",
+    "clearance": "日清率",
+    "once": "一次解决率",
+    "followups": "追评率",
+    "complaints": "投诉率",
+}
+"""By fields of `monitor.policies.TargetPolicy`."""
+
 SOURCE_LABELS = {"new": "还没跑过", "ok": "正常", "failed": "失败", "attention": "要看一眼"}
 
 DELIVERY_LABELS = {

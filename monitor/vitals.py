@@ -80,7 +80,7 @@ class Vitals:
     cases: int = 0
     recent: Mapping[str, int] = field(default_factory=dict)
     delay: timedelta = _NONE
-    backlog: Backlog = Backlog()
+    backlog: Backlog = field(default_factory=Backlog)
 
 
 def read(core: Core, up: timedelta) -> Vitals:

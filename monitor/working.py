@@ -33,8 +33,8 @@ AGAIN = 5
 """Seconds until a job that was put back is tried again where the dead worker's run still holds the source."""
 _TRIES = 3  # of a job that breaks
 _MOST = 50  # times that a job is put back; then it is what kills workers
-_GRACE = 3.0  # seconds for what is being done when the worker has to end; then it is cut short and put back
-_LAST_WORDS = 9.0  # seconds within which the worker ends
+_GRACE = 1.0  # seconds for what is being done when the worker has to end; then it is cut short and put back
+_LAST_WORDS = 8.0  # seconds within which the worker ends
 _AFTER_FAILURE = 2.0  # seconds until the store is asked again
 _CLEAN_EVERY = 3600.0
 _KEPT = timedelta(days=7)  # failed jobs, to be looked at
@@ -96,6 +96,7 @@ class Worker:
                     queues=self._queues,
                     concurrency=self._concurrency,
                     install_signal_handlers=False,
+                    fetch_job_polling_interval=max(0.5, AGAIN),  # nobody is told of a job that is put back
                     shutdown_graceful_timeout=_GRACE,
                     delete_jobs="successful",
                     update_heartbeat_interval=HEARTBEAT,

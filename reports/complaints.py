@@ -12,7 +12,7 @@ from monitor.models import Indicator
 from monitor.settings import Settings
 from reports.daycounts import D
 from reports.period import Period
-from reports.shares import Share
+from reports.shares import NOTHING, Share
 
 N = table(Indicator).c
 
@@ -30,8 +30,8 @@ class Complaints:
 
     shop_id: str = ""
     days: int = 0
-    share: Share = Share(0, 0)
-    before: Share = Share(0, 0)
+    share: Share = NOTHING
+    before: Share = NOTHING
 
     @property
     def odd(self) -> bool:

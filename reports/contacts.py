@@ -9,7 +9,7 @@ from sqlmodel import Session
 
 from monitor.first_contact import once, settled
 from reports.period import Period
-from reports.shares import Share
+from reports.shares import NOTHING, Share
 from reports.store import C, cases, person, tally
 
 _SHOWN = 3
@@ -26,8 +26,8 @@ class Contacts:
         categories: Over what; a case of several counts for each.
     """
 
-    share: Share = Share(0, 0)
-    before: Share = Share(0, 0)
+    share: Share = NOTHING
+    before: Share = NOTHING
     people: Sequence[tuple[str, Share]] = field(default_factory=list)
     categories: Sequence[tuple[str, Share]] = field(default_factory=list)
 

@@ -22,7 +22,7 @@ from reports.period import Kind, Windows, windows
 from reports.quality import Quality, quality
 from reports.quotes import Quote, best, worst
 from reports.responses import Responses, responses
-from reports.shares import Share, ordinary
+from reports.shares import NOTHING, Share, ordinary
 from reports.usual import Usual, mean, usually
 from reports.whys import Why, whys
 from reports.words import Words, words
@@ -140,8 +140,8 @@ class Review:
     coverage: Coverage
     contacts: Contacts = field(default_factory=Contacts)
     complaints: Served = field(default_factory=Served)
-    soon_before: Share = Share(0, 0)
-    followups_before: Share = Share(0, 0)
+    soon_before: Share = NOTHING
+    followups_before: Share = NOTHING
     wanted: TargetPolicy = field(default_factory=TargetPolicy)
 
 

@@ -43,6 +43,10 @@ class Share:
         return max(0.0, middle - half), min(1.0, middle + half)
 
 
+NOTHING = Share(0, 0)
+"""Nothing of nothing."""
+
+
 def difference(before: Share, now: Share, z: float = _Z) -> tuple[float, float]:
     """Newcombe's interval for ``now.rate - before.rate``, from the two Wilson intervals."""
     (low_b, high_b), (low_n, high_n) = before.interval(z), now.interval(z)

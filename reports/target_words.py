@@ -2,19 +2,13 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from monitor.states import TARGET_LABELS
 from reports.labels import percent, short
 from reports.labels import share as told
 from reports.shares import Share
 from reports.targets import Reached, Target
 
-NAMES: Mapping[str, str] = {
-    "satisfied": "满意率",
-    "soon": "30 分钟响应率",
-    "clearance": "日清率",
-    "once": "一次解决率",
-    "followups": "追评率",
-    "complaints": "投诉率",
-}
+NAMES: Mapping[str, str] = TARGET_LABELS
 REACHED: Mapping[Reached, str] = {
     "met": "达到",
     "near": "接近",

@@ -37,5 +37,3 @@ def usually(row: Category, before: Sequence[int]) -> Usual:
 def mean(counts: Sequence[int]) -> float | None:
     """The mean of counts; None without any."""
     return sum(counts) / len(counts) if counts else None
-
-

@@ -215,7 +215,8 @@ def _session(one: Target, seconds: int) -> bool:
         runs = _told(done.stderr, "number_of_executed_units")
         print(f"{one.name}: {spent:.0f} s, {runs} inputs, {'broken' if done.returncode else 'well'}", flush=True)
         if done.returncode:
-            print((done.stdout + done.stderr)[-4000:], flush=True)
+            said = (line for line in (done.stdout + done.stderr).splitlines() if not line.startswith("INFO: "))
+            print("\n".join(said)[-4000:], flush=True)
         return done.returncode == 0
 
 

@@ -22,9 +22,9 @@ from monitor.shared_queue import SharedQueue
 QUICK = """
 from datetime import timedelta
 from monitor import runs, shared_queue, working
-runs.LEASE = timedelta(seconds=2)
-shared_queue.ALIVE = working.STALLED = 3.0
-working.HEARTBEAT, working.LOOK_EVERY, working.AGAIN = 0.5, 0.5, 1
+runs.LEASE = timedelta(seconds=4)
+shared_queue.ALIVE = working.STALLED = 6.0
+working.HEARTBEAT, working.LOOK_EVERY, working.AGAIN = 1.0, 0.5, 1
 """
 """What makes processes notice within seconds that one of them died."""
 CONFIG = """

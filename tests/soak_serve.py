@@ -1,7 +1,7 @@
 """What a soak puts into ``pingshao serve``: fake time, longer pauses between rounds, the people of the week, samples.
 
 Everything else is the service as it is. Rounds that find nothing are most of what an idle service does; they come less
-often here, sweeps each three seconds in place of each one: what a soak says of lateness is the worse for it.
+often here, sweeps each four seconds in place of each one: what a soak says of lateness is the worse for it.
 """
 
 import asyncio
@@ -29,15 +29,15 @@ from sqlalchemy import text
 from monitor import db
 
 PAUSES = {
-    "_SWEEP_EVERY": 3.0,
-    "_DELIVER_EVERY": 30.0,
-    "_SETTINGS_EVERY": 60.0,
+    "_SWEEP_EVERY": 4.0,
+    "_DELIVER_EVERY": 60.0,
+    "_SETTINGS_EVERY": 300.0,
     "_INDEX_EVERY": 300.0,
     "_HAND_OVER_EVERY": 300.0,
     "_RETENTION_EVERY": 600.0,
-    "_SUMMARIES_EVERY": 60,
+    "_SUMMARIES_EVERY": 120,
 }
-_WATCH_EVERY = 60.0
+_WATCH_EVERY = 300.0
 _PUSH_EVERY, _STAFF_EVERY, _VISIT_EVERY = 7200.0, 900.0, 1800.0
 _BATCH = 200
 _ACTS = ("claim", "contacted", "resolved")

@@ -43,7 +43,7 @@ def test_whoever_changes_or_deletes_an_event_is_refused(engine: Engine) -> None:
     if engine.dialect.name == "postgresql":
         statements += [
             "TRUNCATE event",
-            "INSERT INTO event SELECT * FROM event ON CONFLICT (id) DO UPDATE SET what = 'x'",
+            "INSERT INTO event_before SELECT * FROM event ON CONFLICT (id) DO UPDATE SET what = 'x'",
         ]
     else:
         statements += ["INSERT OR REPLACE INTO event SELECT * FROM event"]

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from factories import NOW, make_settings
+from factories import NOW, make_core, make_settings
 from queues import database, jobs
 from sqlalchemy import Engine, text
 
-from monitor import db, shared_queue
+from alerts.desk import exposition
+from monitor import db, doctor, shared_queue
+from monitor.checkup import examine
 from monitor.clock import HandClock
 from monitor.jobs import Inside, Job, NotDue, crawl_job, site
 from monitor.settings import Source
@@ -183,6 +185,34 @@ def test_a_store_without_a_queue_has_no_backlog(sqlite: Engine, postgres: str) -
     plain = db.connect(postgres)
     assert shared_queue.look(sqlite) == shared_queue.look(plain) == Backlog()
     plain.dispose()
+
+
+async def test_work_that_nobody_takes_is_trouble(pg: Engine, tmp_path: Path) -> None:
+    """The engineer hears of it, the doctor and the figures say it; a worker alive is said too."""
+    service = {"var_dir": tmp_path, "database_url": "postgresql+psycopg://x/y", "queue": "procrastinate"}
+    core = make_core(pg, make_settings(tmp_path, service=service))
+    core.meters.began -= 24 * 3600
+    await queue(pg).put(Job("crawl", "crawl:a"))
+
+    def seen() -> tuple[list[Any], str, str]:
+        found = examine(core)
+        text = exposition.expose(core, found, "")[0].decode()
+        [told] = [one for one in doctor.examine(doctor.checks(core)) if one.name == "队列"]
+        return [one for one in found.troubles if one.code == "queue"], text, f"{told.says}；{told.todo}"
+
+    troubles, text_, told = seen()
+    assert (troubles, "没有 worker" in told, "crawl 有 1 件在等" in told) == ([], True, True)
+    assert 'pingshao_queue_jobs{queue="crawl"} 1.0' in text_
+    with pg.begin() as connection:
+        connection.execute(text("UPDATE procrastinate.procrastinate_events SET at = now() - interval '11 minutes'"))
+        connection.execute(text("INSERT INTO procrastinate.procrastinate_workers DEFAULT VALUES"))
+    [trouble], text_, told = seen()
+    assert trouble.says == "1 件活排着没有做，1 个 worker 在运行：crawl 等了 11 分钟"
+    assert 'pingshao_trouble{code="queue"} 1.0' in text_
+    assert "pingshao_workers 1.0" in text_
+    assert told == "1 个 worker 在运行，crawl 有 1 件在等；"
+    with pg.begin() as connection:
+        connection.execute(text("DELETE FROM procrastinate.procrastinate_workers"))
 
 
 def test_tables_are_made_once_by_all_who_start_at_once(postgres: str, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 Rows are made for whatever tables a version has, so that a new migration is tested without a word here.
 """
 
-import os
 import signal
 import subprocess
 import sys
@@ -11,13 +10,12 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import timedelta
-from itertools import count
 from pathlib import Path
 from typing import Any, Self
 
 import pytest
+from asides import fresh_postgresql
 from factories import NOW
 from sqlalchemy import (
     JSON,
@@ -30,7 +28,6 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Table,
-    make_url,
     text,
 )
 from sqlalchemy.exc import OperationalError
@@ -42,39 +39,24 @@ from monitor.rows import Sum
 ROOT = Path(db.__file__).parent.parent
 MANY = 2000  # rows of each table
 HANG = 5.0  # seconds: nobody who works meanwhile may have to wait for longer
-_numbers = count()
 
 
-@contextmanager
-def fresh(kind: str, postgres: Any, folder: Path) -> Iterator[Engine]:
-    """An empty store with nothing in it, not even tables."""
-    if kind == "sqlite":
-        engine = db.connect(f"sqlite:///{folder / 'old.db'}")
+@pytest.fixture
+def postgresql(postgres: str) -> Iterator[Engine]:
+    """An empty database, not even with tables."""
+    with fresh_postgresql(postgres) as engine:
         yield engine
-        engine.dispose()
-        return
-    url, name = make_url(postgres()), f"aside_{os.getpid()}_{next(_numbers)}"
-    admin = db.connect(url.render_as_string(hide_password=False)).execution_options(isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    engine = db.connect(url.set(database=name).render_as_string(hide_password=False))
-    yield engine
-    engine.dispose()
-    with admin.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    with fresh(request.param, lambda: request.getfixturevalue("postgres"), tmp_path) as engine:
-        yield engine
-
-
-@pytest.fixture
-def postgresql(postgres: str, tmp_path: Path) -> Iterator[Engine]:
-    with fresh("postgresql", lambda: postgres, tmp_path) as engine:
-        yield engine
+    """The same on each database."""
+    if request.param == "postgresql":
+        yield request.getfixturevalue("postgresql")
+        return
+    engine = db.connect(f"sqlite:///{tmp_path / 'old.db'}")
+    yield engine
+    engine.dispose()
 
 
 def versions() -> list[str]:
@@ -284,7 +266,7 @@ def test_a_migration_killed_while_it_builds_an_index_is_taken_up_again(postgresq
     fill(postgresql)
     url = postgresql.url.render_as_string(hide_password=False)
     code = f"from monitor import db; db.migrate(db.connect({url!r}))"
-    with postgresql.connect() as old:
+    with postgresql.connect().execution_options(isolation_level="REPEATABLE READ") as old:
         old.execute(text("SELECT * FROM event LIMIT 1"))
         child = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
         with postgresql.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

@@ -14,6 +14,7 @@ from sqlalchemy import Engine, text
 from monitor import db, directory
 from monitor.clock import HandClock
 from monitor.core import Core
+from monitor.models import Indicator
 from reports.counts import Counts
 from reports.figures import Review, review, summary
 
@@ -71,6 +72,17 @@ SELECT count(*), coalesce(sum(julianday(t.met_at) - julianday(c.opened_at) < 30.
 FROM timer t JOIN "case" c ON c.id = t.case_id WHERE t.stage = 'respond' AND t.step = 'deadline'
 AND c.state <> 'false_alarm' AND c.opened_at >= :start AND c.opened_at < :end
 """
+SETTLED = """
+SELECT count(*), coalesce(sum((SELECT count(*) FROM event e WHERE e.subject = 'case' AND e.subject_id = c.id
+  AND e.what LIKE 'feedback.%' AND e.after ->> 'negative' = 1) = 0), 0)
+FROM "case" c WHERE c.state IN ('resolved', 'closed') AND c.resolved_at >= :start AND c.resolved_at < :end
+"""
+SERVED = """
+SELECT count(*), coalesce(sum((SELECT count(*) FROM told t WHERE t.kind = 'review' AND t.bad AND t.shop_id = i.shop_id
+  AND date(t.happened_at, '+8 hours') = i.day)), 0), coalesce(sum(i.value), 0)
+FROM indicator i
+WHERE i.name = 'served' AND i.day >= date(:start, '+8 hours') AND i.day < date(:end, '+8 hours')
+"""
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +102,11 @@ def year(sqlite_template: bytes, tmp_path_factory: pytest.TempPathFactory) -> Co
         row.kind = "mention" if rng.random() < 0.08 else "review"
         row.extra = {"warehouse": rng.choice(("苏州仓", "广州仓"))} if rng.random() < 0.5 else {}
     store(made.engine, rows, NOW)
+    with db.writing(made.engine) as session:
+        for n in range(13 * 28):
+            for shop in (one["id"] for one in SHOPS if rng.random() < 0.7):
+                day = LAST - timedelta(n)
+                session.add(Indicator(shop_id=shop, name="served", day=day, value=rng.randrange(20, 90)))
     with made.engine.begin() as connection:
         connection.execute(text(VIEW))
     return made
@@ -136,6 +153,10 @@ def _check(engine: Engine, made: Review, first: date, days: int) -> None:
     ((cases, soon),) = _asked(engine, SOON, first, days)
     assert (made.responses.soon.part, made.responses.soon.whole) == (soon, cases)
     assert sum(person.all for person in made.responses.people) == cases
+    ((whole, part),) = _asked(engine, SETTLED, first, days)
+    assert (made.contacts.share.part, made.contacts.share.whole) == (part, whole)
+    every = made.complaints.all
+    assert (every.days, every.share.part, every.share.whole) == tuple(_asked(engine, SERVED, first, days)[0])
 
 
 @pytest.mark.slow
@@ -151,6 +172,12 @@ def test_weeks_and_months_say_what_sql_says(year: Core, kind: Literal["weekly", 
     assert made.totals.prior == _counts(year.engine, earlier, before)
     assert made.totals.norm == _counts(year.engine, first - timedelta(known), known)
     assert made.totals.now.n > 50
+    ((whole, part),) = _asked(year.engine, SETTLED, earlier, before)
+    assert (made.contacts.before.part, made.contacts.before.whole) == (part, whole)
+    assert made.contacts.share.whole > 0
+    assert made.contacts.again > 0 or kind == "weekly"
+    old = made.complaints.all.before
+    assert (old.part, old.whole) == tuple(_asked(year.engine, SERVED, earlier, before)[0][1:])
     _check(year.engine, made, first, days)
 
 

@@ -18,17 +18,18 @@ def test_nothing_grows_comes_late_or_is_lost(tmp_path: Path) -> None:
     """Ended, killed, moved to another zone, its providers out: all is stored, told once, in time, within its memory."""
     plan = Plan(
         tmp_path,
-        hours=4,
+        hours=3,
         later=8,
-        feedbacks=1200,
+        feedbacks=900,
+        bad=0.05,
         crawled=2,
         pushed=4,
         crawl_hours=2,
         sample=5,
-        growth=1.3,  # a young process still loads what it needs
+        growth=1.6,  # a young process still loads what it needs
         restarts=(Restart(0.1, "end"), Restart(0.2, "kill", "America/Los_Angeles")),
-        outages=(("slack", 0.3, 0.4), ("mail", 0.49, 0.6)),
-        backups=(0.6,),
+        outages=(("slack", 0.3, 0.4), ("mail", 0.6, 0.75)),
+        backups=(0.5,),
     )
     url = f"sqlite:///{tmp_path / 'soak.db'}"
     with warnings.catch_warnings():

@@ -12,6 +12,8 @@ Whole = Annotated[
     int, BeforeValidator(lambda given: int(given) if isinstance(given, float) and given.is_integer() else given)
 ]
 """A whole number; JSON knows no difference between 3 and 3.0."""
+Real = Annotated[float, Field(allow_inf_nan=False)]
+"""Any number."""
 Lines = Annotated[list[Short], Field(max_length=200)]
 Seen = Annotated[str, StringConstraints(max_length=40, pattern=r"^[^\x00]*$")]
 """The mark of what was seen before the change; another one tells that somebody changed it meanwhile."""

@@ -14,7 +14,7 @@ from alerts.desk.api_problems import answers
 from alerts.desk.api_setting_models import Rule, RuleGroup, RulesGiven, RulesTried
 from alerts.desk.api_settings import keep
 from alerts.desk.editing import Desk
-from alerts.desk.editing_fields import GROUPS, Field
+from alerts.desk.editing_fields import GROUPS, TRIED, Field
 from monitor import db, overrides
 from monitor import editing as config
 from monitor.durations import spell_duration
@@ -44,7 +44,7 @@ def router(desk: Desk, access: Access) -> APIRouter:
     @routes.post("/settings/rules/{group}/try", summary="先拿过去 7 天试试；什么也不改", responses=answers(409, 413))
     def attempt(
         caller: Annotated[Caller, editor],
-        group: Literal[tuple(GROUPS)],  # type: ignore[valid-type] # whatever groups there are
+        group: Literal[TRIED],  # type: ignore[valid-type] # whatever groups there are
         given: RulesTried,
     ) -> Preview:
         editing.manages(caller.viewer)

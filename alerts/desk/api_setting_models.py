@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from alerts.desk.api_given import Given, Lines, Seen, Short, Whole
+from alerts.desk.api_given import Given, Lines, Real, Seen, Short, Whole
 from alerts.desk.api_models import Answer
 from alerts.desk.editing_fields import ROUTES
 
@@ -34,10 +34,10 @@ class Rule(Answer):
     key: str
     label: str
     kind: str
-    """count, duration (such as ``1h``), switch or span (such as ``23:30-07:30``)."""
+    """count, duration (such as ``1h``), switch, span (such as ``23:30-07:30``) or figure (such as 0.3)."""
     hint: str
-    value: bool | int | str | None
-    file: bool | int | str | None
+    value: bool | int | float | str | None
+    file: bool | int | float | str | None
 
 
 class RuleGroup(Answer):
@@ -52,7 +52,7 @@ class RuleGroup(Answer):
 class RulesTried(Given):
     """Figures by key; those that are left out stay as they are."""
 
-    values: Annotated[dict[str, bool | Whole | Short | None], Field(max_length=100)]
+    values: Annotated[dict[str, bool | Whole | Real | Short | None], Field(max_length=100)]
 
 
 class RulesGiven(RulesTried):

@@ -132,15 +132,15 @@ def _settled(wanted: Wanted, start: datetime, end: datetime) -> list[Any]:
 
 def _served(core: Core, session: Session, since: date, until: date) -> Any:
     """On days of which a shop's customers are known; days that follow each other as one span."""
-    told = Indicator.name == SERVED, col(Indicator.day).between(since, until)
-    rows = select(Indicator.shop_id, Indicator.day).where(*told)
+    days = select(col(Indicator.shop_id), col(Indicator.day)).where(Indicator.name == SERVED)
+    days = days.where(col(Indicator.day).between(since, until))
     spans: list[tuple[str, date, date]] = []
-    for shop_id, day in session.exec(rows.order_by(col(Indicator.shop_id), col(Indicator.day))):
+    for shop_id, day in session.exec(days.order_by(col(Indicator.shop_id), col(Indicator.day))):
         goes_on = spans and spans[-1][0] == shop_id and spans[-1][2] == day
         first = spans.pop()[1] if goes_on else day
         spans.append((shop_id, first, day + timedelta(1)))
     zone, at = core.settings.zone, col(Feedback.happened_at)
-    edges = [(shop_id, *(datetime.combine(day, time(), zone) for day in days)) for shop_id, *days in spans]
+    edges = [(shop_id, *(datetime.combine(day, time(), zone) for day in ends)) for shop_id, *ends in spans]
     return or_(false(), *(and_(Feedback.shop_id == one, at >= start, at < end) for one, start, end in edges))
 
 

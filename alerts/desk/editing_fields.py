@@ -9,9 +9,11 @@ from typing import Any, Literal
 from alerts import drafts, words
 from alerts.desk.token_page import ROLES
 from monitor.durations import parse_duration, spell_duration
+from monitor.indicators import KINDS
 from monitor.settings import Settings
+from monitor.states import TARGET_LABELS
 
-Kind = Literal["count", "duration", "switch", "span"]
+Kind = Literal["count", "duration", "switch", "span", "figure"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,7 @@ class Field:
     Attributes:
         key: Its dotted path in the config.
         label: What it is called.
-        kind: What is typed: a number, a span of time such as ``1h``, a tick, or two times of day.
+        kind: What is typed: a whole number, a span of time such as ``1h``, a tick, two times of day, or any number.
         hint: What it means, in a sentence.
     """
 
@@ -37,6 +39,13 @@ def _durations(table: str, **labels: str) -> list[Field]:
 
 _DETECT = "policy.detect."
 _CASES = {**dict(reversed(words.SEVERITY.items())), "mention": "差评帖子", "question": "买家提问"}
+_WORSE = {
+    ("%", "down"): "%，高于它算差；空着和行业比。",
+    ("%", "up"): "%，低于它算差；空着和行业比。",
+    ("小时", "down"): "小时，高于它算差；空着和行业比。",
+    ("分", "up"): "分，低于它算差；空着和行业比。",
+    ("件", "down"): "件，一天多于它算差；空着和行业比。",
+}
 GROUPS: Mapping[str, tuple[str, list[Field]]] = {
     "detect": (
         "什么算危机",
@@ -83,7 +92,24 @@ GROUPS: Mapping[str, tuple[str, list[Field]]] = {
         "免打扰",
         [Field("policy.quiet.span", "这段时间不发提醒", "span", "如 23:30-07:30，空着就是没有；超时和升级照样发。")],
     ),
+    "indicators": (
+        "店铺指标的界限",
+        [
+            Field(f"policy.indicators.{name}", kind.label, "figure", _WORSE[kind.unit, kind.better])
+            for name, kind in KINDS.items()
+            if kind.better
+        ],
+    ),
+    "targets": (
+        "报告里的目标",
+        [
+            Field(f"policy.targets.{name}", label, "figure", "%，低于它才好。" if name == "complaints" else "%")
+            for name, label in TARGET_LABELS.items()
+        ],
+    ),
 }
+TRIED = ("detect", "crisis", "case", "quiet")
+"""Groups of which can be told what they would have made of the last days."""
 FIELDS = {one.key: one for _, fields in GROUPS.values() for one in fields}
 ROUTES = {
     "crisis": "危机",
@@ -102,6 +128,8 @@ def spelled(settings: Settings, key: str) -> str:
         return "on" if value else ""
     if isinstance(value, timedelta):
         return spell_duration(value)
+    if isinstance(value, float):
+        return f"{value:g}"
     return "" if value is None else str(value)
 
 
@@ -109,7 +137,7 @@ def typed(one: Field, text: str) -> Any:
     """What was typed as the config would have it; what is wrong with it, the config says."""
     if one.kind == "switch":
         return bool(text)
-    return text or None if one.kind == "span" else text
+    return text.strip("%％ ") or None if one.kind == "figure" else text or None if one.kind == "span" else text
 
 
 def label(key: str) -> str:

@@ -1,4 +1,4 @@
-"""Rules on the desk: what makes a crisis, clocks and quiet hours, each tried on the last week before it counts."""
+"""Rules on the desk: what makes a crisis, clocks and quiet hours, tried on the last week; limits and targets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -58,6 +58,8 @@ def _act(desk: Desk, viewer: Viewer, form: Form) -> Response:
     given = {one.key: form.one(one.key) for one in GROUPS[group][1]}
     wanted = {one.key: editing_fields.typed(one, given[one.key]) for one in GROUPS[group][1]}
     if form.one("do") == "try":
+        if group not in editing_fields.TRIED:
+            raise HTTPException(400, "没有看懂这个请求。")
         return _tried(desk, viewer, group, given, wanted)
     problem = desk.save(viewer, wanted, form.one("seen"))
     if problem:
@@ -109,6 +111,7 @@ def _page(
         for name, (label, fields) in GROUPS.items()
     }
     told = {"outlook": None, "deadlines": None, "quiet": None, "at": "", "saved": False} | values
+    told["tried"] = editing_fields.TRIED
     return desk.show("edit_rules", viewer, problem, groups=groups, causes=CAUSES, most=_SHOWN, quoted=_QUOTES, **told)
 
 

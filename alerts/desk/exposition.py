@@ -54,7 +54,7 @@ def _families(core: Core, now: Vitals) -> Iterator[Metric]:
     yield _gauge("feedback_recent", "Of the newest 1,000, those of the last hour, by who scored them", told, "model")
     yield from _sources(now)
     yield from _outbox(core, now)
-    yield from _queue(core, now)
+    yield from _queue(now)
     disks = [((folder,), float(free)) for folder, free in now.disks.items()]
     yield _gauge("disk_free_bytes", "Room for files and, with SQLite, the store", disks, "folder")
     if core.settings.scoring.llm is not None:
@@ -80,9 +80,7 @@ def _outbox(core: Core, now: Vitals) -> Iterator[Metric]:
     yield _gauge("outbox_oldest_seconds", "How long the first that could have gone waits", ages, "channel")
 
 
-def _queue(core: Core, now: Vitals) -> Iterator[Metric]:
-    if core.settings.service.queue == "inside":
-        return
+def _queue(now: Vitals) -> Iterator[Metric]:
     told = [((queue,), float(now.backlog.waiting.get(queue, 0))) for queue in QUEUES]
     yield _gauge("queue_jobs", "Jobs that could be done and wait for a worker", told, "queue")
     ages = {queue: age.total_seconds() for queue, age in now.backlog.oldest.items()}

@@ -29,7 +29,8 @@ def router(core: Core) -> APIRouter:
     async def feishu_actions(request: Request) -> JSONResponse:
         payload = _opened(core, await bodies.read(request), dict(request.headers))
         if payload.get("type") == "url_verification":
-            return JSONResponse({"challenge": str(payload.get("challenge", ""))})
+            told = str(payload.get("challenge", "")).encode("utf-8", "replace").decode()
+            return JSONResponse({"challenge": told})
         asked = click(payload)
         if asked is None:
             return JSONResponse({})

@@ -46,6 +46,7 @@ _EVENTS: Mapping[str, str] = {
     "token.added": "做了令牌",
     "token.revoked": "停用了令牌",
     "restored": "从备份恢复",
+    "moved": "搬到另一种数据库",
     "aged": "清除了过期的内容",
     "retired": "删了过期的审计记录",
     "erased": "按请求删去一个买家",

@@ -23,7 +23,9 @@ ON_PAGE = frozenset({"product", "parent"})  # what a whole page is about, and st
 
 def is_html(page: "TextResponse") -> bool:
     """Whether selectors mean anything on a page."""
-    return page.selector.type == "html"
+    from scrapy.http import HtmlResponse
+
+    return isinstance(page, HtmlResponse)
 
 
 def split_field(field: str) -> tuple[str, str]:

@@ -40,7 +40,7 @@ def _json_ld(html: str) -> tuple[list[Any], list[str]]:
 
     blocks: list[Any] = []
     broken: list[str] = []
-    for match in Selector(text=html).xpath("//script[contains(@type, 'ld+json')]"):
+    for match in Selector(text=html, type="html").xpath("//script[contains(@type, 'ld+json')]"):
         script = match.root
         script.set("type", "application/ld+json")  # extruct knows it without a charset only
         try:
