@@ -27,7 +27,7 @@ from sqlalchemy import Engine, text
 from sqlmodel import func, select
 
 from crawler.items import FeedbackItem
-from monitor import db, directory, intake, runs
+from monitor import db, directory, intake, runs, timers
 from monitor.core import Core
 from monitor.models import Feedback
 
@@ -157,9 +157,11 @@ def table(house: House, of: Constants) -> Iterator[str]:
 def check(url: str, of: Constants, rounds: int, server: Path) -> bool:
     """Hold a store against the model; whether its intake is fast enough."""
     core = make_core(db.connect(url))
+    db.upgrade(core.engine, Path("/nonexistent"), NOW)
     with db.reading(core.engine) as session:
         count = session.exec(select(func.max(Feedback.id))).one() or 0
     _sizes(core.engine, of, count)
+    _round(core, server)
     with beside(core.engine) as empty_url:
         empty = make_core(db.connect(empty_url))
         db.upgrade(empty.engine, Path("/nonexistent"), NOW)
@@ -180,6 +182,18 @@ def _sizes(engine: Engine, of: Constants, count: int) -> None:
     tables, indexes = (sum(row[n] for row in found) / count for n in (1, 2))
     for name, seen, told in (("tables", tables, of.row_bytes), ("indexes", indexes, of.index_bytes)):
         print(f"  {name}: {seen:.0f}, {seen * count / 1e9:.2f} GB; the model says {told:.0f}: {seen / told:.2f} x")
+
+
+def _round(core: Core, server: Path) -> None:
+    """A look for due timers that finds none: most of what an idle service does."""
+    many = 500
+    timers.sweep(core)
+    theirs, cpu = busy(server), time.process_time()
+    for _ in range(many):
+        timers.sweep(core)
+    ours, theirs = time.process_time() - cpu, busy(server) - theirs
+    told = [f"{one / many * 1e3:.2f} ms of {whose}" for one, whose in ((ours, "our own"), (theirs, "the database's"))]
+    print(f"an idle round: {' and '.join(told)} processor time")
 
 
 @contextmanager

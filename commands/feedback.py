@@ -88,7 +88,7 @@ def rescore(
         with printing.progress("重新打分") as progress:
             done = judge_again(app.core, earliest, batch, progress, each)
     except NotDone as error:
-        raise WrongCall(f"worker 做不了：{error}") from None
+        return _not_done(error)
     app.close()
     printing.rescored(done, as_json)
     return 0
@@ -113,6 +113,8 @@ def export(
         raise WrongCall(f"--file: 应为文件名，不带目录，也不用于 buyers，实为 {name!r}")
     app = Root.of(context).app()
     settings = app.core.settings
+    if name:
+        return _to_file(app, what, kind, options.moment(since, app.core), name)
     with db.reading(app.core.engine, long=True) as session:
         rows = (
             exports.export(session, what, options.moment(since, app.core), settings.zone)
@@ -132,8 +134,13 @@ def _to_file(app: "App", what: str, kind: str, since: "datetime | None", name: s
         for written in working.jobs(app).each([Job("export", f"export:{name}", arguments, alone=f"export:{name}")]):
             typer.echo(written)
     except NotDone as error:
-        raise WrongCall(f"worker 做不了：{error}") from None
+        return _not_done(error)
     return 0
+
+
+def _not_done(error: Exception) -> int:
+    typer.echo(f"worker 没有做成：{error}", err=True)
+    return 1
 
 
 def train(

@@ -55,6 +55,7 @@ def jobs(app: App) -> Jobs:
     try:
         shared_queue.prepare(app.core.engine)
     except ImportError:
+        app.close()
         raise WrongCall(f"service.queue: {_MISSING}") from None
     return shared_queue.SharedQueue(app.core.engine, app.core.clock, inside)
 

@@ -27,6 +27,10 @@ _EXPECTED = {
     "int_type": "应为整数",
     "int_from_float": "应为整数",
     "float_parsing": "应为数字",
+    "float_type": "应为数字",
+    "finite_number": "应为数字",
+    "greater_than_equal": "应不小于 {ge:g}",
+    "less_than_equal": "应不大于 {le:g}",
     "bool_parsing": "应为 true 或 false",
     "bool_type": "应为 true 或 false",
     "string_type": "应为字符串",
@@ -117,7 +121,8 @@ def describe(error: ValidationError, model: type[BaseModel]) -> str:
         return f"{place}: 应为 {first['ctx']['expected'].replace(' or ', ' 或 ')}，实为 {first['input']!r}"
     if first["type"] == "value_error":
         return f"{place}: {first['ctx']['error']}" if place else str(first["ctx"]["error"])
-    expected = _EXPECTED.get(first["type"], first["msg"])
+    sentence = _EXPECTED.get(first["type"], "")
+    expected = sentence.format(**first.get("ctx", {})) or first["msg"]
     found = "" if first["type"] == "missing" else f"，实为 {first['input']!r}"
     return f"{place}: {expected}{found}"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from sqlalchemy import URL, Connection, Engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, QueuePool, event, make_url, text
 from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, create_engine
 
@@ -53,7 +53,8 @@ def connect_file(file: Path) -> Engine:
 
 
 def _sqlite(url: str | URL, busy_ms: int) -> Engine:
-    engine = create_engine(url, hide_parameters=True)  # errors are logged, buyers' words are not
+    # errors are logged, buyers' words are not; the last used comes first, for each that is used keeps pages in memory
+    engine = create_engine(url, hide_parameters=True, poolclass=QueuePool, pool_use_lifo=True)
     event.listen(engine, "connect", partial(_prepare_sqlite, busy_ms))
     event.listen(engine, "begin", _begin_sqlite)
     return engine

@@ -18,7 +18,7 @@ from sqlalchemy import text
 from sqlmodel import col, select
 
 from crawler.bases.api import ending
-from monitor import db, hours, overrides, shared_queue, skew
+from monitor import db, hours, months, overrides, shared_queue, skew
 from monitor.config import secret
 from monitor.core import Core
 from monitor.models import Event
@@ -89,7 +89,13 @@ def _database(core: Core) -> Finding:
     with db.writing(core.engine) as session:
         session.execute(text("CREATE TABLE doctor_probe (n INTEGER)"))
         session.execute(text("DROP TABLE doctor_probe"))
-    return Finding("数据库", f"{core.engine.dialect.name} 可读可写")
+        found = months.standing(session.connection())
+    says = f"{core.engine.dialect.name} 可读可写"
+    if found is None:
+        return Finding("数据库", says)
+    until, astray = found
+    todo = f"审计里有 {astray:,} 条的时间不在备好的月份里，多半是时钟走错过：请检查各台机器的时钟" if astray else ""
+    return Finding("数据库", f"{says}，审计按月存放，备到 {until - timedelta(days=1):%Y-%m}", todo)
 
 
 def _clock(core: Core) -> Finding:

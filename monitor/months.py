@@ -15,7 +15,7 @@ from sqlmodel import Session
 
 from monitor import db
 
-DEFAULT = "event_default"
+_DEFAULT = "event_default"
 _AHEAD = 3  # months after this one
 _LOCK = 0x70_73_65_76  # any number, the same in every process
 _NOT_EMPTIED, _KEPT = "event_is_not_emptied", "event_is_kept"  # a part has a trigger of its own against TRUNCATE
@@ -76,6 +76,13 @@ def ahead(engine: Engine, now: datetime) -> list[str]:
         session.execute(_MOMENT)
         return [name for start in _missing(session.connection(), now) if (name := _make(session, start))]
     return []
+
+
+def standing(connection: Connection) -> tuple[datetime, int] | None:
+    """Until when there are months, and how many events have none; None on SQLite."""
+    ends = [part.until for part in parts(connection) if part.until is not None]
+    astray = connection.execute(text(f"SELECT count(*) FROM {_DEFAULT}")).scalar_one() if ends else 0  # noqa: S608 — ours
+    return (max(ends), astray) if ends else None
 
 
 def drop(session: Session, before: datetime) -> int:

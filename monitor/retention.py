@@ -43,7 +43,11 @@ class _Step:
 
 
 def keep(core: Core) -> int:
-    """Clear what is due, for some seconds and once a local day: the service's round; gives how many rows it was."""
+    """Clear what is due, for some seconds and once a local day: the service's round; gives how many rows it was.
+
+    What is to come has its months in the audit first.
+    """
+    months.ahead(core.engine, core.clock.now())
     return _work(core, time.monotonic() + _ROUND, again=False)
 
 

@@ -11,7 +11,6 @@ import hmac
 import json
 import os
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -354,5 +353,3 @@ def company(data: bytes) -> None:
 def _told_keys(body: bytes) -> None:
     oidc._keys(oidc._fetched(_Told(body), "https://id.example/k"))
 
-
-Ask = Callable[[], object]

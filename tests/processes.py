@@ -48,6 +48,11 @@ class Process:
                 stderr=log,
             )
 
+    @property
+    def pid(self) -> int:
+        assert self._child is not None
+        return self._child.pid
+
     def alive(self) -> bool:
         return self._child is not None and self._child.poll() is None
 

@@ -239,6 +239,38 @@ def test_clocks_and_quiet_hours_are_tried_too(desk: httpx.Client, core: Core, cl
     assert standing(core) == before
 
 
+def test_limits_and_targets_are_set(desk: httpx.Client, core: Core) -> None:
+    """Kept over the file as figures, with or without a %; an empty limit is none; there is nothing to try."""
+    enter(desk, "经理")
+    form = page(desk, "/settings/rules")
+
+    def sent(group: str, do: str = "save", **changed: str) -> httpx.Response:
+        keys = {one.key: editing_fields.spelled(core.settings, one.key) for one in editing_fields.GROUPS[group][1]}
+        fields = {"group": group, "do": do, "seen": seen(page(desk, "/settings/rules"), f'id="{group}"')}
+        return send(
+            desk, "/settings/rules", **(fields | keys | {f"policy.{group}.{key}": to for key, to in changed.items()})
+        )
+
+    assert form.count('value="try"') == len(editing_fields.TRIED)
+    assert sent("indicators", dispute_rate="0.25%", upheld="").status_code == 303
+    assert said(core) == {"policy.indicators.dispute_rate": 0.25, "policy.indicators.upheld": None}
+    limits = core.settings.policy.indicators
+    assert (limits.dispute_rate, limits.upheld, limits.self_completion) == (0.25, None, None)
+    assert sent("targets", once="80", complaints="1.5").status_code == 303
+    assert (core.settings.policy.targets.once, core.settings.policy.targets.complaints) == (80, 1.5)
+    assert "配置文件：85。" in page(desk, "/settings/rules")
+    for group, field, value, sentence in (
+        ("targets", "once", "120", "报告里的目标：一次解决率：应不大于 100，实为 '120'。"),
+        ("targets", "once", "", "报告里的目标：一次解决率：应为数字"),
+        ("indicators", "upheld", "nan", "店铺指标的界限：投诉成立：应为数字，实为 'nan'。"),
+    ):
+        answer = sent(group, **{field: value})
+        assert answer.status_code == 409
+        assert sentence in html.unescape(answer.text)
+    assert sent("targets", "try").status_code == 400
+    assert core.settings.policy.targets.once == 80
+
+
 def test_a_tick_that_is_missing_is_no(desk: httpx.Client, core: Core) -> None:
     """A box that is not ticked comes with no field at all."""
     enter(desk, "经理")

@@ -25,7 +25,7 @@ from commands.app import App
 from monitor import db, directory
 from monitor.clock import HandClock
 from monitor.core import Core
-from monitor.models import Account, Event, Feedback, Inbound, LoginTry, Outbox, Person
+from monitor.models import Account, Event, Feedback, Inbound, LoginTry, Outbox, Person, Score
 from monitor.settings import Settings
 from reports.build import build
 
@@ -120,6 +120,21 @@ def test_a_guest_sees_words_and_nothing_else(desk: httpx.Client, house: Core, li
     assert page.headers["x-robots-tag"] == "noindex, nofollow"
     assert page.headers["cache-control"] == "no-store"
     assert page.headers["referrer-policy"] == "no-referrer"
+
+
+def test_a_guest_sees_no_order_number(desk: httpx.Client, house: Core, links: Links) -> None:
+    """What buyers wrote of their orders is hidden in text and title; marks stay in their places."""
+    with db.writing(house.engine) as session:
+        row = session.exec(select(Feedback).where(Feedback.happened_at < NOW - timedelta(days=6))).all()[-1]
+        row.title, row.text = "订单 88123456 呢", "单子 2211034567890123456 漏水，催了 3 次"
+        score = session.get_one(Score, row.id)
+        start = row.text.index("漏水")
+        score.evidence = [{"code": "quality", "start": start, "end": start + 2, "text": "漏水"}]
+    page = body(desk.get(path(links)))
+    assert "订单 ****3456 呢" in page
+    assert "单子 ***************3456 " in page
+    assert re.search(r"<mark[^>]*>漏水</mark>", page)
+    assert "2211034567" not in page
 
 
 def test_its_pages_are_all_there_is(desk: httpx.Client, links: Links) -> None:

@@ -11,8 +11,8 @@ from crawler.bases.base import SourceError
 from crawler.items import BadRow
 from monitor import db
 from monitor.core import Core
-from monitor.indicator_files import read_indicators
-from monitor.indicators import KINDS, Value, above, newest, store
+from monitor.indicator_files import read_indicators, read_rows
+from monitor.indicators import KINDS, Value, above, bad, limit_of, newest, shown, store
 from monitor.points import Point, points
 from monitor.policies import IndicatorPolicy
 
@@ -191,3 +191,48 @@ def test_shares_below_their_targets_have_no_points(core: Core) -> None:
     """日清率 80 %, 追评率 50 %."""
     found = sheet(core, 0.79, 0.49)
     assert (found["日清率"].got, found["追评率"].got) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '日期,店铺,指标,数值\n2026-11-10,demo,服务客户数,"1,240 人"\n2026-11-11,demo,接待人数,0\n',
+        "日期,接待人数\n2026-11-10,1240\n2026-11-11,0\n",
+        "统计日期,支付买家数（人）\n2026-11-10,1240.0\n2026-11-11,0\n",
+        "date,customers served\n2026-11-10,1240\n2026-11-11,0\n",
+        "day,shop,indicator,value\n2026-11-10,demo,orders,1240\n2026-11-11,demo,Customers,0\n",
+    ],
+)
+def test_customers_served_go_by_many_names(tmp_path: Path, text: str) -> None:
+    """Long and wide, in Chinese and English."""
+    assert read(tmp_path / "a.csv", text) == [
+        Value("demo", "served", DAY, 1240), Value("demo", "served", DAY + timedelta(1), 0)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("said", ["-3", "12.5", "1.2万", "很多", "35%"])
+def test_a_number_of_customers_is_a_whole_one(tmp_path: Path, said: str) -> None:
+    """What is none is told with its line; the rest is kept."""
+    bad, good = read(tmp_path / "a.csv", f"日期,服务客户数\n2026-11-10,{said}\n2026-11-10,7\n")
+    assert isinstance(bad, BadRow)
+    assert bad.reason.startswith("服务客户数：")
+    assert good == Value("demo", "served", DAY, 7)
+
+
+def test_two_columns_about_the_same_are_refused(tmp_path: Path) -> None:
+    """Customers and orders in one table: nobody knows which of them counts."""
+    with pytest.raises(SourceError, match="不止一列说的是服务客户数，请只留一列"):
+        read(tmp_path / "a.csv", "日期,接待人数,订单数\n2026-11-10,9,7\n")
+    rows = [{"日期": "2026-11-10", "接待人数": 9, "订单数": 7}, {"日期": "2026-11-10", "订单数": 7}]
+    bad, good = read_rows(rows, SHOPS, "demo", make_settings().zone, NOW)
+    assert bad == BadRow("1", "不止一列说的是服务客户数，请只留一列")
+    assert good == Value("demo", "served", DAY, 7)
+
+
+def test_customers_are_neither_good_nor_bad(core: Core) -> None:
+    """Fewer than the industry's, or than the day before, calls nobody."""
+    assert put(core, "served", 3, 500) == 1
+    assert not bad(Value("demo", "served", DAY, 3, 500), IndicatorPolicy())
+    assert limit_of("served", IndicatorPolicy()) is None
+    assert core.notify.kinds() == []  # type: ignore[attr-defined]
+    assert (shown("served", 12345), shown("upheld", 2)) == ("12,345 人", "2 件")

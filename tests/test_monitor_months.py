@@ -13,7 +13,7 @@ from sqlalchemy import Engine, make_url, text
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
-from monitor import audit, db, months, retention
+from monitor import audit, db, doctor, months, retention
 from monitor.clock import HandClock
 from monitor.core import Core
 from monitor.models import Event
@@ -88,6 +88,18 @@ def subjects(engine: Engine) -> list[int]:
 def try_out(engine: Engine, statement: str) -> None:
     with db.writing(engine) as session:
         session.connection().exec_driver_sql(statement)
+
+
+def test_doctor_says_until_when_there_are_months(store: Engine) -> None:
+    """And that a clock was wrong, as long as its events are there; the service's round makes what is missing."""
+    first = begins(store)
+    core = make_core(store, clock=HandClock(first - DAY))
+    retention.keep(core)
+    found = doctor._database(core)
+    assert found.ok
+    assert found.says == f"postgresql 可读可写，审计按月存放，备到 {months.first(first, 2):%Y-%m}"
+    write(store, first + 999 * DAY, first)
+    assert "有 1 条的时间不在" in doctor._database(core).todo
 
 
 @pytest.mark.parametrize(

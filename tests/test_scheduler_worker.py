@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from factories import make_core, make_settings
 from queues import CONFIG, SOURCE, WorkerProcess, database, jobs, put_crawls, site, wait_until, workers
 from sqlalchemy import Engine, text
 from sqlmodel import col, func, select
 
 import scheduler
-from monitor import db, shared_queue
+from monitor import db, doctor, shared_queue
 from monitor.models import Feedback, Known, Run
 from monitor.models import Source as Row
 
@@ -138,7 +139,7 @@ def test_a_worker_without_a_queue_is_one_line(
 def test_without_the_extra_it_is_said_what_to_install(
     store: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """``worker`` and ``serve`` end with status 2; ``doctor`` says the same."""
+    """``worker`` and ``serve`` end with status 2 and one line; ``doctor`` says the same."""
     for name in [*(name for name in sys.modules if name.partition(".")[0] == "procrastinate"), "procrastinate"]:
         monkeypatch.setitem(sys.modules, name, None)
     with store.begin() as connection:
@@ -147,3 +148,7 @@ def test_without_the_extra_it_is_said_what_to_install(
     for command in ("worker", "serve"):
         assert scheduler.run([*config, command]) == 2
         assert "pip install 'pingshao[scale]'" in capsys.readouterr().err
+    service = {"var_dir": tmp_path, "database_url": PG, "queue": "procrastinate"}
+    house = make_core(store, make_settings(tmp_path, service=service))
+    [told] = [one for one in doctor.examine(doctor.checks(house)) if one.name == "队列"]
+    assert told.todo == "pip install 'pingshao[scale]'"

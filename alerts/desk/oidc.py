@@ -98,7 +98,7 @@ class Provider:
                 )
             except OAuthError as error:
                 raise Unbelieved(f"code refused: {error.error}") from None
-            except (RequestException, ValueError) as error:
+            except (RequestException, ValueError, RecursionError) as error:
                 raise Unreachable(f"token: {type(error).__name__}") from None
             return self._believed(client, about, given, asking.nonce)
 
@@ -157,7 +157,7 @@ class Provider:
                 self._keys = _keys(_fetched(client, address))
             try:
                 return jwt.decode(token, self._keys, algorithms=_ALGORITHMS)
-            except (JoseError, ValueError) as error:
+            except (JoseError, ValueError, TypeError, RecursionError) as error:
                 refused = error
         raise Unbelieved(f"signature: {refused}")
 
@@ -169,7 +169,7 @@ def _fetched(client: Any, address: str) -> dict[str, Any]:
         answer = client.get(address, withhold_token=True, allow_redirects=False)
         answer.raise_for_status()
         found = answer.json()
-    except (RequestException, ValueError) as error:
+    except (RequestException, ValueError, RecursionError) as error:
         raise Unreachable(f"{address}: {type(error).__name__}") from None
     if answer.status_code != 200 or not isinstance(found, dict):  # noqa: PLR2004 — a redirect is no answer
         raise Unreachable(f"{address}: HTTP {answer.status_code}")
@@ -183,7 +183,8 @@ def _keys(found: Mapping[str, Any]) -> Any:
 
     kinds: dict[str, Any] = {"RSA": RSAKey, "EC": ECKey}
     keys = []
-    for one in found.get("keys") or ():
+    shown = found.get("keys")
+    for one in shown if isinstance(shown, list) else ():
         try:
             if one["kty"] in kinds and one.get("use", "sig") == "sig":
                 keys.append(kinds[one["kty"]].import_key(one))

@@ -1,0 +1,119 @@
+"""Every parser of outside input takes its seeds, what once broke it, and both a little damaged, within the limits."""
+
+import random
+import re
+import signal
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from pkgutil import walk_packages
+
+import fuzzing
+import pytest
+from fuzzing import CORPUS, Finding, bounded, damaged, known, peak
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = 12  # for each of the targets: some hundreds in all
+TARGETS = known()
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_the_corpus_breaks_nothing(name: str) -> None:
+    """Seeds and old findings end in the errors that the parser promises, in a second and 200 MB."""
+    corpus = TARGETS[name].corpus()
+    assert corpus, "a target without seeds finds nothing"
+    floor = peak()
+    for data in corpus:
+        bounded(TARGETS[name].run, data, floor)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_damaged_input_breaks_nothing(name: str) -> None:
+    """The same of seeds in which something was exchanged."""
+    one, floor = TARGETS[name], peak()
+
+    @settings(max_examples=EXAMPLES, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.sampled_from(one.corpus()), st.integers(0, 2**32), st.integers(1, 3))
+    def broken(data: bytes, seed: int, times: int) -> None:
+        rng = random.Random(seed)
+        for _ in range(times):
+            data = damaged(data, one.shape, rng)
+        bounded(one.run, data, floor)
+
+    broken()
+
+
+def test_every_folder_of_seeds_has_its_target() -> None:
+    """None is left behind when a target is renamed."""
+    assert {folder.name for folder in CORPUS.iterdir()} <= set(TARGETS)
+
+
+def test_what_breaks_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A target that raises, one that hangs and one that fills the memory are findings."""
+    monkeypatch.setattr(fuzzing, "SECONDS", 0.05)
+
+    def hangs(_: bytes) -> None:
+        sum(range(10_000_000))
+
+    with pytest.raises(Finding, match="s for 1 bytes"):
+        bounded(hangs, b"x", peak())
+    with pytest.raises(Finding, match="MB more"):
+        bounded(lambda _: None, b"x", peak() - 300)
+    with pytest.raises(ZeroDivisionError):
+        bounded(lambda data: print(1 / (len(data) - 1)), b"x", peak())
+
+
+LONG = 20_000  # characters: what takes quadratic time takes seconds
+UNITS = (
+    " ", "a", "1", "x@", "a ", "<", "<a ", "&#", "(", "（", "{", "[", "【", "1.", "1-", "/a", "=", "不", "微信", "*", "1月",
+    "2026-", "订单", "号", "：",
+)  # fmt: skip
+OURS = {
+    "alerts.desk.language": "it reads our own templates",
+    "crawler.bases.json_pages._JSONP": "it is matched from the beginning only",
+    "crawler.bases.html_pages._ATTRIBUTE": "it reads selectors of the config",
+    "monitor.categories._LAST_BREAK": "it is matched against 60 characters",
+}
+"""Patterns that never see outside text of any length, and why."""
+
+
+def patterns() -> Iterator[tuple[str, "re.Pattern[str]"]]:
+    """Every pattern that a module of ours keeps, alone or in a tuple, by where it stands."""
+    for package in ("crawler", "monitor", "alerts", "reports", "commands"):
+        for module in walk_packages([str(ROOT / package)], f"{package}."):
+            if ".versions." in module.name or ".rehearsal" in module.name or module.name.endswith(".env"):
+                continue
+            for name, value in vars(import_module(module.name)).items():
+                for one in value if isinstance(value, tuple) else (value,):
+                    if isinstance(one, re.Pattern) and isinstance(one.pattern, str):
+                        yield f"{module.name}.{name}", one
+
+
+def test_no_pattern_takes_quadratic_time() -> None:
+    """Long runs of whatever a pattern is made of cost each less than a second of the processor's time."""
+
+    def late(*_: object) -> None:
+        raise Finding("a second")
+
+    seen: dict[re.Pattern[str], str] = {one: name for name, one in patterns() if not any(map(name.startswith, OURS))}
+    assert len(seen) > 100
+    before = signal.signal(signal.SIGVTALRM, late)
+    slow = []
+    try:
+        for one, name in seen.items():
+            for unit in UNITS:
+                said = unit * (LONG // len(unit)) + "\x01"
+                signal.setitimer(signal.ITIMER_VIRTUAL, 1.0)
+                try:
+                    for _ in one.finditer(said):
+                        pass
+                except Finding:
+                    slow.append((name, unit))
+                    break
+                finally:
+                    signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+    finally:
+        signal.signal(signal.SIGVTALRM, before)
+    assert not slow
