@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check serve bench chaos soak clean
+.PHONY: demo test check serve bench chaos soak fuzz sbom audit clean
 
 demo: $(VENV)/.demo
 	$(BIN)/pingshao demo
@@ -33,6 +33,18 @@ chaos-workers: $(VENV)/.test
 	$(BIN)/python tests/chaos_workers.py --feedbacks $(or $(FEEDBACKS),50000) --kills $(or $(KILLS),10) \
 		$(if $(SEED),--seed $(SEED))
 
+# Every parser of outside input, ten minutes each (or: make fuzz SECONDS=60 NAMES="pages wecom"); ends badly on a finding
+fuzz: $(VENV)/.fuzz
+	$(BIN)/python tests/fuzzing.py --seconds $(or $(SECONDS),600) $(NAMES)
+
+# What a release is made of, for who runs it; and whether a hole is known in any of it, where osv.dev can be asked
+sbom: $(VENV)/.test
+	@mkdir -p dist
+	$(BIN)/python tests/supply.py sbom dist/pingshao.cdx.json
+
+audit: $(VENV)/.test
+	$(BIN)/python tests/supply.py audit
+
 serve: $(VENV)/.demo
 	$(BIN)/pingshao serve
 
@@ -52,6 +64,10 @@ $(BIN)/pip:
 $(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/pip
 	$(BIN)/pip install -q -c constraints.txt -e .
 	@touch $@
+
+$(VENV)/.fuzz: pyproject.toml constraints.txt | $(BIN)/pip
+	$(BIN)/pip install -q -c constraints.txt -e '.[test,fuzz]'
+	@touch $@ $(VENV)/.test $(VENV)/.demo
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/pip
 	$(BIN)/pip install -q -c constraints.txt -e '.[test]'

@@ -27,10 +27,10 @@ from scheduler import SystemClock
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from chaos_world import empty_store  # noqa: E402 — found by the path above
-from processes import Process  # noqa: E402 — same
-from queues import CONFIG, SOURCE  # noqa: E402 — same
-from serving import Asked, Told, answering  # noqa: E402 — same
+from chaos_world import empty_store
+from processes import Process
+from queues import CONFIG, SOURCE
+from serving import Asked, Told, answering
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = 500

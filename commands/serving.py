@@ -14,7 +14,7 @@ import uvicorn
 from alerts.desk.app import create_app
 from commands import working
 from commands.app import App
-from monitor import handover, selfwatch, timers
+from monitor import handover, selfwatch, shared_queue, timers
 from monitor.checkup import examine
 from monitor.jobs import crawl_job
 from monitor.journal import WRITE_EVERY, Journal
@@ -40,6 +40,8 @@ async def serve(app: App, host: str, port: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, _end, server, desk)
     jobs = working.jobs(app)
+    if jobs.shared:
+        shared_queue.agreed(app.core, leads=True)
     service = Service(
         app.core,
         crawl=lambda source: jobs.put(crawl_job(source), pause(source, app.core.settings, app.core.clock.now())),

@@ -27,9 +27,13 @@ log = structlog.get_logger()
 
 def run(app: App, queues: "Sequence[Queue]", concurrency: int) -> None:
     """Do queued work until SIGTERM or SIGINT."""
+    from monitor import shared_queue
     from monitor.working import Worker
 
     jobs(app)  # makes the queue's tables
+    if not shared_queue.agreed(app.core, leads=False):
+        variable = app.core.settings.service.secret_env
+        raise WrongCall(f"环境变量 {variable} 和 pingshao serve 的不同：几台机器要用同一个，否则同一个买家会认成两个人")
     asyncio.run(_until_told(Worker(app.core, work(app), queues, concurrency)))
 
 

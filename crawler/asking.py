@@ -86,7 +86,7 @@ def told_to_wait(response: Response, now: datetime) -> float | None:
         return float(after)
     try:
         return max(0.0, (parsedate_to_datetime(after) - now).total_seconds())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return 0.0
 
 

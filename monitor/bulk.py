@@ -34,6 +34,20 @@ def insert_rows(session: Session, model: type[SQLModel], rows: Values) -> None:
         session.execute(insert(table(model)), list(rows))
 
 
+def insert_numbered(session: Session, model: type[SQLModel], rows: Values) -> list[int]:
+    """Insert rows as `insert_rows` does; gives the ids that the database found for them, in the rows' order."""
+    if not rows:
+        return []
+    target = table(model)
+    if not _by_copy(session, rows):
+        statement = insert(target).returning(target.c.id, sort_by_parameter_order=True)
+        return list(session.execute(statement, list(rows)).scalars())
+    numbers = text("SELECT nextval(pg_get_serial_sequence(:name, 'id')) FROM generate_series(1, :count)")
+    ids = list(session.execute(numbers, {"name": f'"{target.name}"', "count": len(rows)}).scalars())
+    insert_rows(session, model, [{"id": n, **row} for n, row in zip(ids, rows, strict=True)])
+    return ids
+
+
 def upsert(
     session: Session, model: type[SQLModel], rows: Values, key: Sequence[str], change: Sequence[str] = ()
 ) -> Sequence[Row[Any]]:

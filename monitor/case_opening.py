@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert
-from sqlmodel import Session, col
+from sqlmodel import Session
 
 from monitor import assign, case_clocks, clocks, timers
 from monitor.assign import Pick, Pool
-from monitor.bulk import insert_rows, table
+from monitor.bulk import insert_numbered, insert_rows
 from monitor.core import Core
 from monitor.fresh import Fresh
 from monitor.models import Case, Event
@@ -28,8 +27,7 @@ def open_cases(core: Core, session: Session, groups: Sequence[Group], now: datet
         return {}
     rows = [_row(core, group, now) for group in groups]
     picks = _assign(core, session, rows, now)
-    statement = insert(table(Case)).returning(col(Case.id), sort_by_parameter_order=True)
-    ids = list(session.execute(statement, rows).scalars())
+    ids = insert_numbered(session, Case, rows)
     armed: list[dict[str, Any]] = []
     events: list[dict[str, Any]] = []
     for case_id, row, pick in zip(ids, rows, picks, strict=True):

@@ -3,7 +3,8 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import literal_column
+from sqlalchemy import and_, literal_column
+from sqlmodel import col
 
 from monitor import hours
 from monitor.models import Case, Crisis, Timer
@@ -11,6 +12,12 @@ from monitor.settings import Settings
 
 ARMED = Timer.state == literal_column("'armed'")
 """No parameter: a plan made for any state cannot use the index of the armed ones."""
+UNMET = and_(
+    col(Timer.step) == literal_column("'deadline'"),
+    col(Timer.met_at).is_(None),
+    col(Timer.state).in_((literal_column("'armed'"), literal_column("'breached'"))),
+)
+"""Deadlines that run or have passed; no parameter, for the same reason."""
 
 
 def with_reminder(start: datetime, span: float, policy: dict[str, Any], settings: Settings) -> dict[str, datetime]:

@@ -97,6 +97,7 @@ class Feedback(SQLModel, table=True):
         Index("feedback_shop_happened", "shop_id", "happened_at"),
         Index("feedback_happened", "happened_at"),
         Index("feedback_text_key", "text_key", "happened_at"),
+        Index("feedback_order", "order_ref", postgresql_where=text("order_ref <> ''")),
         Index(
             "feedback_mentions",
             "happened_at",
@@ -180,6 +181,7 @@ class Case(SQLModel, table=True):
         Index("case_join", "join_key"),
         Index("case_state", "state", "opened_at"),
         Index("case_updated", "updated_at", "id"),
+        Index("case_opened", "opened_at"),
     )
     id: int | None = Field(default=None, primary_key=True)
     shop_id: str | None = Field(default=None, foreign_key="shop.id")
@@ -259,6 +261,15 @@ class Timer(SQLModel, table=True):
             "due_at",
             sqlite_where=text("state = 'armed'"),
             postgresql_where=text("state = 'armed'"),
+        ),
+        Index("timer_span", "due_at"),
+        Index(
+            "timer_unmet",
+            "case_id",
+            "due_at",
+            "state",
+            sqlite_where=text("step = 'deadline' AND met_at IS NULL AND state IN ('armed', 'breached')"),
+            postgresql_where=text("step = 'deadline' AND met_at IS NULL AND state IN ('armed', 'breached')"),
         ),
     )
     id: int | None = Field(default=None, primary_key=True)

@@ -10,7 +10,7 @@ from typing import IO, Any, Self
 from crawler.bases.files import REJECT_COLUMNS, Fault, Header
 from crawler.items import BadRow
 
-_RISKY = ("=", "+", "-", "@", "\t", "\r", "'")
+_RISKY = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n", "'")
 _LONG = 12  # digits that Excel would round or show as 6.92E+17
 
 

@@ -185,6 +185,8 @@ class Service:
             self._last[source.name] = seen_to.last
         except Exception:
             log.exception("crawl broke", source=source.name)
+            if self._shared:  # it was not even put, and somebody else may
+                self._last.pop(source.name, None)
 
     async def _summaries_once(self) -> None:
         try:

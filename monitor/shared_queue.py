@@ -5,6 +5,8 @@ so that a schedule that several processes keep fires once.
 """
 
 import asyncio
+import hashlib
+import hmac
 import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,6 +20,7 @@ from sqlmodel import Session, col, select
 
 from monitor import db, known
 from monitor.clock import Clock
+from monitor.core import Core
 from monitor.jobs import Inside, Job, NotDone, NotDue
 from monitor.models import Known
 
@@ -135,6 +138,23 @@ def prepare(engine: Engine) -> None:
         driver: Any = connection.connection.driver_connection
         driver.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}; SET LOCAL search_path TO {SCHEMA}, public")
         driver.execute(SchemaManager.get_schema())
+
+
+def agreed(core: Core, *, leads: bool) -> bool:
+    """Whether this process has the secret that `serve` has; with another one the same author would hash otherwise.
+
+    Args:
+        core: The common ground.
+        leads: Whether it is `serve`, whose secret counts.
+    """
+    mine = {"is": hmac.new(core.secret, b"which secret", hashlib.sha256).hexdigest()[:16]}
+    with db.writing(core.engine) as session:
+        row = known.hold(session, "secret", core.clock.now())
+        same = row.value in ({}, mine)
+        if leads or not row.value:
+            row.value = mine
+            session.add(row)
+    return same
 
 
 @dataclass(frozen=True, slots=True)

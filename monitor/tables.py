@@ -117,11 +117,7 @@ def load(path: Path | None = None) -> Tables:
     path = path or BUILTIN
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            if (unpacked := sum(part.file_size for part in file.zip.infolist())) > _UNPACKED:
-                raise WeightsError(f"{path}: unpacks to {unpacked >> 20} MB, which no weights do")
-            meta = json.loads(str(file["meta"]))
-            if meta["format"] != FORMAT:
-                raise WeightsError(f"{path}: weights of format {meta['format']}, expected {FORMAT}; train them again")
+            meta = _meta(path, file)
             return Tables(
                 meta["version"],
                 Opinion(
@@ -140,6 +136,16 @@ def load(path: Path | None = None) -> Tables:
         raise WeightsError(
             f"{path}: not a readable weights file ({error}), expected one made by `pingshao train`"
         ) from error
+
+
+def _meta(path: Path, file: Any) -> dict[str, Any]:
+    """What the file says of itself, once it is known to be of ours and of a bearable size."""
+    if (unpacked := sum(part.file_size for part in file.zip.infolist())) > _UNPACKED:
+        raise WeightsError(f"{path}: unpacks to {unpacked >> 20} MB, which no weights do")
+    meta: dict[str, Any] = json.loads(str(file["meta"]))
+    if meta["format"] != FORMAT:
+        raise WeightsError(f"{path}: weights of format {meta['format']}, expected {FORMAT}; train them again")
+    return meta
 
 
 def _linear(file: Any, name: str) -> Linear:

@@ -1,10 +1,11 @@
 """Deadlines: what is overdue and with whom, what was met and missed."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, and_, case, func, or_, select
+from sqlalchemy import Select, case, func, select, union_all
 from sqlmodel import Session
 
 from monitor.states import CASE_OPEN, CRISIS_OPEN, STAGE_LABELS
@@ -70,7 +71,7 @@ class Due:
 
 def due(session: Session, now: datetime, most: int) -> Due:
     """What is overdue at ``now`` (at most ``most`` in detail) and what will be within a day."""
-    late = and_(_deadline, T.state.in_(("armed", "breached")), T.met_at.is_(None), T.due_at <= now, _running())
+    late = T.id.in_(union_all(_late(cases, "case_id", CASE_OPEN, now), _late(crisis, "crisis_id", CRISIS_OPEN, now)))
     who = func.coalesce(person.c.name, "").label("who")
     listed = (
         select(
@@ -100,8 +101,11 @@ def due(session: Session, now: datetime, most: int) -> Due:
     )
 
 
-def _running() -> Any:
-    return or_(C.state.in_(CASE_OPEN), K.state.in_(CRISIS_OPEN))
+def _late(owners: Any, mine: str, running: Collection[str], now: datetime) -> Any:
+    """Ids, found by what is open: of all that ever fell due that is little."""
+    t, o = timer.alias().c, owners.alias().c
+    unmet = (t.step == "deadline", t.state.in_(("armed", "breached")), t.met_at.is_(None), t.due_at <= now)
+    return select(t.id).where(o.state.in_(running), t[mine] == o.id, *unmet)
 
 
 def _either(*names: str) -> list[Any]:

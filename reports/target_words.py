@@ -13,7 +13,7 @@ REACHED: Mapping[Reached, str] = {
     "met": "达到",
     "near": "接近",
     "missed": "没达到",
-    "few": "太少",
+    "few": "—",
     "odd": "数不对",
     "none": "—",
 }

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import String, cast, select
+from sqlalchemy import String, cast, or_, select
 from sqlmodel import Session
 
 from monitor import scope
@@ -17,6 +17,7 @@ from reports.store import F, S, judged, negative, within
 
 _CATEGORIES = 6
 _READ = 3000  # newest complaints of a span that are read
+_AT_ONCE = 1000
 _EVIDENCE = 4
 _LEAST = 5  # complaints: fewer point nowhere
 _STANDS_OUT = 0.2  # of the category's complaints
@@ -69,12 +70,12 @@ def whys(
     """Prompts for the categories that rose most, at most six; ``groups`` are all of the span, by field."""
     everywhere = _everywhere(groups)
     risen = sorted((row for row in rows if row.verdict == "up"), key=lambda row: row.expected - row.now)
-    found = []
-    for row in risen[:_CATEGORIES]:
-        now = _complaints(session, windows.now, kind, row.code, settings)
-        norm = _complaints(session, windows.norm, kind, row.code, settings)
-        found.append(Why(row.code, row.now, row.expected, _evidence(now, norm, everywhere)))
-    return found
+    told = risen[:_CATEGORIES]
+    now, norm = (
+        _complaints(session, period, kind, [row.code for row in told], settings)
+        for period in (windows.now, windows.norm)
+    )
+    return [Why(row.code, row.now, row.expected, _evidence(now[row.code], norm[row.code], everywhere)) for row in told]
 
 
 def _everywhere(groups: Mapping[str, Sequence[Group]]) -> dict[Pair, Share]:
@@ -86,14 +87,28 @@ def _everywhere(groups: Mapping[str, Sequence[Group]]) -> dict[Pair, Share]:
     return found
 
 
-def _complaints(session: Session, period: Period, kind: str, code: str, settings: Settings) -> list[set[Pair]]:
-    """What each complaint of the category tells, as field and value."""
-    mine = cast(S.categories, String).contains(f'"{code}"')  # codes are fixed words: as text on every database
+def _complaints(
+    session: Session, period: Period, kind: str, codes: Sequence[str], settings: Settings
+) -> dict[str, list[set[Pair]]]:
+    """What each complaint of a category tells, as field and value; one look through the span finds those of all."""
+    if not codes:
+        return {}
+    one_of = or_(*(cast(S.categories, String).contains(f'"{code}"') for code in codes))  # as text on every database
     here = within(F.happened_at, period.start, period.end)
-    found = select(*_COLUMNS).select_from(judged).where(here, F.kind == kind, negative, mine)
     newest: Any = F.happened_at
-    rows = session.execute(found.order_by(newest.desc()).limit(_READ))
-    return [_told(row, settings) for row in rows]
+    found = select(F.id, S.categories).select_from(judged).where(here, F.kind == kind, negative, one_of)
+    rows = session.execute(found.order_by(newest.desc())).all()
+    ids = {code: [n for n, categories in rows if code in categories][:_READ] for code in codes}
+    told = _read(session, sorted({n for chosen in ids.values() for n in chosen}), settings)
+    return {code: [told[n] for n in chosen] for code, chosen in ids.items()}
+
+
+def _read(session: Session, ids: Sequence[int], settings: Settings) -> dict[int, set[Pair]]:
+    told: dict[int, set[Pair]] = {}
+    for start in range(0, len(ids), _AT_ONCE):
+        some = select(F.id, *_COLUMNS).select_from(judged).where(F.id.in_(ids[start : start + _AT_ONCE]))
+        told |= {row.id: _told(row, settings) for row in session.execute(some)}
+    return told
 
 
 def _told(row: Any, settings: Settings) -> set[Pair]:

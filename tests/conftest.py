@@ -27,7 +27,13 @@ if TYPE_CHECKING:
 _TARGETS = {"isso": "test_real_targets.py", "pelican": "test_real_blog.py"}
 collect_ignore = [file for program, file in _TARGETS.items() if not shutil.which(program)]
 
-_COVERED_CHILDREN = {"test_crawler_run.py", "test_monitor_pipeline.py", "test_scheduler.py", "test_scheduler_serve.py"}
+_COVERED_CHILDREN = {
+    "test_crawler_run.py",
+    "test_monitor_pipeline.py",
+    "test_scheduler.py",
+    "test_scheduler_serve.py",
+    "test_scheduler_worker.py",
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

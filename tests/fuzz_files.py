@@ -1,4 +1,4 @@
-"""What people and other machines hand over as files: exports, indicators, labels, configs, weights, backups; and texts."""
+"""What is handed over as files: exports, indicators, labels, configs, weights, backups; and what people write."""
 
 import io
 import json
@@ -82,7 +82,11 @@ def exports(data: bytes) -> None:
 def _workbook() -> dict[str, bytes]:
     book = openpyxl.Workbook()
     sheet = book.active
-    for row in (["订单编号", "评价内容", "评分", "评价时间"], ["T1", "漏水", 1, NOW.replace(tzinfo=None)], [2.5, True, None, "=1"]):
+    for row in (
+        ["订单编号", "评价内容", "评分", "评价时间"],
+        ["T1", "漏水", 1, NOW.replace(tzinfo=None)],
+        [2.5, True, None, "=1"],
+    ):
         sheet.append(row)
     out = io.BytesIO()
     book.save(out)
@@ -160,7 +164,13 @@ def weights(data: bytes) -> None:
 
 @cache
 def _backup() -> bytes:
-    told = {"format": FORMAT, "made_at": NOW.isoformat(), "revision": db.newest(), "tables": {"case": [1, "0"]}, "files": {}}
+    told = {
+        "format": FORMAT,
+        "made_at": NOW.isoformat(),
+        "revision": db.newest(),
+        "tables": {"case": [1, "0"]},
+        "files": {},
+    }
     return json.dumps(told).encode()
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlmodel import Session, col, select
 
 from monitor import db
-from monitor.bulk import insert_rows, update_column, update_rows, upsert
+from monitor.bulk import insert_numbered, insert_rows, update_column, update_rows, upsert
 from monitor.models import Event, Feedback, Known, Shop, Source, Spread
 
 FEW, MANY = 3, 120
@@ -55,6 +55,22 @@ def test_what_is_inserted_comes_back_letter_by_letter(engine: Engine, count: int
         assert (row["text"], row["extra"], row["happened_at"]) == (HARD[n % len(HARD)], {"n": [n]}, NOW)
         assert (row["kind"], row["version"], row["timely"], row["case_id"]) == ("review", 1, True, None)
         assert row["stars"] == (None if n % 2 else 4.5)
+
+
+@pytest.mark.parametrize("count", [0, 1, FEW, MANY])
+def test_ids_come_in_the_order_of_the_rows(engine: Engine, count: int) -> None:
+    """Twice, so that numbers go on; what comes after by itself has the next one."""
+    with db.writing(engine) as session:
+        place(session)
+        ids = [
+            number
+            for start in (0, count)
+            for number in insert_numbered(session, Feedback, [feedback(n) for n in range(start, start + count)])
+        ]
+        insert_rows(session, Feedback, [feedback(2 * count)])
+    rows = {int(row["external_id"]): row["id"] for row in stored(engine, Feedback)}
+    assert [rows[n] for n in range(2 * count)] == ids
+    assert rows[2 * count] > max([0, *ids])
 
 
 @pytest.mark.parametrize("count", [FEW, MANY])

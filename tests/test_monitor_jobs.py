@@ -187,6 +187,14 @@ def test_a_store_without_a_queue_has_no_backlog(sqlite: Engine, postgres: str) -
     plain.dispose()
 
 
+def test_all_machines_have_one_secret(pg: Engine) -> None:
+    """The first worker's, until a service says which; a worker with another one is told."""
+    mine, other = (make_core(pg, secret=secret) for secret in (b"one", b"another"))
+    told = [(mine, False), (mine, False), (other, False), (other, True), (other, False), (mine, False)]
+    said = [shared_queue.agreed(core, leads=leads) for core, leads in told]
+    assert said == [True, True, False, False, True, False]
+
+
 async def test_work_that_nobody_takes_is_trouble(pg: Engine, tmp_path: Path) -> None:
     """The engineer hears of it, the doctor and the figures say it; a worker alive is said too."""
     service = {"var_dir": tmp_path, "database_url": "postgresql+psycopg://x/y", "queue": "procrastinate"}

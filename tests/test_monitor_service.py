@@ -12,6 +12,7 @@ from factories import NOW, make_core, make_settings
 from sqlalchemy import Engine
 
 from monitor import service
+from monitor.jobs import NotDue
 from monitor.service import Service
 from monitor.settings import Source
 
@@ -190,3 +191,33 @@ async def test_what_a_sweep_fired_is_sent_at_once(
     )
     await waker.run(until=seen(lambda: world.calls["sweep"] >= 15))
     assert world.calls["deliver"] == 3
+
+
+async def test_a_schedule_that_others_keep_too(sqlite: Engine, tmp_path: Path) -> None:
+    """What another service saw to is not asked for before its time; what could not be put is, at the next look."""
+    world = World(sqlite, tmp_path, make_source("a", every="10m"))
+    mine = Service(
+        world.core, crawl=world.crawl, sweep=dict, deliver={}, summaries=dict, watch=dict, hand_over=dict, shared=True
+    )
+    source, asked, last = world.core.settings.sources[0], list[timedelta](), NOW + timedelta(minutes=4)
+
+    async def crawl(_: Source) -> None:
+        asked.append(world.core.clock.now() - NOW)
+        if len(asked) == 1:
+            raise NotDue(last)
+        if len(asked) == 2:
+            raise OSError("the store is gone")
+
+    mine._crawl = crawl
+    for _ in range(50):
+        await mine._crawl_when_due(source)
+        world.core.clock.move(timedelta(seconds=30))
+    assert [moment.total_seconds() / 60 for moment in asked] == [0, 14, 14.5, 24.5]
+
+
+@pytest.mark.parametrize(("every", "woken"), [("10m", 30), ("45s", 22.5), ("20s", 20)])
+def test_who_shares_a_schedule_looks_often(every: str, woken: float) -> None:
+    """If another dies, its crawls are late by half a minute at most; nobody is woken off the source's own beat."""
+    source = Source(**make_source("a", every=every))
+    assert service._woken_every(source, True).total_seconds() == woken
+    assert service._woken_every(source, False) == source.every

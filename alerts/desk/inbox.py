@@ -10,7 +10,7 @@ from sqlalchemy import case as sql_case
 from sqlmodel import Session, col, func, or_, select
 
 from alerts.desk.sessions import Viewer
-from monitor import search
+from monitor import clocks, search
 from monitor.models import Case, Feedback, Person, Timer
 from monitor.search import Found
 from monitor.states import CASE_OPEN, SEVERITIES
@@ -118,8 +118,8 @@ def _which(viewer: Viewer, which: Which) -> list[Any]:
     if which == "free":
         where.append(col(Case.assignee_id).is_(None))
     if which == "late":
-        missed = (Timer.case_id == Case.id, Timer.step == "deadline", Timer.state == "breached")
-        where.append(select(Timer.id).where(*missed, col(Timer.met_at).is_(None)).exists())
+        missed = (Timer.case_id == Case.id, clocks.UNMET, Timer.state == "breached")
+        where.append(select(Timer.id).where(*missed).exists())
     return where
 
 

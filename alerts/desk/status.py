@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlmodel import Session, col, func, select
 
 from alerts.desk.labels import DELIVERIES
-from monitor import queries, selfwatch
+from monitor import clocks, queries, selfwatch
 from monitor.health import SourceHealth, overview
 from monitor.models import Case, Outbox, Timer
 from monitor.queries import CrisisLine
@@ -86,10 +86,8 @@ def _cases_late(session: Session, now: datetime) -> int:
         .join(Case, col(Case.id) == Timer.case_id)
         .where(
             col(Case.state).in_(CASE_OPEN),
-            Timer.step == "deadline",
-            col(Timer.state).in_(("armed", "breached")),
+            clocks.UNMET,
             Timer.due_at <= now,
-            col(Timer.met_at).is_(None),
         )
     )
     return session.exec(late).one()

@@ -38,7 +38,7 @@ _EXPECTED = {
     "followup_time": "应如 2026-11-01 08:03；照常入库，但没有追评时间",
     "stars": "应为 1 到 5；照常入库，但没有评分",
 }
-_GUARDED = re.compile(r"'(?=['=+\-@\t\r]|\d+\Z)")  # what a reject file put before a cell
+_GUARDED = re.compile(r"'(?=['=+\-@＝＋－＠\t\r\n]|\d+\Z)")  # what a reject file put before a cell
 
 
 @dataclass(frozen=True, slots=True)

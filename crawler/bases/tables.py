@@ -22,6 +22,7 @@ _CELL = 16_000_000  # characters; more is a broken quote rather than a review
 _CHUNK = 1 << 20
 _UNPACKED = 4 << 30  # bytes an XLSX may unpack to
 _INNOCENT, _RATIO = 64 << 20, 200  # more than so many bytes unpacked, so many times the packed ones: a bomb
+_PART, _STREAMED = 8 << 20, ("xl/worksheets/", "xl/sharedstrings", "xl/media/")  # what is no row is read as a whole
 _FEW = 10  # one byte in so many may be broken
 _HEAD = 20  # lines the delimiter is told by
 _NONE = "\x1f"  # a delimiter for files of one column, whose text may hold any other
@@ -168,6 +169,9 @@ def _check_unpacked(path: Path, file: BinaryIO) -> None:
     unpacked, packed = sum(part.file_size for part in parts), sum(part.compress_size for part in parts)
     if unpacked > _UNPACKED or unpacked > max(_INNOCENT, packed * _RATIO):
         raise SourceError(f"{path.name} 解压后有 {unpacked >> 20} MB，不像是导出的表；确实是的话请分成几个文件")
+    whole = (part for part in parts if not part.filename.lower().lstrip("/").startswith(_STREAMED))
+    if large := next((part for part in whole if part.file_size > _PART), None):
+        raise SourceError(f"{path.name} 里的 {large.filename!r} 解压后有 {large.file_size >> 20} MB，不像是导出的表")
 
 
 def _sheet(path: Path, book: "Workbook", sheet: str) -> Table:

@@ -20,6 +20,9 @@ from openpyxl.xml.constants import SHARED_STRINGS
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _CHUNK = 1 << 16
 _COLUMNS = 16_384  # of a sheet, by the format
+_FILLED = (
+    2_000  # columns with something in them; a row's cells are in memory up to its last, and rows come by thousands
+)
 _CELL = 16_000_000  # characters; more is a bomb rather than a review
 
 Cells = list[object]
@@ -195,6 +198,8 @@ class _Sheet(_Handler):
             self.done.append((self._number, self._row))
 
     def _put(self, value: object) -> None:
+        if self._column >= _FILLED:
+            raise ValueError("a cell far to the right of any table")
         if (gap := self._column - len(self._row)) < 0:
             self._row[self._column] = value
         else:

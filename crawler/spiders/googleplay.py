@@ -142,7 +142,9 @@ class GoogleplayConnector(NewestConnector[Options]):
         if not isinstance(token, str):
             raise SourceError(f"{what}：应答里没有 access_token{complaint(body)}")
         self._token = self.source.secrets.keep(token)
-        self._ends = self.source.clock() + timedelta(seconds=max(0, min(lasts, _LASTS)) if isinstance(lasts, int) else _LASTS)
+        self._ends = self.source.clock() + timedelta(
+            seconds=max(0, min(lasts, _LASTS)) if isinstance(lasts, int) else _LASTS
+        )
 
 
 def _told(text: str) -> str:

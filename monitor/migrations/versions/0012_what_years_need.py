@@ -4,6 +4,7 @@ Revision: 0012, after 0011, 2026-11-22 17:30:00
 """
 
 from alembic import op
+from sqlalchemy import text
 
 from monitor.migrations import beside
 
@@ -27,6 +28,12 @@ _JOINING = ("day_count_feedback_edit", "day_count_case_judged")
 def upgrade() -> None:
     # first what is done beside the work; what comes after it is one transaction with the version's number
     beside.create_index("event_at", "event", ["at"])  # the look for what is old enough to leave the audit trail
+    beside.create_index("case_opened", "case", ["opened_at"])  # what reports tell of a span …
+    beside.create_index("timer_span", "timer", ["due_at"])
+    unmet = text("step = 'deadline' AND met_at IS NULL AND state IN ('armed', 'breached')")  # which cases are late
+    whose = ["case_id", "due_at", "state"]
+    beside.create_index("timer_unmet", "timer", whose, sqlite_where=unmet, postgresql_where=unmet)
+    beside.create_index("feedback_order", "feedback", ["order_ref"], postgresql_where=text("order_ref <> ''"))
     if op.get_bind().dialect.name == "postgresql":
         begin = op.get_bind().exec_driver_sql(_MONTHS_BEGIN).scalar_one()
         beside.check("event_before_span", "event", f"at IS NOT NULL AND at < '{begin}'")
@@ -56,6 +63,8 @@ def _by_months(begin: str) -> list[str]:
 
 
 def downgrade() -> None:
+    for name, table in {"feedback_order": "feedback", "timer_span": "timer", "timer_unmet": "timer", "case_opened": "case"}.items():
+        op.drop_index(name, table_name=table)
     if op.get_bind().dialect.name != "postgresql":
         op.drop_index("event_at", table_name="event")
         return
