@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/scale.py [--feedbacks 100000000] [--sources 1000] [--shops 300] [--years 3] …
     .venv/bin/python benchmarks/scale.py --folder DIR [--rounds 15]
 
-Without a folder the model's table is printed; each constant below names the benchmark that gave it, and
+Without a folder the model's table is printed; each constant in scale_model.py names the benchmark that gave it, and
 docs/explanation/scale.md says what follows. With the folder of a PostgreSQL that ``benchmarks/desk.py`` filled, its
 sizes are held against the model's, and batches go through the real intake in turns: into an empty store of the same
 server and into the full one. Processor time is of one core of the machine in that page.
@@ -16,13 +16,14 @@ import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import timedelta
 from pathlib import Path
 
 from desk import NOW, make_core, postgres
 from filling import SHOPS
 from intake import BLAME, PRAISE, SUBJECTS
+from scale_model import Constants, House, table
 from sqlalchemy import Engine, text
 from sqlmodel import func, select
 
@@ -31,127 +32,11 @@ from monitor import db, directory, intake, runs, timers
 from monitor.core import Core
 from monitor.models import Feedback
 
-DAY = 86_400
 MOST_LOSS = 0.2  # of the intake's rate, from an empty store to a full one
 _SIZES = """
 SELECT c.relname, pg_table_size(c.oid), pg_indexes_size(c.oid) FROM pg_class c
 WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace ORDER BY 2 DESC
 """
-
-
-@dataclass(frozen=True)
-class Constants:
-    """What one thing costs: processor time in seconds, sizes in bytes; by which command it was measured."""
-
-    crawl_start: float = 1.9  # crawl.py: a crawl of one page, nearly all of it Python's imports
-    crawl_item: float = 0.0012  # crawl.py --reviews 20: reading, parsing and looking up; mostly known already
-    intake: float = 0.0011  # intake.py --database: clean, score, store one new feedback, the database's part with it
-    round: float = 0.0010  # timers.py, "idle sweep", and a thread's turn: one round of a loop that finds nothing
-    timer: float = 0.0021  # timers.py, "drain": one timer that fires, with its event and message
-    message: float = 0.0065  # outbox.py: claim, render, post, store
-    page: float = 0.030  # desk.py, the least of a page
-    report: float = 6.0  # reports.py, "cold: … of our own CPU": a weekly report
-    backup: float = (
-        0.00012  # `pingshao backup` of a million: a feedback with what belongs to it, read back and compared
-    )
-    row_bytes: float = 1150.0  # scale.py --folder, a million: tables, a feedback with score, case, events, messages
-    index_bytes: float = 1200.0  # the same: indexes
-    wal_bytes: float = 6000.0  # scale.py --folder: write-ahead log of one new feedback
-    backup_bytes: float = 1000.0  # of its file
-    page_bytes: float = 40_000.0  # crawl: an answer of a shop's server
-    message_bytes: float = 4_000.0  # outbox: request and answer
-    serve_memory: float = 260e6  # soak
-    crawl_memory: float = 110e6  # crawl.py
-
-
-@dataclass(frozen=True)
-class House:
-    """How large a house is, and how busy.
-
-    Attributes:
-        feedbacks: Kept in all.
-        years: In which they came.
-        every: Minutes between two crawls of a source.
-        pages: A crawl asks for.
-        negative: Share of feedback that opens a case.
-        messages: A case, edits of cards too.
-        timers: That fire, a case.
-        views: Pages of the desk a shop and day.
-        services: ``serve`` processes.
-        channels: Each with a loop of its own in each service.
-        hot: Days that are read again and again.
-    """
-
-    feedbacks: int = 100_000_000
-    sources: int = 1000
-    shops: int = 300
-    years: float = 3.0
-    every: float = 30.0
-    pages: float = 2.0
-    negative: float = 0.05
-    messages: float = 4.0
-    timers: float = 2.0
-    views: float = 300.0
-    services: int = 2
-    channels: int = 10
-    hot: int = 90
-
-    @property
-    def a_day(self) -> float:
-        return self.feedbacks / self.years / 365
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Of one part a day: seconds of a core, bytes written, bytes over the network; bytes of memory while it works."""
-
-    cpu: float = 0.0
-    written: float = 0.0
-    network: float = 0.0
-    memory: float = 0.0
-
-
-def costs(house: House, of: Constants) -> dict[str, Cost]:
-    """The model: each part by its formula."""
-    crawls, cases = house.sources * DAY / 60 / house.every, house.a_day * house.negative
-    crawl = of.crawl_start + house.pages * 20 * of.crawl_item
-    loops = DAY * (1 / 1.0 + house.channels / 0.5)
-    messages = cases * house.messages
-    at_once = max(4.0, crawls * crawl / DAY)
-    return {
-        "crawls": Cost(crawls * crawl, 0, crawls * house.pages * of.page_bytes, at_once * of.crawl_memory),
-        "intake and scoring": Cost(house.a_day * of.intake, house.a_day * of.wal_bytes * 2),
-        "rounds of the services": Cost(house.services * loops * of.round, 0, 0, house.services * of.serve_memory),
-        "timers": Cost(cases * house.timers * of.timer, cases * house.timers * of.wal_bytes),
-        "outbox": Cost(messages * of.message, messages * of.wal_bytes, messages * of.message_bytes),
-        "desk": Cost(house.shops * house.views * of.page, 0, house.shops * house.views * 25_000),
-        "reports": Cost(2 * of.report + of.report / 7 * _largeness(house)),
-        "backup": Cost(house.feedbacks * of.backup, house.feedbacks * of.backup_bytes * 2),
-    }
-
-
-def _largeness(house: House) -> float:
-    """Of a week beside that of the store whose report was measured, a million in 700 days."""
-    return max(1.0, house.a_day / (1_000_000 / 700))
-
-
-def table(house: House, of: Constants) -> Iterator[str]:
-    """The model in lines."""
-    yield f"{house.feedbacks:,} feedbacks in {house.years:g} years, {house.sources:,} sources, {house.shops:,} shops: "
-    yield f"{house.a_day:,.0f} new a day, a crawl of each source every {house.every:g} minutes"
-    yield f"{'a day':<24}{'core seconds':>14}{'cores':>8}{'written GB':>12}{'network GB':>12}{'memory GB':>11}"
-    found = costs(house, of)
-    total = Cost(*(sum(getattr(cost, one.name) for cost in found.values()) for one in fields(Cost)))
-    for name, cost in {**found, "in all": total}.items():
-        yield (
-            f"{name:<24}{cost.cpu:>14,.0f}{cost.cpu / DAY:>8.2f}{cost.written / 1e9:>12.1f}"
-            f"{cost.network / 1e9:>12.2f}{cost.memory / 1e9:>11.2f}"
-        )
-    rows, indexes = house.feedbacks * of.row_bytes / 1e9, house.feedbacks * of.index_bytes / 1e9
-    hot = house.a_day * min(house.hot, house.years * 365) * (of.row_bytes + of.index_bytes) / 1e9
-    backup = house.feedbacks * of.backup_bytes / 1e9
-    yield f"on the disk: tables {rows:,.0f} GB, indexes {indexes:,.0f} GB, a backup {backup:,.0f} GB"
-    yield f"read again and again (the last {house.hot} days): {hot:,.1f} GB, which should fit into memory"
 
 
 def check(url: str, of: Constants, rounds: int, server: Path) -> bool:

@@ -235,8 +235,10 @@ def _refusal(core: Core, url: str) -> str:
 
 def _dated(core: Core, name: str, says: str, date: str | None) -> Finding:
     """A server's own date tells whether this machine's clock is right."""
-    if date:
-        off = abs(core.clock.now() - parsedate_to_datetime(date))
-        if off > timedelta(minutes=2):
-            return Finding(name, f"{says}，但对方的时间差 {off.total_seconds():.0f} 秒", "请检查本机时钟（NTP）")
+    try:
+        off = abs(core.clock.now() - parsedate_to_datetime(date)) if date else timedelta()
+    except (ValueError, TypeError, OverflowError):  # rubbish for a date tells nothing
+        off = timedelta()
+    if off > timedelta(minutes=2):
+        return Finding(name, f"{says}，但对方的时间差 {off.total_seconds():.0f} 秒", "请检查本机时钟（NTP）")
     return Finding(name, says)

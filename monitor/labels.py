@@ -42,7 +42,7 @@ def corrected(values: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, A
 def corrections(core: Core) -> "list[Labelled]":
     """What staff last said of each feedback, with the words it was said of."""
     rows: dict[int, Labelled] = {}
-    with db.reading(core.engine) as session:
+    with db.reading(core.engine, long=True) as session:
         said = select(Correction, Feedback, Score).join(Feedback, col(Feedback.id) == Correction.feedback_id)
         said = said.where(Feedback.cleared == "")
         for correction, feedback, score in session.exec(said.join(Score).order_by(col(Correction.id))):

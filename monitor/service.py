@@ -191,6 +191,8 @@ class Service:
     async def _summaries_once(self) -> None:
         try:
             await asyncio.to_thread(self._summaries)
+        except OperationalError as error:
+            log.error("the store refused a round", loop="summaries", error=str(error.orig))  # noqa: TRY400 — as above
         except Exception:
             log.exception("summary broke")
 

@@ -58,7 +58,9 @@ class Crawled:
 
     def reviews(self, source: str) -> list[dict[str, str]]:
         chance = random.Random(f"{self.seed} {source}")
-        return [{"id": f"{source}-{n}", "content": _words(chance, n), "time": self.at} for n in range(self.sources[source])]
+        return [
+            {"id": f"{source}-{n}", "content": _words(chance, n), "time": self.at} for n in range(self.sources[source])
+        ]
 
     def fed(self, fed: Fed) -> None:
         """Note all of it as what has to be stored."""

@@ -1,7 +1,8 @@
 """What a soak puts into ``pingshao serve``: fake time, longer pauses between rounds, the people of the week, samples.
 
 Everything else is the service as it is. Rounds that find nothing are most of what an idle service does; they come less
-often here, sweeps each four seconds in place of each one: what a soak says of lateness is the worse for it.
+often here, sweeps each four seconds in place of each one: what a soak says of lateness is the worse for it. SQLite's
+page caches, of at most 32 MB for each of some connections, take days to fill and are kept small: what grows is a leak.
 """
 
 import asyncio
@@ -75,6 +76,13 @@ def install(plan: Plan) -> None:
         module.datetime = Now
     for name, pause in PAUSES.items():
         setattr(service, name, pause)
+    prepare = db._prepare_sqlite
+
+    def prepared(busy_ms: int, connection: Any, record: Any) -> None:
+        prepare(busy_ms, connection, record)
+        connection.execute("PRAGMA cache_size = -1000")
+
+    db._prepare_sqlite = prepared
     skew.LOOK_EVERY = selfwatch.LOOK_EVERY = serving.WRITE_EVERY = _WATCH_EVERY
     serving.time = SimpleNamespace(monotonic=fake.seconds)  # type: ignore[assignment]
 

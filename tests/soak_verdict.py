@@ -143,7 +143,7 @@ def _delivered(session: Session, plan: Plan, slack: SlackDouble, smtp: SmtpDoubl
 
 def _reports(plan: Plan) -> dict[str, int]:
     """How often each report's hour strikes; hours are counted from a Thursday's midnight on the shops' clock."""
-    strikes = {"daily": (10, 24), "evening": (18, 24), "weekly": (4 * 24 + 9, 7 * 24)}
+    strikes = {"daily": (10, 24), "evening": (18, 24), "weekly": (24 + 13, 7 * 24)}
     hours = range(plan.later, plan.later + plan.hours)
     return {kind: sum((hour - at) % every == 0 for hour in hours) for kind, (at, every) in strikes.items()}
 

@@ -46,7 +46,8 @@ class Plan:
 
     Attributes:
         folder: For store, config, logs, samples.
-        hours: Of fake time, from a Thursday's midnight in Shanghai on: the weekly report comes after some days.
+        hours: Of fake time, from a Thursday's midnight in Shanghai on: by the second quarter of a week each kind of
+            report was made once, so that what it loads is loaded.
         later: Hours after that midnight at which it begins.
         feedbacks: Written in that time.
         bad: Share of them that complain.
@@ -226,6 +227,7 @@ system = ["ops"]
 {clocks}
 remind_before = "10m"
 [summaries]
+weekly = "fri 13:00"
 recipients = ["head@example.com"]
 [retention]
 reviews = "{max(1, plan.hours // 56)}d"

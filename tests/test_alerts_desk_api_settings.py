@@ -96,6 +96,22 @@ def test_a_rule_is_tried_then_kept_then_taken_back(desk: httpx.Client, core: Cor
 
 
 @sqlite
+def test_limits_and_targets_are_figures(desk: httpx.Client, core: Core) -> None:
+    """Numbers with or without a fraction, nothing for no limit; there is nothing to try."""
+    values = {"policy.indicators.dispute_rate": 0.25, "policy.indicators.upheld": None}
+    mark = group(desk, "indicators")["seen"]
+    kept = desk.put(f"{API}/rules/indicators", json={"values": values, "seen": mark}).json()
+    now = {one["key"]: one["value"] for one in kept["rules"]}
+    assert {key: now[key] for key in values} == values
+    mark = group(desk, "targets")["seen"]
+    assert desk.put(f"{API}/rules/targets", json={"values": {"policy.targets.once": 80}, "seen": mark}).is_success
+    assert (core.settings.policy.indicators.dispute_rate, core.settings.policy.targets.once) == (0.25, 80)
+    wrong = {"values": {"policy.targets.once": 120.5}, "seen": group(desk, "targets")["seen"]}
+    assert "一次解决率" in told(desk.put(f"{API}/rules/targets", json=wrong))
+    assert desk.post(f"{API}/rules/targets/try", json={"values": {}}).status_code in (400, 404, 422)
+
+
+@sqlite
 def test_clocks_and_quiet_hours_are_tried_too(desk: httpx.Client, core: Core, clock: HandClock) -> None:
     """Which deadlines and reminders of the last week would have been others; nothing changes."""
     case = open_case(core, ["杯子漏水了"], severity="medium", categories=["service"])

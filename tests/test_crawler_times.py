@@ -179,3 +179,11 @@ def test_anything_gives_an_aware_time_or_none(said: Any) -> None:
     found = parse_time(said, ZONE, NOW)
     assert found is None or found.tzinfo is not None
     assert is_relative(said) in {True, False}
+
+
+@pytest.mark.parametrize(
+    "said", ["0001-01-01T00:00:00+08:00", "9999-12-31T23:59:59Z", "1899-12-31", datetime(1, 1, 1, tzinfo=UTC), date.max]
+)
+def test_years_that_nothing_is_dated_in(said: object) -> None:
+    """A placeholder of some system says nothing, and no zone could be put on it; the text is stored all the same."""
+    assert parse_time(said, ZONE, NOW) is None

@@ -234,9 +234,9 @@ def test_killed_in_the_middle_of_a_restore_the_store_is_as_it_was(core: Core, sa
     take_in(core, 30, "备份以后的评价")
     before = sums(core.engine)
     url = core.engine.url.render_as_string(hide_password=False)
-    place = "_count_on" if core.engine.dialect.name == "postgresql" else "_into_sqlite"
+    place = "pouring._count_on" if core.engine.dialect.name == "postgresql" else "restoring.into_sqlite"
     killed(
-        f"from monitor import restoring, db\ndef wait(*_):\n    {WAITS}\nrestoring.{place} = wait",
+        f"from monitor import pouring, restoring, db\ndef wait(*_):\n    {WAITS}\n{place} = wait",
         "from pathlib import Path\nfrom datetime import datetime, UTC\n"
         f"restoring.restore(db.connect({url!r}), Path({str(saved)!r}), Path({str(tmp_path / 'restore.db')!r}),"
         " datetime.now(UTC), 'x')",

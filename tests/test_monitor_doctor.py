@@ -195,3 +195,11 @@ def test_a_year_whose_holidays_are_not_known(sqlite: Engine, tmp_path: Path, rea
         assert ok or "2199" in found.todo
     indifferent = make_core(sqlite, make_settings(tmp_path), real_time)
     assert "节假日" not in {name for name, _ in checks(indifferent)}
+
+
+@pytest.mark.parametrize(
+    "said", [None, "", "yesterday", "Mon, 1 Jan 99999999999999999999 00:00:00 GMT", "1 Jan 2026 -0000"]
+)
+def test_a_server_whose_date_is_rubbish(sqlite: Engine, said: str | None) -> None:
+    """It tells nothing of this machine's clock, and is no fault of ours."""
+    assert doctor._dated(make_core(sqlite), "来源", "HTTP 200", said) == Finding("来源", "HTTP 200")

@@ -136,7 +136,7 @@ class Worker:
                 self._once()
                 self.longest = max(self.longest, time.monotonic() - began)
                 self.rounds += 1
-                time.sleep(0.01)
+                time.sleep(0.03)
         except Exception as error:  # noqa: BLE001 — the thread hands over whatever went wrong
             self.error = error
 
@@ -212,7 +212,6 @@ def test_a_migration_that_waits_for_a_table_does_not_keep_others_waiting(
     monkeypatch.setattr(db, "_LOCK_WAIT", "100ms")
     monkeypatch.setattr(db, "_PAUSE", 0.2)
     db.migrate(postgresql, "0010")
-    fill(postgresql)
     reader = in_use(postgresql, "feedback", 1.5)
     migration = threading.Thread(target=db.migrate, args=(postgresql,))
     migration.start()
@@ -263,7 +262,6 @@ def test_an_index_that_was_half_built_is_built_anew(postgresql: Engine) -> None:
 def test_a_migration_killed_while_it_builds_an_index_is_taken_up_again(postgresql: Engine) -> None:
     """Somebody's old snapshot keeps the index from being ready when the process is killed; the next one makes it."""
     db.migrate(postgresql, "0011")
-    fill(postgresql)
     url = postgresql.url.render_as_string(hide_password=False)
     code = f"from monitor import db; db.migrate(db.connect({url!r}))"
     with postgresql.connect().execution_options(isolation_level="REPEATABLE READ") as old:
@@ -288,7 +286,6 @@ def test_a_migration_killed_while_it_builds_an_index_is_taken_up_again(postgresq
 def test_several_processes_that_migrate_at_once_do_it_once(store: Engine) -> None:
     """Each waits for the one before, also while an index is built beside the work, and finds nothing left to do."""
     db.migrate(store, "0011")
-    fill(store)
     with ThreadPoolExecutor(4) as threads:
         for done in [threads.submit(db.migrate, store) for _ in range(4)]:
             done.result(60)

@@ -161,39 +161,68 @@ def test_what_arrives_changed_is_not_taken(old: Engine, blank: Engine, monkeypat
     assert moved(old, blank)["feedback"] == 9
 
 
-@pytest.mark.parametrize(
-    ("source", "target", "says"),
-    [
-        ("none", "blank", "还没有库，没什么可搬的"),
-        ("old", "old", "两边是同一种数据库"),
-        ("older", "blank", "表结构是 0010，这个版本的评哨要"),
-        ("bare", "blank", "现在的库是空的"),
-        ("old", "newer", "新库来自更新的评哨（表结构 9999）"),
-        ("old", "gone", "打不开数据库"),
-    ],
-)
-def test_what_does_not_fit_is_refused(
-    old: Engine, blank: Engine, tmp_path: Path, source: str, target: str, says: str
-) -> None:
+def test_what_does_not_fit_is_refused(old: Engine, blank: Engine, tmp_path: Path) -> None:
     """With one sentence that says what is wrong and what to do."""
-    made = {"old": old, "blank": blank, "none": db.connect(f"sqlite:///{tmp_path / 'none.db'}")}
-    made["gone"] = db.connect("postgresql+psycopg://nobody@127.0.0.1:1/none")
-    if source in ("older", "bare"):
-        made[source] = db.connect(f"sqlite:///{tmp_path / source}.db")
-        if source == "older":
-            db.migrate(made[source], "0010")
-        else:
-            made[source].connect().close()
-    if target == "newer":
-        db.migrate(blank)
-        with blank.begin() as connection:
-            connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-        made["newer"] = blank
-    with pytest.raises(WrongCall) as caught:
-        moved(made[source], made[target])
-    assert says in str(caught.value)
-    for engine in made.values():
+    none, older, bare = (db.connect(f"sqlite:///{tmp_path / name}.db") for name in ("none", "older", "bare"))
+    gone = db.connect("postgresql+psycopg://nobody@127.0.0.1:1/none")
+    db.migrate(older, "0010")
+    bare.connect().close()
+    for source, target, says in (
+        (none, blank, "还没有库，没什么可搬的"),
+        (old, old, "两边是同一种数据库"),
+        (older, blank, "表结构是 0010，这个版本的评哨要"),
+        (bare, blank, "现在的库是空的"),
+        (old, gone, "打不开数据库"),
+    ):
+        with pytest.raises(WrongCall, match=says):
+            moved(source, target)
+    db.migrate(blank)
+    with blank.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(WrongCall, match="新库来自更新的评哨（表结构 9999）"):
+        moved(old, blank)
+    for engine in (none, older, bare, gone):
         engine.dispose()
+
+
+def test_two_moves_into_one_place_do_not_meet(old: Engine, blank: Engine) -> None:
+    """The second is told of the first; nothing is doubled."""
+    db.migrate(blank)
+    with blank.begin() as first:
+        first.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": moving._LOCK})
+        with pytest.raises(WrongCall, match="已经有一个 pingshao db move"):
+            moved(old, blank)
+
+
+def test_what_arrives_changed_on_sqlite_is_not_taken_either(
+    old: Engine, blank: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The copy is compared before anybody sees it; no file is left behind."""
+    moved(old, blank)
+    file = tmp_path / "back.db"
+    back = db.connect(f"sqlite:///{file}")
+    read = rows.read_sqlite
+    monkeypatch.setattr(rows, "read_sqlite", lambda store, table, names: list(read(store, table, names))[1:])
+    with pytest.raises(WrongCall, match="读出来和原来不一样"):
+        moved(blank, back)
+    assert not [one for one in tmp_path.iterdir() if ".move-" in one.name]
+    assert db.revision(back) is None
+    back.dispose()
+
+
+def test_a_disk_that_is_full_leaves_both_as_they_were(
+    old: Engine, blank: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever ends the work is one sentence, and the next try begins anew."""
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(rows, "write_postgresql", full)
+    with pytest.raises(WrongCall, match=r"没有搬，两边都是原样：.*No space left"):
+        moved(old, blank)
+    monkeypatch.undo()
+    assert moved(old, blank)["feedback"] == 9
 
 
 KILLED = """

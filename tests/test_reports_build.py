@@ -155,6 +155,22 @@ def test_all_positive(sqlite: Engine) -> None:
     assert report.lines[0] == "上周 60 条评价，没有差评。"
 
 
+def test_order_numbers_of_buyers_stay_in_the_house(sqlite: Engine) -> None:
+    """They are in no page, mail or figures; an improvement is entered from the category that rose."""
+    core = _core(sqlite)
+    week, before = NOW - timedelta(days=6), NOW - timedelta(days=20)
+    text = "订单号 88123456，就是 2211034567890123456，漏水"
+    rows = [Record(week + timedelta(minutes=n), True, text, 1, ["quality"], "high") for n in range(40)]
+    rows += [Record(at) for at in (before, week) for _ in range(60)] + [Record(NOW - timedelta(days=40))]
+    store(sqlite, rows, NOW)
+    report = build(core, "weekly", FRIDAY)
+    assert "订单号 ****3456，就是 ***************3456，漏水" in report.text
+    for page in (report.html, report.text, report.figures, report.eml.decode()):
+        assert "88123456" not in page
+        assert "22110345678" not in page
+    assert 'href="http://desk.test/improvements?category=quality"' in report.html
+
+
 class _Page(HTMLParser):
     """Collects what a browser would act on."""
 

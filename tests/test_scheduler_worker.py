@@ -14,7 +14,7 @@ from sqlalchemy import Engine, text
 from sqlmodel import col, func, select
 
 import scheduler
-from monitor import db, doctor, intake, runs, shared_queue
+from monitor import db, directory, doctor, intake, runs, shared_queue
 from monitor.models import Feedback, Known, Run
 from monitor.models import Source as Row
 
@@ -96,6 +96,8 @@ async def test_a_worker_that_is_told_to_end_gives_its_job_back(store: Engine, tm
 def test_a_worker_does_what_a_command_wants(store: Engine, tmp_path: Path) -> None:
     """History is scored again in parts, and an export is written; the commands tell what came of it."""
     core = make_core(store)
+    with db.writing(store) as session:
+        directory.sync(session, core.settings)
     started = runs.start(core, "site", "html", "demo")
     assert started is not None
     intake.store(core, started.origin, [make_item(f"{n}", f"第{n}单，很好用") for n in range(300)])

@@ -1,6 +1,8 @@
 """Our own code and what it says: secrets, headers of mails, comparisons, what runs what."""
 
 import ast
+import csv
+import io
 import re
 import socket
 from functools import cache
@@ -16,8 +18,12 @@ import scheduler
 from alerts.channel import Letter
 from alerts.content import Card
 from alerts.mails import mail
-from monitor import config, db, directory
+from crawler.bases import files
+from crawler.bases.files import Fault, Header
+from crawler.bases.tables import Row
+from monitor import config, db, directory, sheets
 from monitor.clock import HandClock
+from monitor.rejects import Rejects
 from reports.mail import compose
 
 ROOT = Path(__file__).parent.parent
@@ -160,6 +166,21 @@ def test_secrets_are_compared_in_constant_time() -> None:
                 suspicious = [side for side in sides if _SECRET.search(side) and "ApiToken.digest" not in side]
                 place = str(file.relative_to(ROOT))
                 assert not suspicious or place in _NO_SECRETS, (place, node.lineno, sides)
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "＝1+1", "+1", "－1", "＠SUM(1)", "@A1", "-1", "\t=1", "\r=1", "\n=1"])
+def test_no_cell_of_any_table_is_a_formula(tmp_path: Path, cell: str) -> None:
+    """Neither in an export nor in a file of rejected rows, which is read back as it was."""
+    with Rejects(tmp_path, "a", NOW) as rejects:
+        rejects.begin(Header("a:1", ("评价内容",), None, ()))  # type: ignore[arg-type]  # the columns do not matter here
+        rejects.add(Fault("a:2", "坏", cells=(cell,)))
+    with rejects.files[0].open(encoding="utf-8-sig", newline="") as file:
+        rejected = list(csv.reader(file))[1][2]
+    out = io.BytesIO()
+    sheets.write([{"a": cell}], "csv", out)
+    exported = list(csv.reader(io.StringIO(out.getvalue().decode("utf-8-sig"), newline="")))[1][0]
+    assert (rejected, exported) == (f"'{cell}", f"'{cell}")
+    assert files._restored(Row("a:2", ["a:2", "坏", rejected])).cells == [cell]
 
 
 def test_tables_are_written_in_two_places_only() -> None:
