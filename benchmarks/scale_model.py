@@ -12,12 +12,12 @@ class Constants:
 
     crawl_start: float = 2.4  # crawl.py: "to start" of the connector with the store, nearly all of it Python's imports
     crawl_item: float = 0.0004  # crawl.py: "ms an item" of the connector; most are known already
-    intake: float = 0.0015  # scale.py --folder, "full": ours and the database's of one new feedback, scored and stored
-    round: float = 0.0014  # scale.py --folder, "an idle round": ours and the database's
+    intake: float = 0.0011  # scale.py --folder, "full": ours and the database's of one new feedback, scored and stored
+    round: float = 0.0007  # scale.py --folder, "an idle round": ours and the database's
     timer: float = 0.0016  # timers.py, "drain": one timer that fires, with its event and message
     message: float = 0.0114  # outbox.py, "processor time": claim, render, post, store
     page: float = 0.030  # desk.py: of a page, ours and the database's
-    report: float = 10.0  # reports.py, "cold", ours and the database's, ten millions in 700 days
+    report: float = 12.0  # reports.py, "cold", ours and the database's, ten millions in 700 days
     backup: float = (
         0.0006  # `pingshao backup`: a feedback with what belongs to it is read, written, read back, compared
     )
@@ -25,7 +25,7 @@ class Constants:
         886.0  # scale.py --folder: tables, a feedback with its score, search entry, cases, events, messages
     )
     index_bytes: float = 670.0  # the same: indexes
-    wal_bytes: float = 50_000.0  # scale.py --folder, "log": most of it whole pages, once after each checkpoint
+    wal_bytes: float = 17_000.0  # scale.py --folder, "log": most of it whole pages, once after each checkpoint
     backup_bytes: float = 1000.0  # of its file
     page_bytes: float = 40_000.0  # an answer of a shop's server
     message_bytes: float = 4_000.0  # request and answer
