@@ -18,9 +18,7 @@ class Constants:
     message: float = 0.0114  # outbox.py, "processor time": claim, render, post, store
     page: float = 0.030  # desk.py: of a page, ours and the database's
     report: float = 12.0  # reports.py, "cold", ours and the database's, ten millions in 700 days
-    backup: float = (
-        0.0006  # `pingshao backup`: a feedback with what belongs to it is read, written, read back, compared
-    )
+    backup: float = 0.00008  # `pingshao backup` (SQLite): a feedback and what belongs to it, read back and compared
     row_bytes: float = (
         886.0  # scale.py --folder: tables, a feedback with its score, search entry, cases, events, messages
     )

@@ -34,7 +34,8 @@ _OFFSET = (
     r"(?:(?:UTC|GMT)\s*(?P<utc>[+-]\d{1,2}(?::?\d\d)?)(?!\d)|(?P<off>[+-]\d\d:?\d\d)(?!\d)|(?P<zone>Z|[A-Z]{2,4})\b)"
 )
 _CLOCK = (
-    r"(?:[T\s,]*(?:\(?(?:星期|周|礼拜)[一二三四五六日天]\)?)?[\s,]*(?P<half>凌晨|早上|上午|中午|下午|傍晚|晚上)?\s*"
+    # possessive: of three runs of spaces side by side, matching that fails would try every way to share them out
+    r"(?:[T\s,]*+(?:\(?(?:星期|周|礼拜)[一二三四五六日天]\)?)?[\s,]*+(?P<half>凌晨|早上|上午|中午|下午|傍晚|晚上)?\s*+"
     r"(?P<H>\d{1,2})\s*[:时點点]\s*(?:(?P<M>[0-5]?\d)(?!\d)\s*(?:[:分]\s*(?:(?P<S>[0-5]?\d)(?!\d)(?:[.,](?P<F>\d{1,9}))?秒?)?)?)?"
     rf"(?:\s*(?P<ampm>[AaPp])\.?[Mm]\b\.?)?(?:\s*{_OFFSET})?)?"
 )
@@ -62,9 +63,9 @@ _NEAR_DAY = re.compile(
 _JUST_NOW = re.compile(r"刚刚|刚才|just now", re.IGNORECASE)
 _HOW_LONG = re.compile(r"刚|前|ago|now", re.IGNORECASE)
 _AGO = re.compile(
-    r"(?P<n>\d{1,4}|[半一两二三四五六七八九十]|\ban?\b)\s*个?\s*(?:(?P<seconds>秒钟?|sec(?:ond)?s?)|(?P<minutes>分钟?|min(?:ute)?s?)|"
+    r"(?P<n>\d{1,4}|[半一两二三四五六七八九十]|\ban?\b)\s*+(?:个\s*+)?(?:(?P<seconds>秒钟?|sec(?:ond)?s?)|(?P<minutes>分钟?|min(?:ute)?s?)|"
     r"(?P<hours>小时|钟头|h(?:ou)?rs?)|(?P<days>天|日|days?)|(?P<weeks>周|星期|礼拜|weeks?)|(?P<months>月|months?)|(?P<years>年|years?))"
-    r"\s*(?:之?前|ago)",
+    r"\s*+(?:之?前|ago)",
     re.IGNORECASE,
 )
 
@@ -112,7 +113,8 @@ def _iso(text: str, zone: tzinfo) -> datetime | None:
 
 
 def _plain(text: str) -> str:
-    return text if text.isascii() else unicodedata.normalize("NFKC", text[:_LONGEST]).replace("\u200b", "")
+    text = text[:_LONGEST]
+    return text if text.isascii() else unicodedata.normalize("NFKC", text).replace("\u200b", "")
 
 
 def _written(text: str, zone: ZoneInfo, now: datetime) -> datetime | None:

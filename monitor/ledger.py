@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlmodel import col, func, select
 
-from monitor import db
+from monitor import db, queries
 from monitor.core import Core
-from monitor.models import Case, Crisis, Feedback, Outbox, Score, Timer
+from monitor.models import Case, Crisis, Feedback, Score, Timer
 from monitor.states import CASE_OPEN, CRISIS_OPEN
 
 
@@ -41,7 +41,7 @@ def ledger(core: Core, since: Mark, sources: Sequence[dict[str, Any]], fired: in
         negative = (
             select(func.count()).select_from(Score).where(Score.feedback_id > since.feedback, col(Score.negative))
         )
-        states = dict(session.exec(select(Outbox.state, func.count()).group_by(Outbox.state)).all())
+        states = queries.unsent_counts(session)
         return {
             "sources": list(sources),
             "feedback": {
@@ -59,8 +59,8 @@ def ledger(core: Core, since: Mark, sources: Sequence[dict[str, Any]], fired: in
             "timers": {"fired": fired, "armed": count(Timer, Timer.state == "armed")},
             "outbox": {
                 "sent": sent,
-                "pending": states.get("pending", 0) + states.get("sending", 0),
-                "uncertain": states.get("uncertain", 0),
-                "dead": states.get("dead", 0),
+                "pending": states["pending"] + states["sending"],
+                "uncertain": states["uncertain"],
+                "dead": states["dead"],
             },
         }

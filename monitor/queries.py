@@ -11,7 +11,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, func, select
 
 from monitor.models import Case, Crisis, CrisisFeedback, Event, Feedback, Outbox, Person, Score, Source, Spread, Timer
-from monitor.states import CRISIS_OPEN, SEVERITIES
+from monitor.states import CRISIS_OPEN, SEVERITIES, UNSENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +157,10 @@ def clocks_of_crises(session: Session, ids: list[int]) -> dict[int, dict[str, Ti
     return _clocks(session, Timer.crisis_id, ids)
 
 
-def outbox_counts(session: Session) -> dict[str, int]:
-    """How many messages are in each state."""
-    return dict(session.exec(select(Outbox.state, func.count()).group_by(Outbox.state)).all())
+def unsent_counts(session: Session) -> dict[str, int]:
+    """How many messages are in each state in which they are not sent; all that ever were is for nobody to count."""
+    counted = select(Outbox.state, func.count()).where(col(Outbox.state).in_(UNSENT)).group_by(Outbox.state)
+    return dict.fromkeys(UNSENT, 0) | dict(session.exec(counted).all())
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,6 +183,8 @@ class Service:
             await task
         except NotDue as seen_to:
             self._last[source.name] = seen_to.last
+        except asyncio.CancelledError:  # the service ends, which APScheduler would log as the job's error
+            log.info("crawl cut short", source=source.name)
         except Exception:
             log.exception("crawl broke", source=source.name)
             if self._shared:  # it was not even put, and somebody else may

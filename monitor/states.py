@@ -49,6 +49,9 @@ TARGET_LABELS = {
 
 SOURCE_LABELS = {"new": "还没跑过", "ok": "正常", "failed": "失败", "attention": "要看一眼"}
 
+UNSENT = ("pending", "sending", "uncertain", "dead")
+"""States of messages that somebody may still have to see to."""
+
 DELIVERY_LABELS = {
     "pending": "待发",
     "sending": "在发",

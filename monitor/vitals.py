@@ -22,9 +22,8 @@ from monitor.service import usual_pause
 from monitor.settings import Settings
 from monitor.settings import Source as Configured
 from monitor.shared_queue import Backlog
-from monitor.states import CASE_OPEN, CRISIS_OPEN
+from monitor.states import CASE_OPEN, CRISIS_OPEN, UNSENT
 
-_UNSENT = ("pending", "sending", "uncertain", "dead")
 _NEWEST = 1000  # feedbacks that tell how intake and scoring are doing
 _LATELY = timedelta(hours=1)
 _NONE = timedelta()
@@ -135,7 +134,7 @@ def _outbox(session: Session, now: datetime) -> tuple[dict[tuple[str, str], int]
     since = func.min(sql_case((could_go & (col(Outbox.state) != "dead"), col(Outbox.created_at))))
     counted = (
         select(Outbox.channel, Outbox.state, func.count(), since)
-        .where(col(Outbox.state).in_(_UNSENT))
+        .where(col(Outbox.state).in_(UNSENT))
         .group_by(Outbox.channel, Outbox.state)
     )
     waiting, oldest = {}, dict[str, timedelta]()

@@ -182,7 +182,7 @@ def _fuzz(name: str, folder: Path, seconds: int) -> None:
         return (damaged(data, one.shape, rng) if rng.random() < 0.5 else atheris.Mutate(data, most))[:most]
 
     limits = [f"-max_total_time={seconds}", f"-timeout={_STUCK}", "-rss_limit_mb=0", f"-max_len={_LONGEST}"]
-    where = [f"-artifact_prefix={folder}/found-", "-print_final_stats=1", "-verbosity=0"]
+    where = [f"-artifact_prefix={folder}/found-", "-report_slow_units=3600", "-print_final_stats=1", "-verbosity=0"]
     atheris.Setup(["fuzz", *limits, *where, str(folder / "corpus")], run, custom_mutator=mutated)
     atheris.Fuzz()
 

@@ -25,7 +25,7 @@ from monitor.clock import HandClock
 from monitor.core import Core
 from monitor.models import Case, Feedback, Known, Outbox, Source, Spread
 from monitor.moves import Action
-from monitor.states import DELIVERY_LABELS
+from monitor.states import DELIVERY_LABELS, UNSENT
 
 HOSTILE = "<script>alert(1)</script>{{ 7*7 }}{% raw %}\u202e反向\u202c<!channel> *粗* =cmd|' /C calc'!A0 \"><img src=x>"
 
@@ -111,8 +111,8 @@ def test_the_status_page_counts_cases_and_messages(desk: httpx.Client, core: Cor
     assert "<b>" not in page.text.split("试了 3 次")[1].split("</bdi>")[0]
 
 
-def test_messages_in_every_state_have_a_word(desk: httpx.Client, core: Core, clock: HandClock) -> None:
-    """The page shows each state that the outbox writes, in Chinese."""
+def test_messages_that_are_not_sent_are_counted(desk: httpx.Client, core: Core, clock: HandClock) -> None:
+    """The page shows each state in which a message is not sent, in Chinese, and none of those that were."""
     now = clock.now()
     facts = {"channel": "ops", "target": "C1", "kind": "case.opened", "subject": "case", "subject_id": 1}
     with db.writing(core.engine) as session:
@@ -121,7 +121,7 @@ def test_messages_in_every_state_have_a_word(desk: httpx.Client, core: Core, clo
     page = desk.get("/")
     assert page.status_code == 200
     seen = text_of(page).replace(" ", "")
-    assert all(f"{word}1" in seen for word in DELIVERY_LABELS.values())
+    assert [state for state, word in DELIVERY_LABELS.items() if f"{word}1" in seen] == list(UNSENT)
 
 
 def test_sources_in_trouble_are_shown(core: Core, links: Links, clock: HandClock) -> None:

@@ -75,6 +75,23 @@ UNITS = (
     " ", "a", "1", "x@", "a ", "<", "<a ", "&#", "(", "（", "{", "[", "【", "1.", "1-", "/a", "=", "不", "微信", "*",
     "1月", "2026-", "订单", "号", "：",
 )  # fmt: skip
+BEGINNINGS = (
+    "1",
+    "昨天",
+    "11月1日",
+    "2026-11-01",
+    "10:00",
+    "Nov 1",
+    "3天",
+    "a",
+    "http://a",
+    "订单号",
+    "微信",
+    "张三",
+    "<a",
+    "x(",
+)
+"""Behind each of these, spaces without end."""
 OURS = {
     "alerts.desk.language": "it reads our own templates",
     "crawler.bases.json_pages._JSONP": "it is matched from the beginning only",
@@ -108,8 +125,9 @@ def test_no_pattern_takes_quadratic_time() -> None:
     slow = []
     try:
         for one, name in seen.items():
-            for unit in UNITS:
-                said = unit * (LONG // len(unit)) + "\x01"
+            runs = [(unit, unit * (LONG // len(unit))) for unit in UNITS]
+            for unit, run in [*runs, *((begun, f"{begun}{' ' * LONG}") for begun in BEGINNINGS)]:
+                said = f"{run}\x01"
                 signal.setitimer(signal.ITIMER_VIRTUAL, 1.0)
                 try:
                     for _ in one.finditer(said):

@@ -28,8 +28,6 @@ from reports import figures
 
 YESTERDAY, LAST_WEEK = date(2026, 11, 19), date(2026, 11, 16)
 MAY = {
-    # the status page counts all messages by state, from an index
-    "SELECT outbox.state, count(*) AS count_1 FROM outbox GROUP BY outbox.state",
     # twice a day, for the list of answers: what was edited since
     "SELECT feedback.source_id FROM feedback JOIN feedback_version",
     # once a local day, when nothing else is due: what was edited of what had aged already

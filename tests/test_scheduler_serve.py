@@ -209,6 +209,8 @@ fields = {{ text = "p" }}
             wait_until(lambda: len(taken) >= 3, service)
             status, seconds = service.end()
             assert (status, seconds < 10) == (0, True), (seconds, service.log())
+            assert "crawl cut short" in service.log()
+            assert "raised an exception" not in service.log()
     (crawl,) = read(sqlite, Run)
     assert (crawl.status, crawl.error) == ("failed", "抓取被中断")
     rows = {row.channel: row for row in read(sqlite, Outbox, Outbox.kind == "source.trouble", Outbox.subject_id == 9)}

@@ -78,7 +78,7 @@ class _Rooms:
     def stuck(self, viewer: Viewer) -> HTMLResponse:
         with db.reading(self.core.engine) as session:
             rows = outbox.listing(session, ("uncertain", "dead"), _MOST_STUCK)
-            counts = queries.outbox_counts(session)
+            counts = queries.unsent_counts(session)
         return self.pages.render("outbox", viewer=viewer, rows=rows[::-1], counts=counts)
 
     def show(self, viewer: Viewer, kind: Kind, number: int, page: int = 1, problem: str = "") -> HTMLResponse:

@@ -6,7 +6,6 @@ from datetime import datetime
 
 from sqlmodel import Session, col, func, select
 
-from alerts.desk.labels import DELIVERIES
 from monitor import clocks, queries, selfwatch
 from monitor.health import SourceHealth, overview
 from monitor.models import Case, Outbox, Timer
@@ -28,7 +27,7 @@ class Status:
         crises: Open ones, the oldest first.
         cases: Open cases by state.
         cases_late: Open cases with a deadline passed and not met.
-        deliveries: Messages by state.
+        deliveries: Messages by state, without those that were sent.
         dead: The latest messages that were given up, at most 20.
         upkeep: What the monitor found wrong with itself, in words.
     """
@@ -65,7 +64,7 @@ def read(session: Session, settings: Settings, now: datetime) -> Status:
         crises=queries.open_crises(session),
         cases=_cases(session),
         cases_late=_cases_late(session, now),
-        deliveries=dict.fromkeys(DELIVERIES, 0) | queries.outbox_counts(session),
+        deliveries=queries.unsent_counts(session),
         dead=session.exec(dead).all(),
         upkeep=selfwatch.known_troubles(session),
     )
