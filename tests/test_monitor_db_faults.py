@@ -195,8 +195,8 @@ def test_fault_35_a_full_disk_is_loud(
     disks: list[Disk] = []
     connect, store = db.connect, intake.store
 
-    def on_a_small_disk(url: str) -> Engine:
-        engine = connect(url)
+    def on_a_small_disk(*given: Any, **limits: Any) -> Engine:
+        engine = connect(*given, **limits)
         disks.append(Disk(engine))
         return engine
 
