@@ -7,6 +7,7 @@ from alerts import words
 from alerts.cards import Reader
 from alerts.content import Card, Line, Span, line, link
 from monitor.models import Outbox
+from monitor.order_numbers import hide_orders
 from monitor.queries import CaseView
 from monitor.states import STATE_LABELS
 
@@ -59,7 +60,7 @@ def _line(view: CaseView, reader: Reader) -> list[str | Span]:
     if view.items:
         feedback = view.items[0].feedback
         facts += words.feedback_facts(feedback, with_platform=False)
-        text = " ".join((feedback.text or feedback.title).split()) or text
+        text = " ".join(hide_orders(feedback.text or feedback.title).split()) or text
     short = f"「{text[:_SHORT]}……」" if len(text) > _SHORT else f"「{text}」"
     holder = view.assignee.name if view.assignee else STATE_LABELS[case.state]
     page = link("看详情", reader.links.view("case", case.id or 0))

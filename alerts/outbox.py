@@ -20,7 +20,7 @@ from alerts.cards import Links
 from alerts.channel import Channel, Gone, Letter, SendError, Uncertain
 from alerts.claims import WAITING, Claim
 from alerts.render import EDITS, IN_PLACE, Stale, acted_since, card_ref, render, was_posted
-from monitor import audit, db
+from monitor import audit, db, logs
 from monitor.core import Core
 from monitor.models import Outbox
 
@@ -134,7 +134,7 @@ class _Sender:
             raise
         except Exception as error:  # noqa: BLE001 — one poisonous row must not stop the others
             _log.exception("outbox_render_failed", id=taken.row.id, key=taken.row.dedupe_key)
-            return outcomes.dead(self.core, taken, f"写不出来：{type(error).__name__}: {error}")
+            return outcomes.dead(self.core, taken, f"写不出来：{logs.told(error)}")
         if isinstance(letter, Stale):
             return outcomes.folded(self.core, taken, letter.reason)
         return self._post(taken, channel, letter, card)

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from alerts.content import Line, Span, bold, clean, line
 from monitor.models import Crisis, Feedback, Score, Timer
+from monitor.order_numbers import hide_orders
 from monitor.states import PLATFORM_LABELS, SEVERITY_LABELS, STAGE_LABELS
 
 SEVERITY = SEVERITY_LABELS
@@ -112,8 +113,8 @@ def feedback_facts(feedback: Feedback, *, with_platform: bool = True) -> list[st
 
 
 def quote(feedback: Feedback, score: Score | None) -> Line:
-    """The buyer's words in 「」 with the telling ones in bold; a long text says how long it is."""
-    text = feedback.text or feedback.title or "（没有文字）"
+    """The buyer's words in 「」, the telling ones in bold, order numbers by their end; a long text says how long."""
+    text = hide_orders(feedback.text or feedback.title) or "（没有文字）"  # it stays as long as it was, as marks need
     marks = _marks(text, score) if feedback.text else []
     low, high = 0, len(text)
     if len(text) > _QUOTED:

@@ -5,7 +5,9 @@
 The store is that of ``benchmarks/desk.py`` (``--folder`` of one that it filled is used again). On SQLite and on a real
 PostgreSQL, in a process of its own each:
 
-cold       nothing is counted yet: all days of the report's spans are counted first
+cold       nothing is counted yet, and nobody counted ahead: all days of the report's spans are counted first
+ahead      nothing is counted yet: what the service counts beside its work, half of the time being others'
+first      the first report after that; today and the day before are left to it
 again      nothing has changed since
 one day    a day's feedbacks have changed since
 plain      the reference: only the daily counts of the same spans, straight from the feedbacks
@@ -18,6 +20,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,6 +32,9 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from monitor import db  # noqa: E402 — found by the path above
+from monitor.clock import HandClock  # noqa: E402 — same
+from monitor.core import Core  # noqa: E402 — same
+from reports import daycounts  # noqa: E402 — same
 from reports.build import build  # noqa: E402 — same
 from reports.period import windows  # noqa: E402 — same
 
@@ -44,6 +50,22 @@ def seconds(what: Callable[[], object]) -> float:
     start = time.perf_counter()
     what()
     return time.perf_counter() - start
+
+
+def forget(core: Core) -> None:
+    with db.writing(core.engine) as session:
+        session.execute(text("DELETE FROM day_count"))
+        session.execute(text("DELETE FROM known WHERE name = 'counts.zone'"))
+
+
+def count_ahead(core: Core) -> None:
+    """The service's rounds without the pauses between them."""
+    clock = HandClock(core.clock.now())
+    rounds = days = 0
+    while done := daycounts.keep(replace(core, clock=clock)):
+        rounds, days = rounds + 1, days + done
+        clock.move(timedelta(seconds=daycounts.KEEP_EVERY))
+    print(f"  {days} days counted ahead in {rounds} rounds, one each {daycounts.KEEP_EVERY:.0f} s")
 
 
 def measure(url: str) -> None:
@@ -68,17 +90,18 @@ def measure(url: str) -> None:
                 text("UPDATE feedback SET stars = 3 WHERE happened_at >= :start AND happened_at < :end"), span
             )
 
-    with db.writing(core.engine) as session:
-        session.execute(text("DELETE FROM day_count"))
-        session.execute(text("DELETE FROM known WHERE name = 'counts.zone'"))
+    forget(core)
     took = {"plain": seconds(plain)}
     began = time.process_time()
     took["cold"] = seconds(lambda: build(core, "weekly", day))
     cpu = time.process_time() - began
+    forget(core)
+    took["ahead"] = seconds(lambda: count_ahead(core))
+    took["first"] = seconds(lambda: build(core, "weekly", day))
     took["again"] = seconds(lambda: build(core, "weekly", day))
     change()
     took["one day"] = seconds(lambda: build(core, "weekly", day))
-    for name in ("cold", "again", "one day"):
+    for name in ("cold", "ahead", "first", "again", "one day"):
         print(f"  {name:<8} {took[name]:6.2f} s   {took[name] / took['plain']:6.1f} x plain ({took['plain']:.2f} s)")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"  cold: {cpu:.2f} s of our own CPU; {peak:.0f} MB at most", flush=True)

@@ -53,6 +53,7 @@ class App:
         """The enabled sources, or those named, some at a time; one that breaks does not stop the others."""
         import asyncio
 
+        from monitor import logs
         from monitor.crawling import ledger_line
         from monitor.pushes import is_pushed
 
@@ -63,7 +64,7 @@ class App:
                 try:
                     return await self.crawl(source)
                 except Exception as error:  # noqa: BLE001 — the ledger says which source broke and how
-                    return ledger_line(source.name, "failed", f"{type(error).__name__}: {error}")
+                    return ledger_line(source.name, "failed", logs.told(error))
 
         known = self.core.settings.sources
         chosen = [s for s in known if (s.name in names if names else s.enabled and not is_pushed(s))]
@@ -170,7 +171,7 @@ class App:
         summaries = self.core.settings.summaries
         if not summaries.guest_links:
             return None
-        return lambda wanted: self.links.listing(wanted, summaries.guest_life)
+        return lambda rows, wanted: self.links.listing(wanted, summaries.guest_life, of=rows)
 
     def _queue(self, summary: "Summary", report: "Report", payload: dict[str, Any]) -> None:
         from alerts.routing import enqueue_report

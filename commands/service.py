@@ -54,6 +54,7 @@ def worker(
     context: typer.Context,
     queues: Annotated[str, typer.Option(help="做哪些活，逗号隔开")] = "crawl,score,report,export",
     concurrency: Annotated[int, typer.Option(min=1, max=64, help="同时做几件")] = 1,
+    metrics: Annotated[str, typer.Option(help="在这个 主机:端口 上应答 /healthz、/readyz、/metrics")] = "",
 ) -> int:
     """从 PostgreSQL 的队列里取活做：抓取、重新打分、报告、导出；SIGTERM 干净退出，没做完的放回去。"""
     from monitor.jobs import QUEUES
@@ -69,9 +70,10 @@ def worker(
         raise WrongCall(f'{root.path}: service.queue: 写上 queue = "procrastinate" 才有活交给 worker')
     from commands import working
 
+    door = working.open_door(metrics) if metrics else None
     app = root.app()
     typer.echo(f"评哨 worker 在做 {'、'.join(chosen)}，Ctrl-C 停止", err=True)
-    working.run(app, chosen, concurrency)
+    working.run(app, chosen, concurrency, door)
     app.close()
     return 0
 

@@ -20,6 +20,7 @@ from monitor.jobs import crawl_job
 from monitor.journal import WRITE_EVERY, Journal
 from monitor.service import Service, pause
 from monitor.skew import Watch
+from reports import daycounts
 from reports.shelf import ReportShelf
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ async def serve(app: App, host: str, port: int) -> None:
         hand_over=lambda: handover.hand_over(app.core),
         more=[
             ("journal", Journal(app.core).write, WRITE_EVERY),
+            ("counts", partial(daycounts.keep, app.core), daycounts.KEEP_EVERY),
             *selfwatch.rounds(app.core, partial(examine, app.core), os.uname().nodename),
         ],
         shared=jobs.shared,

@@ -4,8 +4,10 @@ import asyncio
 import os
 import signal
 import time
+from contextlib import nullcontext
 from datetime import datetime
 from functools import partial
+from socket import AF_INET, AF_INET6, create_server
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -16,17 +18,21 @@ from monitor.jobs import Inside, Job, Jobs, Queue, Work
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from socket import socket
+
+    import uvicorn
 
     from monitor.rescoring import Each
     from monitor.working import Worker
 
+_PORTS = 2**16
 _MISSING = "没有安装 procrastinate：pip install 'pingshao[scale]'"
 
 log = structlog.get_logger()
 
 
-def run(app: App, queues: "Sequence[Queue]", concurrency: int) -> None:
-    """Do queued work until SIGTERM or SIGINT."""
+def run(app: App, queues: "Sequence[Queue]", concurrency: int, door: "socket | None" = None) -> None:
+    """Do queued work until SIGTERM or SIGINT; ``door`` is where figures are told, if anywhere."""
     from monitor import shared_queue
     from monitor.working import Worker
 
@@ -34,14 +40,49 @@ def run(app: App, queues: "Sequence[Queue]", concurrency: int) -> None:
     if not shared_queue.agreed(app.core, leads=False):
         variable = app.core.settings.service.secret_env
         raise WrongCall(f"环境变量 {variable} 和 pingshao serve 的不同：几台机器要用同一个，否则同一个买家会认成两个人")
-    asyncio.run(_until_told(Worker(app.core, work(app), queues, concurrency)))
+    figures = _figures(app) if door else None
+    asyncio.run(_until_told(Worker(app.core, work(app), queues, concurrency), figures, door))
 
 
-async def _until_told(worker: "Worker") -> None:
+def open_door(told: str) -> "socket":
+    """Listen at ``HOST:PORT``.
+
+    Raises:
+        WrongCall: that is no address, or somebody else listens there.
+    """
+    host, _, port = told.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < _PORTS:
+        raise WrongCall(f"--metrics: 应为 主机:端口，如 127.0.0.1:9001，实为 {told!r}")
+    host = host.removeprefix("[").removesuffix("]")
+    try:
+        return create_server((host, int(port)), family=AF_INET6 if ":" in host else AF_INET)
+    except OSError as error:
+        raise WrongCall(f"--metrics: {told} 听不了（{error.strerror or error}），请换一个地址或端口") from None
+
+
+def _figures(app: App) -> "uvicorn.Server":
+    import uvicorn
+    from fastapi import FastAPI
+
+    from alerts.desk import vitals
+
+    told = FastAPI(openapi_url=None)
+    told.include_router(vitals.router(app.core))
+    server = uvicorn.Server(uvicorn.Config(told, log_config=None, access_log=False, timeout_graceful_shutdown=1))
+    server.capture_signals = nullcontext  # type: ignore[method-assign, assignment]  # the worker takes them
+    return server
+
+
+async def _until_told(worker: "Worker", figures: "uvicorn.Server | None", door: "socket | None") -> None:
     stop = asyncio.Event()
+    telling = asyncio.create_task(figures.serve([door])) if figures and door else None
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    if not await worker.run(stop):
+    done = await worker.run(stop)
+    if figures and telling:
+        figures.should_exit = True
+        await telling
+    if not done:
         os._exit(0)  # something does not end, and asyncio would wait for it; the queue takes its job back
 
 

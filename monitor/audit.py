@@ -81,7 +81,7 @@ def retire(session: Session, before: datetime, at: datetime) -> int:
 
     The door opens and closes within the caller's transaction, and that it was used is an event itself.
     """
-    door = known.hold(session, "events.retire", before)
+    door = known.hold(session, months.RETIRE, before)
     door.at = before
     session.add(door)
     session.flush()

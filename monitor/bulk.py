@@ -14,6 +14,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import Session, SQLModel
 
+from monitor import refusals
+
 _MANY = 50  # rows from which on COPY wins
 _INCOMING = "incoming"
 
@@ -133,16 +135,15 @@ def _copy(session: Session, into: str, target: Table, names: Sequence[str], rows
     statement = f'COPY "{into}" ({_listed(names)}) FROM STDIN'
     driver: Any = connection.connection.driver_connection
     try:
-        with driver.cursor() as cursor, cursor.copy(statement) as copy:
+        with refusals.unworded(), driver.cursor() as cursor, cursor.copy(statement) as copy:
             for row in rows:
                 values = (row[name] if name in row else defaults[name] for name in names)
                 copy.write_row([done(value) if done else value for done, value in zip(processors, values, strict=True)])
     except dialect.dbapi.Error as error:  # as SQLAlchemy tells those of its own statements
         if dialect.is_disconnect(error, driver, None):
             connection.invalidate(error)
-        told = type(error)(error.diag.message_primary or str(error))  # its context has buyers' words
         base = dialect.dbapi.Error
-        raise DBAPIError.instance(statement, None, told, base, hide_parameters=True, dialect=dialect) from None
+        raise DBAPIError.instance(statement, None, error, base, hide_parameters=True, dialect=dialect) from None
 
 
 def _typed(session: Session, target: Table, names: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, and_, case, exists, func, or_
@@ -10,8 +11,10 @@ from sqlalchemy import select as columns
 from sqlmodel import Session
 
 from monitor.bulk import table
+from monitor.history import reached_at, value_at
 from monitor.models import Case, Event, Feedback, Score
 
+_DEALT: tuple[Literal["answered", "resolved"], ...] = ("answered", "resolved")
 _CONTACT = ("contacted", "answered")
 _WROTE_AGAIN = ("feedback.followup", "reopened")
 
@@ -42,12 +45,10 @@ def cleared_on_the_day(session: Session, day: date, zone: ZoneInfo, shop: str | 
 
 def cleared(session: Session, start: datetime, end: datetime, shop: str | None = None) -> Share:
     """Negative feedback written between two moments, and how much of it was dealt with before the second."""
-    false_alarm = C.state == "false_alarm"
-    dealt = or_(C.answered_at < end, C.resolved_at < end, and_(false_alarm, _judged_false(end)))
     found = (
-        columns(func.coalesce(func.sum(case((dealt, 1), else_=0)), 0), func.count())
+        columns(func.coalesce(func.sum(case((dealt(end), 1), else_=0)), 0), func.count())
         .select_from(_JUDGED)
-        .where(F.happened_at >= start, F.happened_at < end, or_(S.negative, false_alarm))
+        .where(F.happened_at >= start, F.happened_at < end, or_(S.negative, C.state == "false_alarm"))
     )
     if shop is not None:
         found = found.where(F.shop_id == shop)
@@ -55,38 +56,55 @@ def cleared(session: Session, start: datetime, end: datetime, shop: str | None =
     return Share(done, of)
 
 
-def _judged_false(end: datetime) -> ColumnElement[bool]:
-    mine = (E.subject == "case", E.subject_id == C.id, E.what == "false_alarm", E.at < end)
-    return exists().where(*mine).correlate(table(Case))
+def dealt(end: datetime | ColumnElement[datetime], seen: datetime | None = None) -> ColumnElement[bool]:
+    """Whether ``case`` was answered, resolved or found to be a false alarm before a moment.
+
+    Args:
+        end: The moment; it may be told by columns of ``feedback``.
+        seen: As things stood then; as they stand now when absent.
+    """
+    state: ColumnElement[str] = C.state if seen is None else value_at("state", seen)
+    answered, resolved = (C[f"{what}_at"] if seen is None else reached_at(what, seen) for what in _DEALT)
+    told = (E.subject == "case", E.subject_id == C.id, E.what == "false_alarm", E.at < end)
+    judged_false = exists().where(*told).correlate(table(Case), table(Feedback))
+    return or_(answered < end, resolved < end, and_(state == "false_alarm", judged_false))
 
 
 def followed_up(session: Session, since: datetime, until: datetime, shop: str | None = None) -> Share:
-    """Authors of bad reviews who were contacted in a span, and how many of them then added a follow-up review (追评).
+    """Authors of bad reviews contacted in a span, and how many of them then wrote a follow-up review (追评)."""
+    found = contacted(session, since, until, shop)
+    return Share(sum(found.values()), len(found))
+
+
+def contacted(
+    session: Session, since: datetime, until: datetime, shop: str | None = None, seen: datetime | None = None
+) -> dict[int, bool]:
+    """The first case of each author about which he was contacted in a span, and whether he wrote again since.
 
     An author without a name of his own counts once a case.
+
+    Args:
+        session: Reads.
+        since: The first moment.
+        until: The first moment after it.
+        shop: One shop's only; of all when absent.
+        seen: As things stood then; as they stand now when absent.
     """
-    contacts = _first(session, _CONTACT, (E.at >= since, E.at < until), shop)
+    known = (E.at >= since, E.at <= seen) if seen else (E.at >= since,)
+    first: dict[str, tuple[int, datetime]] = {}
+    for case_id, author, at, _ in _events(session, _CONTACT, (*known, E.at < until), shop):
+        first.setdefault(author, (case_id, at))
     wrote: dict[str, datetime] = {}
-    for author, at, after in _events(session, _WROTE_AGAIN, (E.at >= since,), shop):
+    for _, author, at, after in _events(session, _WROTE_AGAIN, known, shop):
         if after.get("change") == "followup":
             wrote[author] = max(at, wrote.get(author, at))
-    done = sum(author in wrote and wrote[author] > at for author, at in contacts.items())
-    return Share(done, len(contacts))
-
-
-def _first(
-    session: Session, whats: Sequence[str], where: Sequence[ColumnElement[bool]], shop: str | None
-) -> dict[str, datetime]:
-    first: dict[str, datetime] = {}
-    for author, at, _ in _events(session, whats, where, shop):
-        first.setdefault(author, at)
-    return first
+    return {case_id: author in wrote and wrote[author] > at for author, (case_id, at) in first.items()}
 
 
 def _events(
     session: Session, whats: Sequence[str], where: Sequence[ColumnElement[bool]], shop: str | None
-) -> list[tuple[str, datetime, dict[str, object]]]:
-    """Author, time and facts of such events of cases about reviews, in their order."""
+) -> list[tuple[int, str, datetime, dict[str, object]]]:
+    """Case, author, time and facts of such events of cases about reviews, in their order."""
     author = columns(func.min(F.author_hash)).where(F.case_id == C.id).scalar_subquery()
     found = (
         columns(C.id, author, E.at, E.after)
@@ -96,4 +114,4 @@ def _events(
     )
     if shop is not None:
         found = found.where(C.shop_id == shop)
-    return [(name or f"case {case_id}", at, after) for case_id, name, at, after in session.execute(found)]
+    return [(n, name or f"case {n}", at, after) for n, name, at, after in session.execute(found)]

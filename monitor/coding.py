@@ -23,6 +23,7 @@ FLAGS = ("churn", "fraud", "legal_threat", "media_threat", "refund_demand", "ext
 STEPS = ("severity>=medium", "severity>=high")
 COLUMNS = (*CATEGORIES, *FLAGS, *STEPS)
 RULED = (*CATEGORIES, *FLAGS)  # columns a rule can speak for
+FEATURES = 4 * len(COLUMNS) + len(RULED) + 4  # that `features` gives
 DOUBT = 3.5  # log-odds of being negative nearer to 0 than this are judged again with the codes at hand
 CERTAIN = 3.5  # a rule that weighs more than this decides by itself
 

@@ -14,6 +14,7 @@ from sqlalchemy import URL, Connection, Engine, QueuePool, event, make_url, text
 from sqlalchemy.exc import OperationalError
 from sqlmodel import Session, create_engine
 
+from monitor import refusals
 from monitor.errors import WrongCall
 from monitor.limits import LONG, Limits
 
@@ -41,6 +42,7 @@ def connect(url: str, busy_ms: int = _BUSY_MS, limits: Limits = _USUAL) -> Engin
     if not url.startswith("sqlite"):
         engine = create_engine(url, hide_parameters=True, **limits.engine(make_url(url)))
         event.listen(engine, "begin", _begin_postgresql)
+        refusals.listen(engine)
         return engine
     if file := url.removeprefix("sqlite:///"):
         Path(file).parent.mkdir(parents=True, exist_ok=True)
@@ -53,10 +55,11 @@ def connect_file(file: Path) -> Engine:
 
 
 def _sqlite(url: str | URL, busy_ms: int) -> Engine:
-    # errors are logged, buyers' words are not; the last used comes first, for each that is used keeps pages in memory
+    # the last used comes first, for each that is used keeps pages in memory
     engine = create_engine(url, hide_parameters=True, poolclass=QueuePool, pool_use_lifo=True)
     event.listen(engine, "connect", partial(_prepare_sqlite, busy_ms))
     event.listen(engine, "begin", _begin_sqlite)
+    refusals.listen(engine)
     return engine
 
 

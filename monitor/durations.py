@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, PlainSerializer
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _LONGEST = 36_500 * 86_400  # a century: moments stay within what a datetime holds
+_MOST = 10**9  # messages: spans are shared out among so many
 _HOURS_UP_TO = 48 * 3600
 _WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -47,7 +48,7 @@ def parse_clock_time(value: Any) -> str:
     try:
         hour, minute = str(value).split(":")
         return time(int(hour), int(minute)).strftime("%H:%M")
-    except ValueError:
+    except (ValueError, OverflowError):
         raise ValueError(f"应为时刻，如 10:00，实为 {value!r}") from None
 
 
@@ -70,7 +71,7 @@ def parse_monthly(value: Any) -> str:
         ValueError: not a day from 1 to 28 and a time of day.
     """
     day, _, at = str(value).partition(" ")
-    if not day.isdigit() or not 1 <= int(day) <= 28:  # noqa: PLR2004 — February's last safe day
+    if not re.fullmatch(r"\d{1,2}", day) or not 1 <= int(day) <= 28:  # noqa: PLR2004 — February's last safe day
         raise ValueError(f"应为日期（1–28）和时刻，如 1 09:00，实为 {value!r}")
     return f"{int(day)} {parse_clock_time(at)}"
 
@@ -122,11 +123,11 @@ def parse_rate(value: Any) -> str:
     """Check ``20/1m``: a number of messages and a span.
 
     Raises:
-        ValueError: anything else, or nought.
+        ValueError: anything else, nought, or more than a thousand million.
     """
     count, _, span = str(value).partition("/")
     try:
-        if int(count) > 0 and parse_duration(span) > timedelta():
+        if 0 < int(count) <= _MOST and parse_duration(span) > timedelta():
             return f"{int(count)}/{span}"
     except ValueError:
         pass

@@ -15,6 +15,8 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
+from monitor.refusals import take_words
+
 _OWN = ("timestamp", "level", "logger")  # ours, and harmless
 _SHORTEST = 6  # characters of a secret; hiding less would garble every line
 _QUOTED = re.compile(r"""(["'])(?:\\.|(?!\1).)*?[^\x00-\x7f](?:\\.|(?!\1).)*\1""", re.DOTALL)
@@ -87,12 +89,19 @@ def _told_errors(_logger: WrappedLogger, _name: str, event: EventDict) -> EventD
 
 def _lines(error: BaseException, seen: set[int]) -> Iterable[str]:
     seen.add(id(error))
+    take_words(error)  # of a connection that is not ours, as the queue's
     before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     if before is not None and id(before) not in seen:
         yield from _lines(before, seen)
         yield "then:"
     yield from "".join(traceback.format_tb(error.__traceback__)).rstrip().split("\n")
     yield unquoted("".join(traceback.format_exception_only(error)).rstrip())
+
+
+def told(error: BaseException) -> str:
+    """Any exception in one line that may be stored and sent: its type, and its message without what it quotes."""
+    take_words(error)
+    return f"{type(error).__name__}: {' '.join(unquoted(str(error)).split())}"
 
 
 def unquoted(message: str) -> str:

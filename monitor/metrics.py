@@ -45,6 +45,10 @@ class Meters:
         self._loop_failed = counter("loop_failures", "Rounds that broke", "loop")
         self._crawl = histogram("crawl_seconds", "Crawls by this process", ("status",), _CRAWLS)
         self._items = counter("crawl_items", "What those crawls brought", "outcome")
+        self._job = histogram("job_seconds", "Queued jobs by this worker", ("queue", "outcome"), _CRAWLS)
+        self._job_ended = Gauge(
+            "pingshao_job_last_success_timestamp_seconds", "End of the last one done", ("queue",), registry=registry
+        )
         self._timer = histogram("timer_lateness_seconds", "From due to fired", ("owner",), _WAITS)
         self._delivery = histogram("delivery_seconds", "From queued to accepted by the provider", ("channel",), _WAITS)
         self._undelivered = counter("delivery_failures", "Attempts that did not arrive", "channel", "outcome")
@@ -66,6 +70,12 @@ class Meters:
             self._crawl.labels(line.get("status", "")).observe(seconds)
             for outcome in _ITEMS:
                 self._items.labels(outcome).inc(line.get(outcome, 0))
+
+    def job(self, queue: str, outcome: str, seconds: float) -> None:
+        """A queued job ended: ``done``, ``failed``, or ``put_back`` to be done later or elsewhere."""
+        self._job.labels(queue, outcome).observe(seconds)
+        if outcome == "done":
+            self._job_ended.labels(queue).set_to_current_time()
 
     def fired(self, owner: str, late: timedelta) -> None:
         """A timer of a case or a crisis fired."""

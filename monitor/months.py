@@ -1,7 +1,8 @@
 """The audit by months: on PostgreSQL each is a part of ``event`` of its own, made ahead, and taken away whole.
 
-What has no month yet goes to ``event_default``, so that nothing is ever refused; what is older than months are is in
-``event_before``. Months are UTC's. SQLite keeps one table, and nothing here does anything to it.
+What has no month yet goes to ``event_default``, so that nothing is ever refused, and from there to its month as soon as
+that is made; what is older than months are is in ``event_before``. Months are UTC's. SQLite keeps one table, and
+nothing here does anything to it.
 """
 
 from collections.abc import Iterator
@@ -10,15 +11,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import OperationalError
 from sqlmodel import Session
 
-from monitor import db
+from monitor import db, known
 
 _DEFAULT = "event_default"
 _AHEAD = 3  # months after this one
+_MOVED = 100_000  # events: nobody reads the audit while they are moved
 _LOCK = 0x70_73_65_76  # any number, the same in every process
 _NOT_EMPTIED, _KEPT = "event_is_not_emptied", "event_is_kept"  # a part has a trigger of its own against TRUNCATE
+_HERE = "at >= :start AND at < :until"
+_ASTRAY = text(f"SELECT count(*) FROM {_DEFAULT} WHERE {_HERE}")  # noqa: S608 — a constant
+RETIRE = "events.retire"
+"""The row of `known` that lets events go which are older than its time, see migration 0005."""
 _MOMENT = text("SET LOCAL lock_timeout = '2s'")  # who waits for the table keeps everybody behind waiting
 _PARTS = text(
     """SELECT relname AS name, substring(span FROM 'FROM \\(''([^'']+)''\\)')::timestamptz AS start,
@@ -63,8 +69,8 @@ def parts(connection: Connection) -> list[Part]:
 def ahead(engine: Engine, now: datetime) -> list[str]:
     """Make the months that are missing from now on; gives their names.
 
-    A month stays unmade while the table is in use for longer than a moment, or while its events are in the default part
-    already, since a clock was wrong: that part takes them all.
+    A month stays unmade while the table is in use for longer than a moment, or while more of its events are in the
+    default part than can be moved in one.
     """
     if engine.dialect.name != "postgresql":
         return []
@@ -109,13 +115,32 @@ def _missing(connection: Connection, now: datetime) -> Iterator[datetime]:
 
 
 def _make(session: Session, start: datetime) -> str:
-    name, end = f"event_{start:%Y_%m}", first(start, 1)
-    with suppress(IntegrityError), session.begin_nested():
-        for statement in (
-            f"CREATE TABLE {name} (LIKE event INCLUDING DEFAULTS INCLUDING CONSTRAINTS, PRIMARY KEY (id))",
-            f"CREATE TRIGGER {_NOT_EMPTIED} BEFORE TRUNCATE ON {name} FOR EACH STATEMENT EXECUTE FUNCTION {_KEPT}()",
-            f"ALTER TABLE event ATTACH PARTITION {name} FOR VALUES FROM ('{start}') TO ('{end}')",
-        ):
-            session.execute(text(statement))
-        return name
-    return ""
+    name, span = f"event_{start:%Y_%m}", {"start": start, "until": first(start, 1)}
+    # who writes waits at the door: one who had been let in would be refused at the default part, where his month was
+    session.execute(text("LOCK TABLE event IN SHARE ROW EXCLUSIVE MODE"))
+    astray = session.execute(_ASTRAY, span).scalar_one()
+    if astray > _MOVED:
+        return ""
+    for statement in (
+        f"CREATE TABLE {name} (LIKE event INCLUDING DEFAULTS INCLUDING CONSTRAINTS, PRIMARY KEY (id))",
+        f"CREATE TRIGGER {_NOT_EMPTIED} BEFORE TRUNCATE ON {name} FOR EACH STATEMENT EXECUTE FUNCTION {_KEPT}()",
+    ):
+        session.execute(text(statement))
+    if astray:
+        _fetch(session, name, span)
+    bounds = f"FROM ('{span['start']}') TO ('{span['until']}')"
+    session.execute(text(f"ALTER TABLE event ATTACH PARTITION {name} FOR VALUES {bounds}"))
+    return name
+
+
+def _fetch(session: Session, name: str, span: dict[str, datetime]) -> None:
+    """Move a month's events out of the default part; the door for it opens and closes within the transaction."""
+    session.execute(text(f"LOCK TABLE {_DEFAULT} IN ACCESS EXCLUSIVE MODE"))
+    door = known.hold(session, RETIRE, span["until"])
+    door.at = span["until"]
+    session.add(door)
+    session.flush()
+    session.execute(text(f"INSERT INTO {name} SELECT * FROM {_DEFAULT} WHERE {_HERE}"), span)  # noqa: S608 — ours
+    session.execute(text(f"DELETE FROM {_DEFAULT} WHERE {_HERE}"), span)  # noqa: S608 — same
+    session.delete(door)
+    session.flush()

@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 from crawler.items import FeedbackItem
 from monitor import intake
 from monitor.incoming import Origin
+from monitor.logs import told
 
 _FLUSH_AFTER = 5.0  # seconds: a polite, slow crawl must not keep a complaint waiting for the batch to fill
 _LAST_PAUSES = (1.0, 5.0, 15.0)  # seconds between the tries at the end
@@ -23,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 class NotStored(Exception):
-    """The store could not be written to until the end; the next run reads the same again."""
+    """The store could not be written to until the end, and the next run reads the same again; or a batch broke it."""
 
 
 class StorePipeline:
@@ -95,10 +96,10 @@ class StorePipeline:
             counts = intake.store(self._core, self._origin, batch)
         except OperationalError:
             raise
-        except Exception:  # nothing that another try would mend; the others are stored
+        except Exception as error:  # noqa: BLE001 — nothing that another try would mend; the others are stored
             del self._buffer[: len(batch)]
             self._count("skipped", len(batch))
-            raise
+            raise NotStored(told(error)) from None  # the ledger says it, and it may quote a buyer
         del self._buffer[: len(batch)]
         for name in ("new", "changed", "duplicates"):
             self._count(name, getattr(counts, name))

@@ -1,7 +1,8 @@
 """What is kept for how long: words age out in small batches, and what is counted stays.
 
 What is due is found by number, not by looking at everything: rows are stored in the order in which they came, so a mark
-says up to which of them a kind is done. A feedback that changed later bears a version from then, and is found by that.
+says up to which of them a kind is done. A feedback that changed later bears a version from then: all that bear one are
+gone through once a day.
 A batch and its mark are one transaction: killed at any point, the next round goes on, and of two services one waits.
 """
 
@@ -83,12 +84,14 @@ def _work(core: Core, until: float | None, *, again: bool) -> int:
 
 def _batch(core: Core, session: Session, row: Known, day: str) -> dict[str, int]:
     """One batch of the first kind that is due; nothing where none is."""
-    marks, done = dict(row.value.get("marks", {})), {}
-    counts = dict(row.value["counts"]) if row.value.get("of") == day else {}
+    begun = row.value.get("of") == day
+    marks = {name: mark for name, mark in row.value.get("marks", {}).items() if begun or ":" not in name}
+    counts, done = dict(row.value["counts"]) if begun else {}, {}
     for name, (work, span) in _KINDS.items():
         kept: timedelta = getattr(core.settings.retention, span)
         step = work(session, int(marks.get(name, 0)), core.clock.now() - kept, core.clock.now())
-        marks[name], counts[name] = step.mark, counts.get(name, 0) + step.count
+        told = name.partition(":")[0]
+        marks[name], counts[told] = step.mark, counts.get(told, 0) + step.count
         if step.more:
             done = {name: step.count}
             break
@@ -127,20 +130,30 @@ def _passed(session: Session, mark: int, cutoff: datetime) -> list[Any]:
 def _words(kind: str) -> Callable[[Session, int, datetime, datetime], _Step]:
     def work(session: Session, mark: int, cutoff: datetime, _now: datetime) -> _Step:
         passed = _passed(session, mark, cutoff)
-        due = [row.id for row in passed if row.kind == kind and row.updated_at < cutoff]
-        end = passed[-1].id if passed else mark
-        if not passed:
-            later = select(Feedback.id).join(FeedbackVersion, col(FeedbackVersion.feedback_id) == Feedback.id)
-            later = later.where(
-                FeedbackVersion.feedback_id <= mark, Feedback.kind == kind, Feedback.updated_at < cutoff
-            )
-            due = [n for n in session.exec(later.distinct().limit(_BATCH)) if n is not None]
-        gone = select(Feedback.id).where(col(Feedback.id).in_(due), Feedback.cleared == "erased")
-        due = sorted(set(due) - set(session.exec(gone)))
-        clear(session, due, "aged", secrets.token_bytes(32))
-        return _Step(len(due), end, bool(passed or due))
+        count = _clear(session, [row.id for row in passed if row.kind == kind and row.updated_at < cutoff])
+        return _Step(count, passed[-1].id if passed else mark, bool(passed))
 
     return work
+
+
+def _edited(kind: str) -> Callable[[Session, int, datetime, datetime], _Step]:
+    """What was not old enough when its turn came, or spoke again after it."""
+
+    def work(session: Session, mark: int, cutoff: datetime, _now: datetime) -> _Step:
+        of = col(FeedbackVersion.feedback_id)
+        ids = session.exec(select(of).where(of > mark).distinct().order_by(of).limit(_BATCH)).all()
+        old = select(Feedback.id).where(col(Feedback.id).in_(ids), Feedback.kind == kind, Feedback.updated_at < cutoff)
+        count = _clear(session, [n for n in session.exec(old) if n is not None])
+        return _Step(count, ids[-1] if ids else mark, bool(ids))
+
+    return work
+
+
+def _clear(session: Session, due: list[int]) -> int:
+    gone = session.exec(select(Feedback.id).where(col(Feedback.id).in_(due), Feedback.cleared == "erased"))
+    due = sorted(set(due) - set(gone))
+    clear(session, due, "aged", secrets.token_bytes(32))
+    return len(due)
 
 
 def _evidence(session: Session, mark: int, cutoff: datetime, _now: datetime) -> _Step:
@@ -176,9 +189,12 @@ def _events(session: Session, mark: int, cutoff: datetime, now: datetime) -> _St
     return _Step(audit.retire(session, until, now), mark, more=True)
 
 
+# A kind with a colon counts as the one before it; its mark begins anew each day.
 _KINDS: Mapping[str, tuple[Callable[[Session, int, datetime, datetime], _Step], str]] = {
     "reviews": (_words("review"), "reviews"),
+    "reviews:edited": (_edited("review"), "reviews"),
     "mentions": (_words("mention"), "mentions"),
+    "mentions:edited": (_edited("mention"), "mentions"),
     "scores": (_evidence, "scores"),
     "reports": (_reports, "reviews"),
     "messages": (_messages, "messages"),

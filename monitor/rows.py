@@ -13,6 +13,8 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from monitor import refusals
+
 _CHUNK = 2000
 _BYTES = 16
 _DERIVED = ("sqlite_", "feedback_search", "alembic_version", "pingshao_backup")
@@ -98,7 +100,7 @@ def write_sqlite(file: sqlite3.Connection, table: str, names: Sequence[str], row
 def write_postgresql(connection: Connection, table: str, names: Sequence[str], rows: Iterable[Row]) -> None:
     """Add rows in the form of SQLite files; the session's zone has to be UTC."""
     driver: Any = connection.connection.driver_connection
-    with driver.cursor().copy(f"COPY {_quoted(table)} ({_listed(names)}) FROM STDIN") as copy:
+    with refusals.unworded(), driver.cursor().copy(f"COPY {_quoted(table)} ({_listed(names)}) FROM STDIN") as copy:
         for row in rows:
             copy.write_row(row)
 

@@ -11,6 +11,8 @@ from monitor.ngrams import GRAMS, Batch, fold
 from monitor.tables import Linear, Opinion, Tables
 
 Floats = NDArray[np.float64]
+BY_CHARACTERS, BY_WORDS = 3, 2  # columns of `monitor.tables.Opinion`
+FEATURES = BY_WORDS + 8 * BY_CHARACTERS + 3  # that `polarity_features` gives
 
 
 class Polarity(Protocol):

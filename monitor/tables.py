@@ -114,11 +114,13 @@ def load(path: Path | None = None) -> Tables:
     Raises:
         WeightsError: The file is missing, is no weights file, or is of another format.
     """
+    from monitor.shapes import check  # by way of who uses these tables
+
     path = path or BUILTIN
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             meta = _meta(path, file)
-            return Tables(
+            tables = Tables(
                 meta["version"],
                 Opinion(
                     _linear(file, "characters"), _linear(file, "words"), np.unpackbits(file["lexicon"]).view(np.bool_)
@@ -130,6 +132,8 @@ def load(path: Path | None = None) -> Tables:
                 _net(file, "mix"),
                 meta["notes"],
             )
+            check(tables)
+            return tables
     except WeightsError:
         raise
     except Exception as error:  # numpy's reader has no error of its own: a tokenizer's, a compressor's, anything

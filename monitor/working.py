@@ -17,6 +17,7 @@ from sqlmodel import col
 from monitor import db, known, overrides
 from monitor.core import Core
 from monitor.jobs import Queue, Work
+from monitor.logs import told
 from monitor.models import Known
 from monitor.shared_queue import ALIVE, ANSWER, SCHEMA
 
@@ -79,7 +80,7 @@ class Worker:
             if late:
                 return False
             if not working.cancelled() and (error := working.exception()):
-                log.error("worker_interrupted", error=f"{type(error).__name__}: {error}")
+                log.error("worker_interrupted", error=told(error))
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), _AFTER_FAILURE)
         ending = threading.Thread(target=threads.shutdown, daemon=True)
@@ -128,19 +129,34 @@ class Worker:
         arguments: dict[str, Any],
         answer: str = "",
     ) -> None:
-        """Do a job; where somebody waits for what comes of it, leave that in the store."""
-        if answer:
-            answered = await asyncio.to_thread(self._answered, answer)
-            if answered:
-                return
+        """Do a job and count it; where somebody waits for what comes of it, leave that in the store."""
+        began, outcome = time.monotonic(), "put_back"
+        try:
+            await self._try(work, context, arguments, answer)
+            outcome = "done"
+        except Exception as error:
+            outcome = outcome if isinstance(error, Busy) else "failed"
+            raise
+        finally:
+            self._core.meters.job(str(context.job.queue), outcome, time.monotonic() - began)
+
+    async def _try(
+        self,
+        work: Callable[..., Awaitable[Any]],
+        context: "procrastinate.JobContext",
+        arguments: dict[str, Any],
+        answer: str,
+    ) -> None:
+        answered = await asyncio.to_thread(self._answered, answer) if answer else False
+        if answered:
+            return
         try:
             done = await work(**arguments)
         except Exception as error:
             last = context.job.attempts + 1 >= _TRIES
             log.exception("job broke", queue=context.job.queue, job=context.job.id, tries=context.job.attempts + 1)
             if answer and last:
-                told = {"error": f"{type(error).__name__}: {error}"}
-                await asyncio.to_thread(self._leave, answer, told)
+                await asyncio.to_thread(self._leave, answer, {"error": told(error)})
             raise
         if isinstance(done, dict) and done.get("busy") and context.job.attempts:
             raise Busy
@@ -151,10 +167,10 @@ class Worker:
         with db.reading(self._core.engine) as session:
             return session.get(Known, name) is not None
 
-    def _leave(self, name: str, told: dict[str, Any]) -> None:
+    def _leave(self, name: str, came: dict[str, Any]) -> None:
         with db.writing(self._core.engine) as session:
             row = known.hold(session, name, self._core.clock.now())
-            row.value = row.value or told
+            row.value = row.value or came
             session.add(row)
 
     async def _look_after(self, app: "procrastinate.App") -> None:
@@ -165,7 +181,7 @@ class Worker:
                 if time.monotonic() - self._cleaned > _CLEAN_EVERY:
                     await self._clean(app)
             except Exception as error:  # noqa: BLE001 — the next look comes
-                log.error("worker_look_failed", error=f"{type(error).__name__}: {error}")  # noqa: TRY400 — same
+                log.error("worker_look_failed", error=told(error))  # noqa: TRY400 — same
             await asyncio.sleep(LOOK_EVERY)
 
     async def _clean(self, app: "procrastinate.App") -> None:

@@ -6,12 +6,14 @@ from datetime import datetime, timedelta
 from sqlalchemy import case, func, select
 from sqlmodel import Session, col
 
+from monitor.counted import unscored, wordless
+from monitor.elapsed import seconds
 from monitor.models import Source
 from monitor.pushes import is_pushed
 from monitor.settings import Settings
 from reports.period import Period
 from reports.shares import Share
-from reports.store import F, S, judged, run, seconds, tally, within
+from reports.store import F, S, judged, run, tally, within
 
 _SILENT = timedelta(hours=24)
 R = run.c
@@ -72,16 +74,15 @@ class Coverage:
 def coverage(session: Session, period: Period, settings: Settings, now: datetime) -> Coverage:
     """Coverage of a span; the sources are those the config names and has not switched off."""
     here = within(F.happened_at, period.start, period.end)
-    wordless = (F.text == "") & (F.cleared == "")
-    n, mentions, textless, unscored = session.execute(
-        select(func.count(), tally(F.kind == "mention"), tally(wordless), tally(S.feedback_id.is_(None)))
+    n, mentions, textless, unjudged = session.execute(
+        select(func.count(), tally(F.kind == "mention"), tally(wordless), tally(unscored))
         .select_from(judged)
         .where(here)
     ).one()
     judges = select(S.model).select_from(judged).where(here, S.model.is_not(None)).distinct().order_by(S.model)
     models = list(session.execute(judges).scalars())
     sources = _sources(session, period, settings, now)
-    return Coverage(n - mentions, mentions, Share(textless, n), unscored, models, sources)
+    return Coverage(n - mentions, mentions, Share(textless, n), unjudged, models, sources)
 
 
 def _sources(session: Session, period: Period, settings: Settings, now: datetime) -> list[SourceLine]:

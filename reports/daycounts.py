@@ -1,36 +1,43 @@
 """Feedbacks counted by local day, kept in the store: a report over millions reads some thousands of rows.
 
 Triggers note every hour in which something that is counted has changed; its days are counted anew before a report
-reads them. So whoever changes a feedback, a score or a case need not know of the counts.
+reads them, most of them by the service beforehand. So whoever changes a feedback, a score or a case need not know of
+the counts.
 """
 
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, String, cast, delete, func, insert, select
+from sqlalchemy import ColumnElement, String, cast, delete, func, select
 from sqlmodel import Session
 
 from monitor import db
 from monitor.bulk import insert_rows, table
 from monitor.core import Core
+from monitor.counted import satisfied
 from monitor.known import hold
 from monitor.models import DayChange, DayCount, Known
-from reports.period import Period, span
-from reports.store import F, S, each, hour, judged, negative, tally, within
+from reports.period import Period, span, windows
+from reports.store import F, S, each, judged, negative, tally, within
 
+KEEP_EVERY = 30.0
+"""Seconds between two rounds of `keep`."""
 D, C = table(DayCount).c, table(DayChange).c
 EXTRA = ("sku", "warehouse", "courier")
 COUNTS = ("n", "negative", "starred", "satisfied")
-_HAPPY = 4  # stars from which a buyer counts as satisfied
 _HOUR = "%Y-%m-%d %H"
 _ZONE = "counts.zone"
+_TURN = "counts.turn"
+_ROUND = 2.0  # seconds of work in a round
+_MOVING = 2  # days, today's the last, of which so much is still new that they are left to the reports
 _COUNTED = (
     func.count(),
     tally(negative),
     func.count(F.stars),
-    tally((F.stars >= _HAPPY) & ~func.coalesce(negative, False)),
+    tally(satisfied()),
 )
 
 Key = tuple[str, str, str, str]  # kind, field, shop, value
@@ -47,13 +54,49 @@ def changed(core: Core, period: Period) -> list[date]:
 
 def refresh(core: Core, period: Period) -> None:
     """Count the days of a period anew in which something has changed."""
-    zone = core.settings.zone
     for day in changed(core, period):
-        with db.writing(core.engine, long=True) as session:
-            here = span(day, 1, zone)
-            taken = session.execute(delete(table(DayChange)).where(*_hours(here.start, here.end)).returning(C.hour))
-            for touched in sorted({day for one in taken.scalars() for day in _days(one, zone)}):
-                _count(session, span(touched, 1, zone))
+        _refresh(core, day)
+
+
+def keep(core: Core) -> int:
+    """Count ahead what the next reports will read, the newest days first: the service's round; gives how many days.
+
+    Half of the time is others'. Of several services one has the round.
+    """
+    today = core.clock.now().astimezone(core.settings.zone).date()
+    first = windows("monthly", today, core.settings.zone).all_days().first  # the farthest that a report looks
+    days = changed(core, span(first, (today - first).days + 1 - _MOVING, core.settings.zone))
+    if not days or not _my_turn(core):
+        return 0
+    worked = 0.0
+    for count, day in enumerate(reversed(days), 1):
+        began = time.monotonic()
+        _refresh(core, day)
+        took = time.monotonic() - began
+        worked += took
+        if worked > _ROUND:
+            return count
+        time.sleep(min(took, _ROUND))
+    return len(days)
+
+
+def _my_turn(core: Core) -> bool:
+    now = core.clock.now()
+    with db.writing(core.engine) as session:
+        row = hold(session, _TURN, now)
+        if row.value and abs(now - row.at) < timedelta(seconds=KEEP_EVERY / 2):
+            return False
+        row.at, row.value = now, {"taken": True}
+    return True
+
+
+def _refresh(core: Core, day: date) -> None:
+    zone = core.settings.zone
+    with db.writing(core.engine, long=True) as session:
+        here = span(day, 1, zone)
+        taken = session.execute(delete(table(DayChange)).where(*_hours(here.start, here.end)).returning(C.hour))
+        for touched in sorted({day for one in taken.scalars() for day in _days(one, zone)}):
+            _count(session, span(touched, 1, zone))
 
 
 def _begin_anew_in_another(core: Core, zone: ZoneInfo) -> None:
@@ -64,10 +107,15 @@ def _begin_anew_in_another(core: Core, zone: ZoneInfo) -> None:
             return
     with db.writing(core.engine, long=True) as session:
         row = hold(session, _ZONE, core.clock.now())
+        if row.value.get("zone") == zone.key:  # another did so meanwhile
+            return
         row.value = {"zone": zone.key}
         session.execute(delete(table(DayCount)))
-        every = select(hour(session, F.happened_at)).distinct()
-        session.execute(insert(table(DayChange)).from_select(["hour"], every))
+        ends = (select(end(F.happened_at)).scalar_subquery() for end in (func.min, func.max))  # each from the index
+        first, last = session.execute(select(*ends)).one()
+        if first is not None:  # to look which days there are would take as long as to count several
+            days = span(first.astimezone(zone).date(), (last - first).days + 2, zone)
+            insert_rows(session, DayChange, [{"hour": start.strftime(_HOUR)} for start in days.edges])
 
 
 def _hours(start: datetime, end: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
 
-from sqlalchemy import case, func, select
+from sqlalchemy import func, select
 from sqlmodel import Session
 
 from monitor.clearance import cleared, followed_up
+from monitor.counted import place
 from reports.period import Period
 from reports.shares import Share
-from reports.store import C, F, false_alarm, judged, settled, suspected, tally, within
+from reports.store import F, judged, suspected, tally, within
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,8 @@ class Ledger:
 
 def ledger(session: Session, period: Period, late_since: timedelta) -> Ledger:
     """The ledger of a span; ``late`` looks back as far as ``late_since``."""
-    place = case(
-        (false_alarm, "false_alarm"),
-        (settled, "resolved"),
-        (C.state.in_(("contacted", "answered")), "answered"),
-        else_="waiting",
-    )
     found = (
-        select(place.label("place"), func.count(), tally(F.kind == "mention"))
+        select(place().label("place"), func.count(), tally(F.kind == "mention"))
         .select_from(judged)
         .where(within(F.happened_at, period.start, period.end), suspected)
         .group_by("place")

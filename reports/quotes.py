@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import case, exists, select
 from sqlmodel import Session
 
+from monitor.elapsed import seconds
 from monitor.order_numbers import hide_orders
 from monitor.states import SEVERITIES
 from reports.period import Period
-from reports.store import C, F, S, judged, negative, seconds, settled, still_open, timer, within
+from reports.store import C, F, S, judged, negative, settled, still_open, timer, within
 
 T = timer.c
 _COLUMNS = (

@@ -12,6 +12,8 @@ from reports.archive import Edition
 from reports.charts import WIDTH, Chart
 from reports.figures import Review, Summary
 from reports.headline import NOUN, SPAN, headline
+from reports.improvements import BEFORE, ending
+from reports.responses import minutes
 from reports.targets import targets
 
 if TYPE_CHECKING:
@@ -72,10 +74,10 @@ def html(
     """The report as HTML with its styles inlined; pictures as ``cid:NAME@pingshao``, numbers open at the desk or so."""
     import css_inline
 
-    inliner = css_inline.CSSInliner(keep_at_rules=True, load_remote_stylesheets=False)
+    inliner = css_inline.CSSInliner(keep_at_rules=True, minify_css=True, load_remote_stylesheets=False)
     context = _context(core, figures, shown)
-    context["behind"] = links.behind(figures, opens or links.at_the_desk(core.settings))
-    context["improvements"] = "" if opens else links.room(core.settings, "improvements")
+    context |= links.numbers(figures, opens or links.at_the_desk(core.settings))
+    context["room"] = None if opens else partial(links.room, core.settings)
     context["images"] = dict.fromkeys(_PICTURES) | dict(images)
     for most in _ROWS:
         page = inliner.inline(_template(figures, "html").render(context, most=most))
@@ -114,6 +116,7 @@ def _context(core: Core, figures: Summary | Review, shown: Page) -> dict[str, An
         context |= {"on_time": cards.on_time(figures), "weeks": labels.weeks(figures.windows.weeks)}
         context |= {"targets": targets(figures), "labels_target": target_words}
         context["worse"] = weekdays.worse(figures.days, figures.windows)
+        context |= {"minutes": minutes, "four_weeks": BEFORE, "ending": partial(ending, until=figures.windows.now.end)}
     return context
 
 

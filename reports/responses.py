@@ -9,9 +9,10 @@ from statistics import median_low
 from sqlalchemy import and_, func, select
 from sqlmodel import Session
 
+from monitor.elapsed import seconds
 from reports.period import Period
 from reports.shares import Share
-from reports.store import C, cases, person, seconds, timer, within
+from reports.store import C, cases, person, timer, within
 
 T = timer.c
 _SOON = timedelta(minutes=30)
@@ -22,6 +23,12 @@ BUCKETS = (
     ("2 到 24 小时", timedelta(hours=24)),
     ("超过 24 小时", None),
 )
+
+
+def minutes(bucket: int) -> dict[str, int]:
+    """What a bucket holds: answers that took more minutes than ``over``, and at most ``within``; 0 is no limit."""
+    edges = [0, *(limit // timedelta(minutes=1) if limit else 0 for _, limit in BUCKETS)]
+    return {"over": edges[bucket], "within": edges[bucket + 1]}
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, String, Table, and_, case, false, func, literal, or_
+from sqlalchemy import ColumnElement, FromClause, String, Table, and_, case, func, literal
 from sqlalchemy import cast as sql_cast
 from sqlmodel import Session, SQLModel
 
-from monitor import models
+from monitor import counted, models
 from monitor.states import CASE_OPEN
 
 
@@ -23,13 +23,7 @@ F, S, C = feedback.c, score.c, cases.c
 
 judged = feedback.outerjoin(score, S.feedback_id == F.id).outerjoin(cases, C.id == F.case_id)
 """Feedbacks with their score and case, where they have one."""
-false_alarm = C.state == "false_alarm"
-# not the bare column: SQLite would look through all negatives there ever were instead of the span's rows
-_unhappy = func.coalesce(S.negative, false())
-suspected = or_(_unhappy, false_alarm)
-"""Was taken for negative, whether or not staff said 误报 afterwards."""
-negative = and_(_unhappy, or_(C.state.is_(None), C.state != "false_alarm"))
-"""Is negative: judged so, and not taken back by staff."""
+suspected, negative = counted.suspected(), counted.negative()
 settled = C.state.in_(("resolved", "closed"))
 still_open = C.state.in_(CASE_OPEN)
 
@@ -58,13 +52,6 @@ def each(session: Session, column: ColumnElement[Any]) -> FromClause:
     """The members of a JSON list as rows of one column, ``value``."""
     unpack = func.json_each if _is_sqlite(session) else func.json_array_elements_text
     return unpack(column).table_valued("value", joins_implicitly=True)
-
-
-def seconds(session: Session, start: ColumnElement[datetime], end: ColumnElement[datetime]) -> ColumnElement[float]:
-    """How many seconds lie between two moments."""
-    if _is_sqlite(session):
-        return (func.julianday(end) - func.julianday(start)) * 86400.0
-    return cast("ColumnElement[float]", func.extract("epoch", end - start))
 
 
 def hour(session: Session, column: ColumnElement[datetime]) -> ColumnElement[str]:

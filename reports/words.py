@@ -1,29 +1,24 @@
 """The words of negative feedback: how many texts hold each, and which are more frequent than in the weeks before."""
 
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 
 from sqlalchemy import select
 from sqlmodel import Session
 
+from monitor.vocabulary import NEWEST, tokens
 from reports.period import Period, Windows
 from reports.store import F, judged, negative, within
 
 _STOP = Path(__file__).with_name("stop_words.txt")
-_TEXTS = 10_000  # the newest of each span: more would move no rank and cost seconds
-_CHARACTERS = 400  # of one text: a single essay must not fill the cloud
 _CLOUD = 70
 _KEYS = 12
 _LEAST = 3
 _SURE = 6.63  # log-likelihood at 99 %
-_WORD = re.compile(r"[㐀-鿿]{2,8}|[A-Za-z]{3,20}")
-_ADDED = re.compile(r"【[^】]{0,12}】|\[[^\]]{0,12}\]")  # marks that intake set, not words of the writer
 
 
 @dataclass(frozen=True)
@@ -61,18 +56,6 @@ def words(session: Session, windows: Windows, kind: str, names: Iterable[str]) -
     return Words(texts, norm_texts, dict(ranked[:_CLOUD]), _keys(now, texts, norm, norm_texts))
 
 
-def tokens(text: str) -> set[str]:
-    """The different words of a text: Chinese of two characters and more, Latin of three and more in lower case."""
-    import rjieba
-
-    cut = rjieba.cut(_ADDED.sub(" ", text[:_CHARACTERS]))
-    whole = (
-        f"{word}到" if word.endswith("收") and following.startswith("到") else word
-        for word, following in pairwise([*cut, ""])
-    )
-    return {word.lower() for word in whole if _WORD.fullmatch(word)}
-
-
 @cache
 def _stop_words() -> frozenset[str]:
     lines = _STOP.read_text(encoding="utf-8").splitlines()
@@ -85,7 +68,7 @@ def _count(session: Session, period: Period, kind: str, ignored: frozenset[str])
         .select_from(judged)
         .where(within(F.happened_at, period.start, period.end), F.kind == kind, negative, F.text != "")
         .order_by(F.happened_at.desc(), F.id)
-        .limit(_TEXTS)
+        .limit(NEWEST)
     )
     counts: Counter[str] = Counter()
     texts = 0

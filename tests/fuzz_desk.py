@@ -27,6 +27,7 @@ _PAGES = (
     "/cases", "/feedback", "/mentions", "/audit", "/indicators", "/corrections", "/answers", "/improvements",
     "/settings/people/one", "/reports", "/api/v1/cases", "/api/v1/feedback", "/api/v1/mentions", "/api/v1/audit",
     "/api/v1/indicators", "/api/v1/behind", "/api/v1/outbox", "/api/v1/cases/1/drafts", "/cases/1/drafts", "/login",
+    "/deadlines", "/api/v1/deadlines",
 )  # fmt: skip
 
 

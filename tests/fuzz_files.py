@@ -9,6 +9,7 @@ import zipfile
 from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openpyxl
@@ -19,11 +20,27 @@ from fuzzing import target
 from alerts.rehearsal import scenario
 from crawler.bases.base import SourceError
 from crawler.bases.files import read_file
-from monitor import answers, config, db, duplicates, privacy, restoring, scoring, search, tables, text, train
+from monitor import (
+    answers,
+    coding,
+    config,
+    db,
+    duplicates,
+    privacy,
+    restoring,
+    scoring,
+    search,
+    sentiment,
+    tables,
+    text,
+    train,
+    words,
+)
 from monitor.backup import FORMAT, seal
 from monitor.engines import Engine, make
 from monitor.errors import WrongCall
 from monitor.indicator_files import read_indicators, read_rows
+from monitor.ngrams import fold
 from monitor.settings import Scoring
 
 SHOPS = {"demo": "demo", "示例旗舰店": "demo"}
@@ -141,25 +158,33 @@ def configs(data: bytes) -> None:
         scenario.read(file, make_settings())
 
 
+def weight_arrays() -> dict[str, Any]:
+    """What a weights file holds, with tables of two rows."""
+    meta = {"format": tables.FORMAT, "version": "1", "columns": coding.COLUMNS, "notes": {}}
+    arrays = {"meta": np.array(json.dumps(meta)), "lexicon": np.zeros((1 << words.BITS) // 8, np.uint8)}
+    codes = len(coding.COLUMNS)
+    for name, n in {"characters": 3, "words": 2, "relevance": 1, "codes": codes}.items():
+        arrays |= {name: np.ones((2, n), np.int8), f"{name}_scale": np.ones(n), f"{name}_bias": np.ones(n)}
+    for name, n, m in (("blend", sentiment.FEATURES, 1), ("mix", coding.FEATURES, codes + 1)):
+        parts = zip(tables._PARTS, ((n, m), (n, 2), (2, m)), strict=True)
+        arrays |= {f"{name}_{part}": np.ones(shape, np.float32) for part, shape in parts}
+    return arrays
+
+
 @cache
 def _weights() -> dict[str, bytes]:
-    """A weights file with tables of two rows."""
     out = io.BytesIO()
-    meta = {"format": tables.FORMAT, "version": "1", "columns": ["quality"], "notes": {}}
-    arrays = {"meta": np.array(json.dumps(meta)), "lexicon": np.packbits(np.ones(8, bool))}
-    for name in ("characters", "words", "relevance", "codes"):
-        arrays |= {name: np.ones((2, 1), np.int8), f"{name}_scale": np.ones(1), f"{name}_bias": np.ones(1)}
-    for name in ("blend", "mix"):
-        arrays |= {f"{name}_{part}": np.ones((2, 2), np.float32) for part in tables._PARTS}
-    np.savez(out, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+    np.savez(out, allow_pickle=False, **weight_arrays())
     return unpacked(out.getvalue())
 
 
 @target(seeds=lambda: each(_weights()))
 def weights(data: bytes) -> None:
-    """Weights of one's own, part by part."""
+    """Weights of one's own, part by part; what is taken for some judges a text."""
     with suppress(WrongCall):
-        tables.load(saved("w.npz", packed(_weights(), data)))
+        told = tables.load(saved("w.npz", packed(_weights(), data)))
+        sentiment.Builtin(told).p_negative(["漏水了，退款"])
+        coding.read(told, fold(["漏水了，退款"]), [[]], np.zeros(1))
 
 
 @cache

@@ -10,7 +10,7 @@ from typing import Any
 
 import wecom_double
 from callers import ROLES, bearer, seed
-from factories import NOW, make_core, make_settings
+from factories import NOW, Notices, make_core, make_settings
 
 from alerts.desk import tokens
 from alerts.desk.app import create_app
@@ -48,6 +48,16 @@ class House:
     loop: asyncio.AbstractEventLoop
     token: dict[str, str]
     asked: int = 0
+
+    def renew(self) -> None:
+        """Make the store anew under the same application, so that all that an application keeps shows."""
+        self.core.engine.dispose()
+        for end in ("", "-wal", "-shm"):
+            _file().with_name(_file().name + end).unlink(missing_ok=True)
+        _file().write_bytes(_template()[0])
+        self.core.settings, self.core.laid = self.core.file, 0
+        self.core.pasts.clear()
+        self.core.notify = Notices()
 
     def ask(self, method: str, path: str, body: bytes = b"", query: str = "", **headers: str) -> int:
         """The status of the answer to a request.
@@ -91,8 +101,13 @@ class House:
 _kept = tempfile.TemporaryDirectory(prefix="pingshao-fuzz-")
 
 
+def _file() -> Path:
+    return Path(_kept.name) / "desk.db"
+
+
 @cache
-def _template() -> bytes:
+def _template() -> tuple[bytes, dict[str, str]]:
+    """A store with something of everything, and the headers that bring its token."""
     folder = Path(_kept.name)
     engine = db.connect(f"sqlite:///{folder / 'a.db'}")
     db.upgrade(engine, folder, NOW)
@@ -100,38 +115,33 @@ def _template() -> bytes:
     with db.writing(engine) as session:
         directory.sync(session, core.settings)
     seed(core)
+    with db.writing(engine) as session:
+        token = bearer(tokens.add(core, session, Wish("erp", tuple(SCOPES), role="admin"), "老板", "cli"))
     with engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     engine.dispose()
-    return (folder / "a.db").read_bytes()
+    return (folder / "a.db").read_bytes(), token
 
 
 def _core(engine: Any) -> Core:
     people = [{"name": role, "role": role, "slack": "U1", "feishu": "ou_1", "wecom": "w1"} for role in ROLES.values()]
     shops = [{"id": "demo", "name": "示例旗舰店"}, {"id": "other", "name": "另一家店"}]
     desk = {"api_rate": "1000000/1m", "user_header": "X-User"}
-    told = {"people": people, "shops": shops, "channels": _CHANNELS, "sources": [_SOURCE], "desk": desk}
+    told: dict[str, Any] = {"people": people, "shops": shops, "channels": _CHANNELS, "sources": [_SOURCE], "desk": desk}
     return make_core(engine, make_settings(**told), HandClock(NOW))
 
 
-_houses: list[House] = []
+@cache
+def _house() -> House:
+    os.environ.update(_ENV)
+    core = _core(db.connect(f"sqlite:///{_file()}"))
+    app = create_app(core, Links(core.secret, "http://127.0.0.1:8000", core.clock))
+    return House(core, app, asyncio.new_event_loop(), _template()[1])
 
 
 def house() -> House:
-    """The desk; a new one now and then, so that it does not fill up."""
-    if _houses and _houses[0].asked < _OFTEN:
-        _houses[0].asked += 1
-        return _houses[0]
-    os.environ.update(_ENV)
-    file = Path(_kept.name) / "desk.db"
-    for old in _houses:
-        old.core.engine.dispose()
-    for end in ("", "-wal", "-shm"):
-        file.with_name(file.name + end).unlink(missing_ok=True)
-    file.write_bytes(_template())
-    core = _core(db.connect(f"sqlite:///{file}"))
-    with db.writing(core.engine) as session:
-        token = bearer(tokens.add(core, session, Wish("erp", tuple(SCOPES), role="admin"), "老板", "cli"))
-    loop = _houses[0].loop if _houses else asyncio.new_event_loop()
-    _houses[:] = [House(core, create_app(core, Links(core.secret, "http://127.0.0.1:8000", core.clock)), loop, token)]
-    return _houses[0]
+    """The desk; its store is a new one now and then, so that it does not fill up."""
+    if _house().asked % _OFTEN == 0:
+        _house().renew()
+    _house().asked += 1
+    return _house()

@@ -24,6 +24,7 @@ from monitor import crises, lifecycle, queries, timers
 from monitor.clock import HandClock
 from monitor.core import Core
 from monitor.models import Case, Crisis, Feedback, Outbox, Person, Score
+from monitor.order_numbers import hide_orders
 
 ZONE = ZoneInfo("Asia/Shanghai")
 TEXT = "物流显示昨天签收了，根本没收到，打了三次客服没人接"
@@ -400,29 +401,41 @@ def test_history(house: Core, request: pytest.FixtureRequest) -> None:
     golden.check(request, "history.slack.json", said(card))
 
 
+def make_feedback(text: str) -> Feedback:
+    return Feedback(
+        source_id=1, external_id="1", text=text, happened_at=NOW, first_seen_at=NOW, updated_at=NOW, content_hash=""
+    )
+
+
 @given(st.text(max_size=400), st.lists(st.tuples(st.integers(-5, 500), st.integers(-5, 500)), max_size=6))
 def test_quote_shows_the_text(text: str, marks: list[tuple[int, int]]) -> None:
     """Whatever the text and wherever evidence claims to stand, the quote shows the text or says it is an excerpt."""
-    feedback = Feedback(
-        source_id=1, external_id="1", text=text, happened_at=NOW, first_seen_at=NOW, updated_at=NOW, content_hash=""
-    )
+    feedback = make_feedback(text)
     score = Score(feedback_id=1, model="m", negative=True, p_negative=1, scored_at=NOW)
     score.evidence = [{"start": start, "end": end} for start, end in marks]
     shown = words.quote(feedback, score).text
     if not text:
         assert shown == "「（没有文字）」"
     elif len(text) <= words._QUOTED:
-        assert shown == f"「{clean(text)}」"
+        assert shown == f"「{clean(hide_orders(text))}」"
     else:
         assert f"全文 {len(text)} 字" in shown
+
+
+def test_quote_shows_the_end_of_an_order_number() -> None:
+    """As the line below it does; what tells stays in bold."""
+    feedback = make_feedback("订单号20261118008841根本没收到")
+    score = Score(feedback_id=1, model="m", negative=True, p_negative=1, scored_at=NOW)
+    score.evidence = [{"start": 17, "end": 22}]
+    quoted = words.quote(feedback, score)
+    assert quoted.text == "「订单号**********8841根本没收到」"
+    assert [span.text for span in quoted.spans if span.bold] == ["根本没收到"]
 
 
 def test_quote_of_a_long_text_shows_the_telling_words() -> None:
     """An excerpt is taken where the evidence stands, marks it, and says how long the whole is."""
     text = "好" * 2000 + "根本没收到" + "坏" * 2000
-    feedback = Feedback(
-        source_id=1, external_id="1", text=text, happened_at=NOW, first_seen_at=NOW, updated_at=NOW, content_hash=""
-    )
+    feedback = make_feedback(text)
     score = Score(feedback_id=1, model="m", negative=True, p_negative=1, scored_at=NOW)
     score.evidence = [{"start": 2000, "end": 2005}, {"start": 2003, "end": 2004}]
     quoted = words.quote(feedback, score)

@@ -124,7 +124,11 @@ def test_what_is_behind_a_number(desk: httpx.Client, core: Core) -> None:
     assert desk.get(f"{API}/behind?kind=mention").json()["count"] == 1
     assert desk.get(f"{API}/behind?since=2026-11-21").json()["count"] == 0
     assert desk.get(f"{API}/behind?until=2026-11-20&shop=demo&platform=x").json()["count"] == 0
-    assert desk.get(f"{API}/behind?since=yesterday").status_code == 422
+    waiting = desk.get(f"{API}/behind?became=waiting&followup=&word=").json()
+    assert waiting["count"] == len(waiting["items"]) == desk.get(f"{API}/behind?bad=true").json()["count"] > 0
+    assert desk.get(f"{API}/behind?stars=good&begin=1.5&end=2.5").json()["count"] == 0
+    for amiss in ("since=yesterday", "cleared=1", "became=gone", "word=%00", "end=inf"):
+        assert desk.get(f"{API}/behind?{amiss}").status_code == 422
     desk.headers.update(token(core, "另一家", shops=("other",)))
     assert desk.get(f"{API}/behind").json()["count"] == 0
 

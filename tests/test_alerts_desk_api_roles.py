@@ -58,6 +58,7 @@ OPERATIONS = {
     "GET /feedback": May("read"),
     "GET /feedback/{number}": May("read"),
     "GET /behind": May("read"),
+    "GET /deadlines": May("read"),
     "GET /mentions": May("read"),
     "GET /answers": May("read"),
     "GET /reports": May("read", whole=True),

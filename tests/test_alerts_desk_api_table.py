@@ -39,6 +39,7 @@ DESK = SETTINGS | {
     "POST /crises/{number}/drafts": ["POST /crises/{number}/drafts/check"],
     "GET /mentions": ["GET /mentions"],
     "GET /feedback": ["GET /behind"],
+    "GET /deadlines": ["GET /deadlines"],
     "GET /answers": ["GET /answers"],
     "POST /answers/{number}/{verdict}": ["POST /answers/{number}/{verdict}"],
     "GET /outbox": ["GET /outbox"],

@@ -124,3 +124,45 @@ def test_settled_cases_and_days_with_customers(desk: httpx.Client, house: Core) 
     assert of_shops[1] == sum(count(**one, since=day, until=day) for day in ("2026-11-09", "2026-11-13"))
     assert "没有找到。" in desk.get("/feedback?served=1&until=2020-01-01").text
     assert desk.get("/feedback?settled=once&until=9999-12-31").status_code == 200
+
+
+@pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+def test_headings_of_what_became_of_them(desk: httpx.Client) -> None:
+    """Each list says what it is, and a word is no markup; where states are those of the report, it says so."""
+    enter(desk, "主管", PASSWORD)
+    days = {"since": "2026-11-09", "until": "2026-11-15"}
+
+    def page(**wanted: str) -> str:
+        return desk.get("/feedback", params=days | wanted).text
+
+    for wanted, heading in (
+        ({"became": "waiting"}, "待答复的负面反馈"),
+        ({"became": "received"}, "负面反馈"),
+        ({"cleared": "1"}, "当天就处理了的负面反馈"),
+        ({"followup": "again"}, "联系后写了追评的买家"),
+        ({"stars": "good"}, "满意的评价"),
+        ({"textless": "1"}, "没有文字的反馈"),
+        ({"unscored": "1"}, "尚未判定的反馈"),
+        ({"word": "<b>泡沫"}, "含“<bdi>&lt;b&gt;泡沫</bdi>”的差评"),
+    ):
+        assert f"<h1>{heading}</h1>" in page(**wanted), wanted
+    assert '<mark title="找到的字">泡沫</mark>' in page(word="泡沫")
+    then = "按报告做好时的状态"
+    assert then in page(became="waiting", seen="1763600000")
+    assert then not in page(became="waiting") + page(bad="1", seen="1763600000")
+    assert "2026-11-08 00:00 起 · 2026-11-15 12:30 前" in desk.get("/feedback?begin=1794067200&end=1794717000.5").text
+
+
+def test_what_is_asked_amiss(desk: httpx.Client) -> None:
+    """Unknown words, days without end, seconds that are none, NUL, endless names: refused, never an error of ours."""
+    enter(desk, "主管", PASSWORD)
+    amiss = ("became=gone", "stars=6", "followup=once", "begin=nan", "begin=-1", "end=1e999", "end=99999999999999")
+    days = ("cleared=1", "cleared=1&since=2026-11-01", "cleared=1&since=2020-01-01&until=2026-01-01")
+    back = "cleared=1&since=2026-11-02&until=2026-11-01"
+    for query in (*amiss, *days, back, "word=%00", "shop=%00", f"word={'长' * 201}", "seen=1e30", "since=99999-01-01"):
+        assert desk.get(f"/feedback?{query}").status_code == 400, query
+    hostile = ("word=%25_\\'--", "word=%20", "word=😀%F0", "begin=0.000001&end=4102444800", "begin=2e9&end=1e9")
+    bounds = "since=0001-01-01&until=9999-12-31"
+    whole = ("became=waiting&seen=1", "followup=all&seen=1", "cleared=1&since=9999-12-31&until=9999-12-31", bounds)
+    for query in (*hostile, *whole, f"followup=all&{bounds}", f"settled=all&{bounds}", f"served=1&{bounds}"):
+        assert desk.get(f"/feedback?{query}").status_code == 200, query

@@ -66,7 +66,7 @@ def body(page: httpx.Response) -> str:
 
 
 def how_many(page: httpx.Response) -> int:
-    found = re.search(r"(\d+) 条", body(page))
+    found = re.search(r"(\d+) [条项]", body(page))
     assert found
     return int(found[1])
 
@@ -80,7 +80,7 @@ def standing(core: Core) -> list[int]:
 @pytest.mark.slow
 def test_each_number_of_the_guests_mail_opens_as_many(desk: httpx.Client, house: Core, links: Links) -> None:
     """Nobody is logged in: as many links as in the other mail, and every page counts what the report counted."""
-    report = build(house, "weekly", FRIDAY, guests=lambda wanted: links.listing(wanted, LIFE))
+    report = build(house, "weekly", FRIDAY, guests=lambda rows, wanted: links.listing(wanted, LIFE, of=rows))
     mail = email.message_from_bytes(report.guest_eml, policy=policy.default)
     part = mail.get_body(("html",))
     assert part is not None
@@ -120,6 +120,31 @@ def test_a_guest_sees_words_and_nothing_else(desk: httpx.Client, house: Core, li
     assert page.headers["x-robots-tag"] == "noindex, nofollow"
     assert page.headers["cache-control"] == "no-store"
     assert page.headers["referrer-policy"] == "no-referrer"
+
+
+def test_a_guest_sees_deadlines_and_no_way_to_their_cases(desk: httpx.Client, house: Core, links: Links) -> None:
+    """Which, when due and met, whose: as at the desk, without a link; further conditions are refused here too."""
+    wanted = {"until": "2026-11-19", "seen": str(int(NOW.timestamp())), "stage": "case.respond"}
+    address = urlsplit(links.listing(wanted, LIFE, of="deadlines")).path
+    page = desk.get(address)
+    assert page.status_code == 200
+    assert "到期的时限：工单首次回复" in body(page)
+    assert re.search(r"工单 #\d+ ", body(page))
+    assert "客服一号" in body(page)
+    addresses = set(re.findall(r'<a [^>]*href="([^"]+)"', page.text))
+    assert addresses == {"#main", "?lang=en", "?page=2"}
+    for hidden in ("<form", "<button", "<script", "/cases", "/deadlines?"):
+        assert hidden not in page.text, hidden
+    seen = [body(desk.get(address, params={"page": n})).count(" #") for n in (1, 2, 3)]
+    assert seen[2] == 0 < seen[1]
+    assert sum(seen) == how_many(page)
+    for asked in ("seen=0", "person=主管", "of=feedback"):
+        assert desk.get(f"{address}?{asked}").status_code == 403
+    english = desk.get(f"{address}?lang=en").text
+    assert "Deadlines that fell due" in english
+    desk.cookies.clear()
+    for of, words in (("outbox", WEEK), ("deadlines", WEEK | {"result": "x"}), ("feedback", {"since": "x"})):
+        assert desk.get(urlsplit(links.listing(words, LIFE, of=of)).path).status_code == 403
 
 
 def test_a_guest_sees_no_order_number(desk: httpx.Client, house: Core, links: Links) -> None:

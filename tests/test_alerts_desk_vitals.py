@@ -217,6 +217,7 @@ async def test_a_store_that_hangs_holds_nobody_up(monkeypatch: pytest.MonkeyPatc
 def test_every_figure_on_the_dashboard_exists(desk: httpx.Client, house: Core) -> None:
     """What the dashboard and the alert rules ask for is told by a service at work."""
     house.meters.crawled({"name": "站点", "status": "ok"}, 1.0)
+    house.meters.job("crawl", "done", 1.0)
     house.meters.round("sweep", 0.1)
     house.meters.round_failed("sweep")
     house.meters.fired("crisis", timedelta(0))

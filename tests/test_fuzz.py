@@ -1,8 +1,10 @@
 """Every parser of outside input takes its seeds, what once broke it, and both a little damaged, within the limits."""
 
+import gc
 import random
 import re
 import signal
+import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -10,6 +12,7 @@ from pkgutil import walk_packages
 
 import fuzzing
 import pytest
+from fuzz_house import house
 from fuzzing import CORPUS, Finding, bounded, damaged, known, peak
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -68,6 +71,31 @@ def test_what_breaks_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
         bounded(lambda _: None, b"x", peak() - 300)
     with pytest.raises(ZeroDivisionError):
         bounded(breaks, b"x", peak())
+
+
+def asked_a_lot(times: range) -> None:
+    """The desk is asked what nobody asked before, by people and programs it does not know."""
+    for n in times:
+        path = ("/cases/{}", "/nowhere/{}", "/a/{}", "/static/{}", "/feedback", "/api/v1/cases/{}")[n % 6].format(n)
+        headers = {
+            "cookie": f"pingshao={n}; language={n}",
+            "user_agent": f"{n}",
+            "authorization": f"Bearer {n}",
+            "x_forwarded_for": f"10.0.{n >> 8}.{n & 255}",
+            "x_user": "admin" if n % 4 else f"{n}",
+        }
+        house().ask(f"M{n}" if n % 7 == 0 else "GET", path, b"", f"q={n}&page={n}&new{n}={n}", **headers)
+        house().ask("POST", f"/cases/{n}/claim", b"form_key=%d&new%d=1" % (n, n), "", **headers)
+
+
+def test_a_desk_keeps_nothing_of_what_it_is_asked() -> None:
+    """Addresses, words, cookies, tokens and people that come once only leave nothing behind in memory."""
+    held = []
+    for begin in (1000, 2000, 3000):  # by the first all templates, statements and routes are read
+        asked_a_lot(range(begin, begin + 250))
+        gc.collect()
+        held.append(sys.getallocatedblocks())
+    assert min(held[1] - held[0], held[2] - held[1]) < 75
 
 
 LONG = 20_000  # characters: what takes quadratic time takes seconds

@@ -146,6 +146,32 @@ def test_what_changes_after_it_aged_speaks_again_and_ages_again(core: Core) -> N
     assert {row.text for row in rows(core)} == {""}
 
 
+def test_what_changed_late_is_looked_at_once_a_day(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are, each in one batch; those that are not old yet come again the next day."""
+    monkeypatch.setattr(retention, "_BATCH", 2)
+    many = 7
+    take_in(core, *(review(n) for n in range(many)))
+    take_in(core, make_item("m", "示例的杯子漏水，别买"), kind="mention")
+    later(core, LONG - DAY)
+    take_in(core, *(review(n, "刚改的") for n in range(many)))
+    later(core, 2 * DAY)
+    steps: list[Any] = []
+    edited, span_of = retention._KINDS["reviews:edited"]
+
+    def told(session: Any, mark: int, *rest: Any) -> Any:
+        step = edited(session, mark, *rest)
+        steps.append((mark, step.more))
+        return step
+
+    monkeypatch.setitem(retention._KINDS, "reviews:edited", (told, span_of))
+    for expected in (0, 0, many):  # the third time they are old themselves
+        steps.clear()
+        assert retention.run(core)["reviews"] == expected
+        assert [mark for mark, more in steps if more] == [0, 2, 4, 6]
+        later(core, LONG / 2)
+    assert {row.text for row in rows(core)} == {""}
+
+
 def test_rescoring_leaves_cleared_feedback_alone(core: Core) -> None:
     """Without its words nothing can be judged: the old verdict stands."""
     take_in(core, review(1))

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from serving import browse
 from sqlalchemy import Engine
+from sqlalchemy.exc import IntegrityError
 from structlog.contextvars import bound_contextvars
 from subjects import open_crisis
 
@@ -23,10 +24,11 @@ from alerts.desk.app import create_app
 from alerts.links import Links
 from crawler.job import CrawlResult
 from monitor import config, crawling, db, intake, journal, logs
+from monitor.bulk import insert_rows
 from monitor.clock import HandClock
 from monitor.core import Core
 from monitor.incoming import Origin
-from monitor.models import Event, Outbox, Source
+from monitor.models import Event, Known, Outbox, Source
 
 PHONE, NAME, TOKEN, MAIL, CARD = (
     "13812345678",
@@ -204,12 +206,12 @@ class Plants(Blind):
 
 
 def test_nobody_is_found_in_the_log_of_a_bad_day(
-    sqlite: Engine, clock: HandClock, said: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+    engine: Engine, clock: HandClock, said: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Reviews that break intake, providers that repeat them, links that fail, a store that refuses: ids, no people."""
     monkeypatch.setenv("SLACK_TOKEN", TOKEN)
     people = [{"name": NAME, "role": "agent", "email": MAIL, "slack": "U1"}]
-    core = make_house(sqlite, clock, people=people)
+    core = make_house(engine, clock, people=people)
     crisis = open_crisis(core, [WORDS])
     tell(core, timer("timer.breached", crisis))
     clock.move(timedelta(hours=2))
@@ -223,6 +225,7 @@ def test_nobody_is_found_in_the_log_of_a_bad_day(
     run(core, {"ops": Blind()})
     asyncio.run(crawl_badly(core, monkeypatch))
     take_in_badly(core, monkeypatch)
+    store_badly(core)
     token = click_badly(core, monkeypatch)
     told = said()
     assert token not in told
@@ -230,6 +233,7 @@ def test_nobody_is_found_in_the_log_of_a_bad_day(
     for expected in (f"crisis={crisis}", "event=outbox_dead", "event=outbox_render_failed", "case=77", "run=1"):
         assert expected in told, told
     assert "UnicodeError" in told
+    assert "IntegrityError" in told
 
 
 async def crawl_badly(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,6 +260,17 @@ def take_in_badly(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
         intake.store(core, Origin(1, "demo", "feed", "review", True), [make_item("1", WORDS, author=NAME)])
     except UnicodeError:
         structlog.get_logger().exception("round broke", loop="intake")
+
+
+def store_badly(core: Core) -> None:
+    """A store that refuses a row, and would say which, as a loop of the service logs it."""
+    twice = [{"name": WORDS, "value": {"author": NAME, "text": WORDS}, "at": core.clock.now()} for _ in range(2)]
+    try:
+        with db.writing(core.engine) as session:
+            insert_rows(session, Known, twice)
+    except IntegrityError as error:
+        structlog.get_logger().exception("round broke", loop="index")
+        structlog.get_logger().error("refused", error=str(error.orig))
 
 
 def click_badly(core: Core, monkeypatch: pytest.MonkeyPatch) -> str:

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from asides import fresh_postgresql
 from factories import NOW
 from sqlalchemy import (
@@ -30,10 +32,11 @@ from sqlalchemy import (
     Table,
     text,
 )
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.types import TypeEngine
 
 from monitor import db, rows
+from monitor.migrations import beside
 from monitor.rows import Sum
 
 ROOT = Path(db.__file__).parent.parent
@@ -257,6 +260,17 @@ def test_an_index_that_was_half_built_is_built_anew(postgresql: Engine) -> None:
     db.migrate(postgresql)
     with postgresql.connect() as connection:
         assert valid(connection, "event_at")
+
+
+def test_an_index_that_fails_leaves_the_time_outs_as_they_were(postgresql: Engine) -> None:
+    """Whoever gets the connection next waits no longer than before."""
+    with postgresql.connect() as connection:
+        context = MigrationContext.configure(connection)
+        with Operations.context(context), context.begin_transaction():
+            with pytest.raises(ProgrammingError, match="nowhere"):
+                beside.create_index("x", "nowhere", ["a"])
+            for setting in ("statement_timeout", "lock_timeout"):
+                assert connection.execute(text(f"SHOW {setting}")).scalar_one() == "30s"
 
 
 def test_a_migration_killed_while_it_builds_an_index_is_taken_up_again(postgresql: Engine) -> None:

@@ -16,7 +16,7 @@ from sqlmodel import Session, col, select
 from monitor import audit, db, doctor, months, retention
 from monitor.clock import HandClock
 from monitor.core import Core
-from monitor.models import Event
+from monitor.models import Event, Known
 
 DAY = timedelta(days=1)
 _numbers = count()
@@ -165,15 +165,61 @@ def test_no_part_lets_an_event_be_changed_or_taken_away(store: Engine) -> None:
     assert subjects(store) == [0, 0, 1]
 
 
-def test_a_clock_that_jumped_ahead_costs_its_month_alone(store: Engine) -> None:
-    """Its events stay where they are, so does what comes in that month; other months are made."""
+def test_what_came_before_its_month_is_moved_there(store: Engine) -> None:
+    """Of a clock that jumped ahead, or of months that were not made: each event once, with its number, kept as ever."""
+    first = begins(store)
+    second = months.first(first, 1)
+    write(store, second + DAY, second - timedelta(microseconds=1), second, months.first(first, 9))
+    before = everything(store)
+    assert months.ahead(store, first) == [f"event_{months.first(first, n):%Y_%m}" for n in range(4)]
+    write(store, second + 2 * DAY)
+    one, other = f"event_{first:%Y_%m}", f"event_{second:%Y_%m}"
+    assert where(store) == [other, one, other, "event_default", other]
+    assert everything(store)[:4] == before
+    for name in ("event", one, other):
+        with pytest.raises(IntegrityError, match="append-only"):
+            try_out(store, f"DELETE FROM {name}")  # noqa: S608 — a name of ours
+    with db.reading(store) as session:
+        assert session.get(Known, months.RETIRE) is None
+
+
+def test_a_month_with_too_many_events_astray_waits(store: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They stay where they are, so does what comes in that month, and the doctor tells it; other months are made."""
+    monkeypatch.setattr(months, "_MOVED", 1)
     first = begins(store)
     wrong = months.first(first, 1)
-    write(store, wrong + DAY)
+    write(store, wrong + DAY, wrong + 2 * DAY)
     assert months.ahead(store, first) == [f"event_{months.first(first, n):%Y_%m}" for n in (0, 2, 3)]
     write(store, wrong + 2 * DAY)
-    assert where(store) == ["event_default"] * 2
-    assert subjects(store) == [0, 0]
+    assert where(store) == ["event_default"] * 3
+    assert "有 3 条的时间不在" in doctor._database(make_core(store, clock=HandClock(first))).todo
+
+
+def test_events_that_are_written_while_a_month_is_made_are_not_lost(store: Engine) -> None:
+    """Four threads write into the month that is being made, some before it is there and some after."""
+    first = begins(store)
+    start = threading.Barrier(5)
+
+    def some() -> None:
+        start.wait()
+        for _ in range(25):
+            write(store, first + DAY)
+
+    threads = [threading.Thread(target=some) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    start.wait()
+    while len(months.ahead(store, first)) == 0 and any(thread.is_alive() for thread in threads):
+        pass
+    for thread in threads:
+        thread.join()
+    months.ahead(store, first)
+    assert where(store) == [f"event_{first:%Y_%m}"] * 100
+
+
+def everything(engine: Engine) -> list[tuple[object, ...]]:
+    with engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(text("SELECT * FROM event ORDER BY id"))]
 
 
 def test_a_table_in_use_is_left_for_later(store: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,7 +108,7 @@ def test_a_batch_that_breaks_is_left_out_and_the_others_are_stored(
     crawl, stats = make_pipeline(sqlite)
     Moody(monkeypatch, 1, ValueError("no such column"))
     monkeypatch.setattr(pipeline, "_FLUSH_AFTER", -1.0)
-    with pytest.raises(ValueError, match="no such column"):
+    with pytest.raises(NotStored, match="ValueError: no such column"):
         crawl.process_item(make_item("1", "还行"))
     crawl.process_item(make_item("2", "还行"))
     crawl.close_spider()

@@ -24,7 +24,7 @@ from monitor.clock import HandClock
 from monitor.core import Core
 from monitor.incoming import Origin
 from monitor.limits import Limits
-from reports import figures
+from reports import daycounts, figures
 
 YESTERDAY, LAST_WEEK = date(2026, 11, 19), date(2026, 11, 16)
 MAY = {
@@ -121,6 +121,7 @@ ROUNDS: dict[str, Callable[[Core], Any]] = {
     "retention": retention.keep,
     "erasing": forget_buyer,
     "buyers of a crisis": hand_out,
+    "counts by day": daycounts.keep,
     "daily report": lambda core: figures.summary(core, "daily", YESTERDAY),
     "evening report": lambda core: figures.summary(core, "evening", YESTERDAY),
     "weekly report": lambda core: figures.review(core, "weekly", LAST_WEEK),
@@ -142,6 +143,10 @@ PAGES = {
     "messages": "/outbox",
     "audit": "/audit",
     "audit, one person": "/audit?who=客服3号",
+    "deadlines of a week": "/deadlines?since=2026-11-09&until=2026-11-15&result=missed&person=客服3号&seen=1794895200",
+    "first answers": "/deadlines?since=2026-11-09&until=2026-11-15&seen=1794895200&first=1&over=30&within=60",
+    "overdue then": "/deadlines?result=overdue&seen=1794895200",
+    "API: deadlines": "/api/v1/deadlines?since=2026-11-09&until=2026-11-15&seen=1794895200&after=500",
     **{
         f"API: {name}": f"/api/v1/{name}"
         for name in ("cases", "crises", "feedback", "mentions", "outbox", "audit", "corrections", "answers", "sources")

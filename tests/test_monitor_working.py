@@ -17,6 +17,7 @@ from sqlmodel import col, select
 from monitor import db, shared_queue, working
 from monitor.clock import HandClock
 from monitor.jobs import Inside, Job, NotDone
+from monitor.metrics import Meters
 from monitor.models import Known
 from monitor.shared_queue import SharedQueue
 from monitor.working import Worker
@@ -48,13 +49,14 @@ def queue(engine: Engine) -> SharedQueue:
 
 
 @contextmanager
-def at_work(engine: Engine, score: Callable[..., Any], concurrency: int = 1) -> Iterator[None]:
-    """A worker in a thread that scores by this function; it has ended well at the end."""
+def at_work(engine: Engine, score: Callable[..., Any], concurrency: int = 1) -> Iterator[Meters]:
+    """A worker in a thread that scores by this function; gives what it counts. It has ended well at the end."""
+    core = make_core(engine)
     began, ended, parts = threading.Event(), list[bool](), list[Any]()
 
     async def work() -> None:
         parts.extend([asyncio.get_running_loop(), asyncio.Event()])
-        worker = Worker(make_core(engine), {"score": score}, ["score"], concurrency)
+        worker = Worker(core, {"score": score}, ["score"], concurrency)
         began.set()
         ended.append(await worker.run(parts[1]))
 
@@ -62,7 +64,7 @@ def at_work(engine: Engine, score: Callable[..., Any], concurrency: int = 1) -> 
     thread.start()
     assert began.wait(10)
     try:
-        yield
+        yield core.meters
     finally:
         parts[0].call_soon_threadsafe(parts[1].set)
         thread.join(15)
@@ -155,6 +157,28 @@ def test_what_is_cut_short_goes_back(pg: Engine) -> None:
     assert [state for state, *_ in jobs(pg)] == ["todo"]
     with at_work(pg, score):
         until(lambda: not jobs(pg))
+
+
+def test_what_came_of_jobs_is_counted(pg: Engine) -> None:
+    """Done, failed and put back, by queue, and when the last was done."""
+
+    async def score(n: int) -> int:
+        if n > 1:
+            await asyncio.sleep(60)
+        return 1 // n
+
+    def told(name: str, **labels: str) -> float | None:
+        return meters.registry.get_sample_value(f"pingshao_job_{name}", {"queue": "score", **labels})
+
+    with at_work(pg, score) as meters:
+        put(pg, "good", n=1)
+        until(lambda: told("seconds_count", outcome="done"))
+        put(pg, "bad", n=0)
+        until(lambda: told("seconds_count", outcome="failed") == 3)
+        put(pg, "long", n=2)
+        until(lambda: jobs(pg, "doing"))
+    assert told("seconds_count", outcome="put_back") == 1
+    assert time.time() - (told("last_success_timestamp_seconds") or 0) < 60
 
 
 def leave_behind(engine: Engine, attempts: int = 0) -> None:

@@ -1,7 +1,9 @@
 """Counts kept by day equal what a plain query says, whatever was done to the store."""
 
 import random
+import threading
 from collections import Counter
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -9,14 +11,16 @@ from zoneinfo import ZoneInfo
 import pytest
 from factories import NOW, make_core, make_settings
 from factories_reports import Record, month, store
-from sqlalchemy import text
+from sqlalchemy import text, update
 from sqlmodel import Session, select
 
 from monitor import db, directory
+from monitor.bulk import table
+from monitor.clock import HandClock
 from monitor.core import Core
 from monitor.models import Case, DayChange, DayCount, Feedback, Score
 from reports import daycounts
-from reports.period import span
+from reports.period import Period, span
 
 DAYS = 20
 FIRST = date(2026, 11, 1)
@@ -147,6 +151,91 @@ def test_only_what_changed_is_counted_anew(core: Core) -> None:
         assert untouched <= {row.id for row in session.exec(select(DayCount))}
         in_days = select(DayChange.hour).where(DayChange.hour >= "2026-11-02", DayChange.hour < "2026-11-20")
         assert session.exec(in_days).all() == []
+
+
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[date]:
+    """The days that are counted from now on."""
+    days: list[date] = []
+    count = daycounts._count
+
+    def told(session: Session, day: Period) -> None:
+        days.append(day.first)
+        count(session, day)
+
+    monkeypatch.setattr(daycounts, "_count", told)
+    return days
+
+
+def test_a_store_that_was_never_counted_is_counted_before_a_report_asks(
+    core: Core, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Newest days first, some in a round, each once; what still changes all the time is left to the report."""
+    mine = replace(house(core), clock=clock)
+    store(core.engine, records(), NOW)
+    with db.writing(core.engine) as session:  # as after a move or an upgrade
+        session.execute(text("DELETE FROM day_change"))
+    days = asked(monkeypatch)
+    monkeypatch.setattr(daycounts, "_ROUND", 0.0)
+    rounds = []
+    while done := daycounts.keep(mine):
+        rounds.append(done)
+        clock.move(timedelta(seconds=daycounts.KEEP_EVERY))
+    assert rounds == [1] * len(days)
+    assert days == sorted(set(days), reverse=True)
+    assert days[0] == NOW.astimezone(mine.settings.zone).date() - timedelta(2)
+    assert days[-1] <= FIRST, "the oldest feedback's day"
+    counts = counted(mine)
+    left = [date(2026, 11, 19), date(2026, 11, 20)]
+    assert days[len(rounds) :] == left, "of all days, the report counted these"
+    assert counts == plain(mine)
+
+
+def test_a_day_that_changed_is_counted_again_before_a_report_asks(
+    core: Core, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That day alone; and where nothing changed, nothing is written either."""
+    mine = replace(house(core), clock=clock)
+    store(core.engine, records(), NOW)
+    assert daycounts.keep(mine) > DAYS - 4
+    days = asked(monkeypatch)
+    clock.move(timedelta(minutes=1))
+    assert daycounts.keep(mine) == 0
+    with db.writing(core.engine) as session:
+        zone = mine.settings.zone
+        begun = datetime(2026, 11, 10, 12, tzinfo=zone)
+        session.execute(
+            update(table(Feedback)).where(table(Feedback).c.happened_at.between(begun, begun + timedelta(hours=9))),
+            {"stars": 5},
+        )
+    assert daycounts.keep(mine) == 1
+    assert days == [date(2026, 11, 10)]
+    assert counted(mine) == plain(mine)
+
+
+def test_of_several_services_one_counts(core: Core, clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the same time, with a report that asks meanwhile, no day is counted twice and all are right."""
+    mine = replace(house(core), clock=clock)
+    store(core.engine, records(), NOW)
+    days = asked(monkeypatch)
+    start = threading.Barrier(4)
+    done: list[int] = []
+
+    def keep() -> None:
+        start.wait()
+        done.append(daycounts.keep(mine))
+
+    def report() -> None:
+        start.wait()
+        daycounts.refresh(mine, span(FIRST, DAYS, mine.settings.zone))
+
+    threads = [threading.Thread(target=work) for work in (keep, keep, keep, report)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(done)[:2] == [0, 0]
+    assert len(days) == len(set(days))
+    assert counted(mine) == plain(mine)
 
 
 def test_what_is_not_counted_changes_nothing(core: Core) -> None:

@@ -4,13 +4,11 @@ from datetime import date, datetime, timedelta
 
 from factories import NOW, make_core
 from factories_reports import ZONE, Record, store
-from hypothesis import given
-from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from monitor import db, directory
 from reports.period import windows
-from reports.words import Word, tokens, words
+from reports.words import Word, words
 
 WEEK = datetime(2026, 11, 10, 12, tzinfo=ZONE)
 
@@ -37,20 +35,3 @@ def test_keyness_against_the_norm(sqlite: Engine) -> None:
     assert "破损" not in found.cloud
     assert Word("泡沫", 8, 0) in found.key
     assert not {"快递", "迟到"} & {word.text for word in found.key}
-
-
-def test_what_did_not_arrive_is_not_confiscated() -> None:
-    """没收到 is one word: cut in two it would say that something was taken away."""
-    assert "没收到" in tokens("显示签收，可我没收到")
-    assert "没收" not in tokens("等了九天还没收到货")
-
-
-def test_marks_and_fillers_are_no_words() -> None:
-    """Marks of intake, digits, single characters and punctuation are left out; Latin is folded."""
-    assert tokens("【追评】BOSE耳机 [电话] 漏音 12345 不") == {"bose", "耳机", "漏音"}
-
-
-@given(st.text(max_size=300))
-def test_any_text_gives_words(text: str) -> None:
-    """Whatever is written, words come out, and only such."""
-    assert all(2 <= len(word) <= 20 for word in tokens(text))

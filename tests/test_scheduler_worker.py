@@ -1,12 +1,14 @@
 """``pingshao worker`` as a real process: takes up what a killed one left, keeps to sites, ends when told."""
 
 import os
+import socket
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from factories import make_core, make_item, make_settings
 from queues import CONFIG, SOURCE, WorkerProcess, database, jobs, put_crawls, site, wait_until, workers
@@ -20,6 +22,7 @@ from monitor.models import Source as Row
 
 pytestmark = pytest.mark.slow
 PG = "postgresql+psycopg://nobody@127.0.0.1:1/none"
+QUEUED = f'[service]\ndatabase_url = "{PG}"\nqueue = "procrastinate"\n'
 
 
 @pytest.fixture
@@ -94,7 +97,7 @@ async def test_a_worker_that_is_told_to_end_gives_its_job_back(store: Engine, tm
 
 
 def test_a_worker_does_what_a_command_wants(store: Engine, tmp_path: Path) -> None:
-    """History is scored again in parts, and an export is written; the commands tell what came of it."""
+    """History is scored again in parts, and an export is written; the commands and the figures tell what came of it."""
     core = make_core(store)
     with db.writing(store) as session:
         directory.sync(session, core.settings)
@@ -103,9 +106,20 @@ def test_a_worker_does_what_a_command_wants(store: Engine, tmp_path: Path) -> No
     intake.store(core, started.origin, [make_item(f"{n}", f"第{n}单，很好用") for n in range(300)])
     with db.writing(store) as session:
         session.execute(text("UPDATE score SET model = 'older'"))
-    with workers(WorkerProcess(tmp_path, "one", "--concurrency", "2")):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        door = f"127.0.0.1:{free.getsockname()[1]}"
+    worker = WorkerProcess(tmp_path, "one", "--concurrency", "2", "--metrics", door)
+    with workers(worker):
         assert '"scored": 300' in run(tmp_path, "rescore", "--batch", "20", "--json")
         assert run(tmp_path, "export", "feedback", "--file", "all.jsonl").strip().endswith("all.jsonl")
+        assert httpx.get(f"http://{door}/healthz").json() == {"ok": True}
+        told = httpx.get(f"http://{door}/metrics").text
+        strangers = httpx.get(f"http://{door}/metrics", headers={"Host": "watch.example"}).status_code
+        assert worker.end()[0] == 0
+    assert 'pingshao_job_seconds_count{outcome="done",queue="export"} 1.0' in told
+    assert 'pingshao_job_last_success_timestamp_seconds{queue="score"}' in told
+    assert "pingshao_workers 1.0" in told
+    assert strangers == 401
     written = tmp_path / "var" / "exports"
     assert [file.name for file in written.iterdir()] == ["all.jsonl"]
     assert len((written / "all.jsonl").read_text("utf-8").splitlines()) == 300
@@ -125,6 +139,10 @@ def run(folder: Path, *arguments: str) -> str:
         ("", [], "SQLite"),
         (f'[service]\ndatabase_url = "{PG}"\n', [], 'queue = "procrastinate"'),
         ("", ["--queues", "crawl,wash"], "crawl、score、report、export"),
+        (QUEUED, ["--metrics", "9001"], "主机:端口"),
+        (QUEUED, ["--metrics", "127.0.0.1:99999"], "主机:端口"),
+        (QUEUED, ["--metrics", "127.0.0.1:ab"], "主机:端口"),
+        (QUEUED, ["--metrics", "192.0.2.7:9001"], "192.0.2.7:9001 听不了"),
     ],
 )
 def test_a_worker_without_a_queue_is_one_line(

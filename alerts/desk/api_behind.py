@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from sqlmodel import col
 
-from alerts.desk import api_feedback, behind
+from alerts.desk import api_feedback, behind, choosing
 from alerts.desk.api_access import Access, Caller
 from alerts.desk.api_feedback import After, Limit
 from alerts.desk.api_models import Answer, Said
@@ -39,7 +39,7 @@ def router(core: Core, access: Access) -> APIRouter:
     def found(caller: Annotated[Caller, access.may("read")], wanted: Annotated[_Asked, Query()]) -> Behind:
         with db.reading(core.engine) as session:
             where = behind.conditions(core, session, caller.viewer, wanted)
-            chosen = col(Feedback.id).in_(behind.chosen(Feedback.id, where=where).correlate(None))
+            chosen = col(Feedback.id).in_(choosing.chosen(Feedback.id, where=where).correlate(None))
             items, following = api_feedback.page(session, [chosen], wanted.after, wanted.limit)
             return Behind(count=behind.counted(session, where), items=items, next=following)
 

@@ -15,6 +15,7 @@ from alerts.desk import (
     answers,
     api,
     behind,
+    deadlines,
     dingtalk,
     doors,
     drafts,
@@ -75,6 +76,7 @@ def create_app(core: Core, links: Links, kept: Shelf | None = None) -> FastAPI:
     app.include_router(rooms.router(core, pages, door))
     app.include_router(records.router(core, pages, door))
     app.include_router(behind.router(core, pages, door))
+    app.include_router(deadlines.router(core, pages, door))
     app.include_router(improvements.router(core, pages, door, kept))
     app.include_router(indicators.router(core, pages, door))
     app.include_router(editing.router(core, pages, door))

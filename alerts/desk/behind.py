@@ -1,30 +1,35 @@
 """The feedbacks behind a number of a report: chosen as the report counts them, so that there are exactly as many."""
 
-from datetime import UTC, date, datetime, time, timedelta
-from typing import Annotated, Any, Literal
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import HTMLResponse
-from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import String, cast, false, not_
-from sqlalchemy.orm import aliased
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from sqlalchemy import String, cast
 from sqlmodel import Session, and_, col, func, or_, select
 
-from alerts.desk import subjects
+from alerts.desk import choosing, subjects
+from alerts.desk.choosing import chosen
 from alerts.desk.pages import Pages
 from alerts.desk.sessions import Doorkeeper, Viewer
-from monitor import db, first_contact
+from monitor import counted as counts
+from monitor import db, history
 from monitor.categories import complaints
 from monitor.core import Core
-from monitor.indicators import SERVED
-from monitor.models import Case, Feedback, Indicator, Score
+from monitor.models import Case, Feedback, Score
 
-_WORD = 200
 _FIRST, _LATEST = date(1970, 1, 2), date(2100, 1, 1)  # the earliest and latest days that mean anything here
 _LAST = 4_102_444_800  # 2100, in seconds since 1970
-MOST_COUNTED = 10_000
+_MOST_DAYS = 366  # whose ends are told one by one
+MOST_COUNTED = choosing.MOST
 """More are told as "more than"."""
+
+Said = Annotated[str, Field(max_length=200, pattern=r"^[^\x00]*$")]
+"""PostgreSQL takes no NUL."""
+Second = Annotated[float, Field(ge=0, le=_LAST, allow_inf_nan=False)]
+"""Since 1970, with decimals; 0 for none."""
 
 
 class Wanted(BaseModel):
@@ -33,34 +38,82 @@ class Wanted(BaseModel):
     Attributes:
         since: First local day.
         until: Last local day.
-        seen: What came in after this second, since 1970, was not there yet when it was counted.
+        begin: First moment.
+        end: First moment after it.
+        seen: The second since 1970 at which they were counted: what came in later was not there yet, and cases stood as
+            they did then.
         settled: The first feedback of each case that was settled from ``since`` to ``until``: of all of them, of those
             that took one contact, or of those that took more.
+        followup: The first feedback of the case of each author who was contacted from ``since`` to ``until``: of all
+            of them, or of those who then wrote again.
+        became: What was taken for negative: all of it, or what is resolved, answered, waiting, or was a false alarm.
+        cleared: What was taken for negative and dealt with on the local day on which it was written.
         served: Only on days of which is known how many customers the shop served.
         bad: Only negatives that nobody called a false alarm.
+        word: Only such negatives whose text holds this word, as the report cuts texts into words.
+        stars: Only those with stars, or those with four and more that are not negative.
+        textless: Only what never had words.
+        unscored: Only what was not judged.
         category: Code of one of their categories.
     """
 
     model_config = ConfigDict(extra="ignore")
     since: date | None = None
     until: date | None = None
+    begin: Second = 0
+    end: Second = 0
     seen: Annotated[int, Field(ge=0, le=_LAST)] = 0
     settled: Literal["", "all", "once", "again"] = ""
+    followup: Literal["", "all", "again"] = ""
+    became: Literal["", "received", "resolved", "answered", "waiting", "false_alarm"] = ""
+    cleared: bool = False
     served: bool = False
     bad: bool = False
+    word: Said = ""
+    stars: Literal["", "given", "good"] = ""
+    textless: bool = False
+    unscored: bool = False
     kind: Literal["", "review", "mention"] = ""
-    category: Annotated[str, Query(max_length=_WORD)] = ""
-    shop: Annotated[str, Query(max_length=_WORD)] = ""
-    platform: Annotated[str, Query(max_length=_WORD)] = ""
-    product: Annotated[str, Query(max_length=_WORD)] = ""
-    sku: Annotated[str, Query(max_length=_WORD)] = ""
-    warehouse: Annotated[str, Query(max_length=_WORD)] = ""
-    courier: Annotated[str, Query(max_length=_WORD)] = ""
+    category: Said = ""
+    shop: Said = ""
+    platform: Said = ""
+    product: Said = ""
+    sku: Said = ""
+    warehouse: Said = ""
+    courier: Said = ""
+
+    @model_validator(mode="after")
+    def _of_some_days(self) -> Self:
+        if self.cleared and not (self.since and self.until and 0 <= (self.until - self.since).days < _MOST_DAYS):
+            raise ValueError(f"cleared needs since and until, {_MOST_DAYS} days at most")
+        return self
 
     def address(self, page: int) -> str:
         """The query of a page of them."""
         told = {name: value for name, value in self.model_dump(mode="json").items() if value}
         return urlencode(told | ({"page": page} if page > 1 else {}))
+
+    @property
+    def days(self) -> tuple[date, date]:
+        """The first and the last local day."""
+        first, last = (min(max(day, _FIRST), _LATEST) for day in (self.since or _FIRST, self.until or _LATEST))
+        return first, last
+
+    @property
+    def span(self) -> tuple[datetime | None, datetime | None]:
+        """``begin`` and ``end`` as moments."""
+        begin, end = (datetime.fromtimestamp(second, UTC) if second else None for second in (self.begin, self.end))
+        return begin, end
+
+    @property
+    def of_cases(self) -> bool:
+        """Whether cases are listed, each by its first feedback; the days are those on which people acted."""
+        return bool(self.settled or self.followup)
+
+    @property
+    def counted_at(self) -> datetime | None:
+        """``seen`` as a moment."""
+        return datetime.fromtimestamp(self.seen, UTC) if self.seen else None
 
 
 def router(core: Core, pages: Pages, door: Doorkeeper) -> APIRouter:
@@ -77,7 +130,7 @@ def router(core: Core, pages: Pages, door: Doorkeeper) -> APIRouter:
         with db.reading(core.engine) as session:
             where = conditions(core, session, viewer, wanted)
             count = counted(session, where)
-            shown = subjects.shown(session, rows(session, where, page))
+            shown = subjects.shown(session, rows(session, where, page), (wanted.word,) if wanted.word else ())
         more = page * subjects.PAGE < count
         return pages.render(
             "feedback", viewer=viewer, shown=shown, wanted=wanted, page=page, more=more, count=count,
@@ -89,20 +142,42 @@ def router(core: Core, pages: Pages, door: Doorkeeper) -> APIRouter:
 
 def conditions(core: Core, session: Session, viewer: Viewer | None, wanted: Wanted) -> list[Any]:
     """What chooses them, of the viewer's shops; of all where a link says what may be seen."""
-    since, until = wanted.since or _FIRST, min(wanted.until or _LATEST, _LATEST)
-    start, end = (datetime.combine(day, time(), core.settings.zone) for day in (since, until + timedelta(1)))
-    where: list[Any] = []
+    seen, days = wanted.counted_at, wanted.days
+    where = _written(core, wanted)
+    if wanted.word:
+        where.append(choosing.said(session, where, wanted.word.lower(), seen))
+    elif wanted.bad or (wanted.category and not wanted.of_cases):
+        where += choosing.negative(session, where, seen)
     if wanted.settled:
-        where += _settled(wanted, start, end)
-    else:
-        where += [col(Feedback.happened_at) >= start] if wanted.since else []
-        where += [col(Feedback.happened_at) < end] if wanted.until else []
+        where += choosing.settled(core, days, wanted.settled)
+    if wanted.followup:
+        where += choosing.followed(core, session, days, wanted.shop, seen, only_again=wanted.followup == "again")
+    if wanted.cleared:
+        where += choosing.cleared(core, days, seen)
     if wanted.served:
-        where.append(_served(core, session, since, until))
-    if wanted.seen:
-        where.append(col(Feedback.first_seen_at) <= datetime.fromtimestamp(wanted.seen, UTC))
-    same = {"kind": wanted.kind, "product": wanted.product, "shop_id": wanted.shop}
-    where += [getattr(Feedback, name) == said for name, said in same.items() if said]
+        where.append(choosing.served(core, session, days))
+    where += [*_about(core, wanted), *_judged(wanted, seen)]
+    if viewer and viewer.shops:
+        where.append(or_(col(Feedback.shop_id).in_(viewer.shops), col(Feedback.shop_id).is_(None)))
+    return where
+
+
+def _written(core: Core, wanted: Wanted) -> list[Any]:
+    """When, and of which kind."""
+    at, (first, last), (begin, end) = col(Feedback.happened_at), wanted.days, wanted.span
+    where: list[Any] = [Feedback.kind == wanted.kind] if wanted.kind else []
+    if not wanted.of_cases:
+        where += [at >= choosing.midnight(core, first)] if wanted.since else []
+        where += [at < choosing.midnight(core, last + timedelta(1))] if wanted.until else []
+    where += [at >= begin] if begin else []
+    where += [at < end] if end else []
+    return where + ([col(Feedback.first_seen_at) <= wanted.counted_at] if wanted.counted_at else [])
+
+
+def _about(core: Core, wanted: Wanted) -> list[Any]:
+    """Where it was written and of what."""
+    same = {"product": wanted.product, "shop_id": wanted.shop}
+    where: list[Any] = [getattr(Feedback, name) == said for name, said in same.items() if said]
     told = {"sku": wanted.sku, "warehouse": wanted.warehouse, "courier": wanted.courier}
     extra: Any = col(Feedback.extra)
     where += [cast(extra[name].as_string(), String) == said for name, said in told.items() if said]
@@ -110,44 +185,23 @@ def conditions(core: Core, session: Session, viewer: Viewer | None, wanted: Want
         homes = [shop.id for shop in core.settings.shops if shop.platform == wanted.platform]
         unnamed = and_(col(Feedback.platform) == "", col(Feedback.shop_id).in_(homes))
         where.append(or_(col(Feedback.platform) == wanted.platform, unnamed))
-    if wanted.bad or (wanted.category and not wanted.settled):
-        mine = aliased(Score)  # SQLite would begin with all that was ever negative
-        where.append(select(mine.feedback_id).where(mine.feedback_id == Feedback.id, mine.negative).exists())
-        where.append(or_(col(Case.state).is_(None), Case.state != "false_alarm"))
-    if wanted.category:  # codes are fixed words, so the JSON list can be searched as text on every database
-        named = Case.categories if wanted.settled else Score.categories
-        where.append(cast(col(named), String).contains(f'"{wanted.category}"', autoescape=True))
-    if viewer and viewer.shops:
-        where.append(or_(col(Feedback.shop_id).in_(viewer.shops), col(Feedback.shop_id).is_(None)))
     return where
 
 
-def _settled(wanted: Wanted, start: datetime, end: datetime) -> list[Any]:
-    mine = aliased(Feedback)
-    earliest = select(func.min(col(mine.id))).where(mine.case_id == Feedback.case_id).scalar_subquery()
-    where = [first_contact.settled(start, end), col(Feedback.id) == earliest]
-    well = first_contact.once(start, end)
-    return where if wanted.settled == "all" else [*where, well if wanted.settled == "once" else not_(well)]
-
-
-def _served(core: Core, session: Session, since: date, until: date) -> Any:
-    """On days of which a shop's customers are known; days that follow each other as one span."""
-    days = select(col(Indicator.shop_id), col(Indicator.day)).where(Indicator.name == SERVED)
-    days = days.where(col(Indicator.day).between(since, until))
-    spans: list[tuple[str, date, date]] = []
-    for shop_id, day in session.exec(days.order_by(col(Indicator.shop_id), col(Indicator.day))):
-        goes_on = spans and spans[-1][0] == shop_id and spans[-1][2] == day
-        first = spans.pop()[1] if goes_on else day
-        spans.append((shop_id, first, day + timedelta(1)))
-    zone, at = core.settings.zone, col(Feedback.happened_at)
-    edges = [(shop_id, *(datetime.combine(day, time(), zone) for day in ends)) for shop_id, *ends in spans]
-    return or_(false(), *(and_(Feedback.shop_id == one, at >= start, at < end) for one, start, end in edges))
-
-
-def chosen(*columns: Any, where: list[Any]) -> Any:
-    """Columns of feedbacks, scores and cases under such conditions."""
-    joined = select(*columns).select_from(Feedback).join(Score, isouter=True)
-    return joined.join(Case, col(Case.id) == Feedback.case_id, isouter=True).where(*where)
+def _judged(wanted: Wanted, seen: datetime | None) -> list[Any]:
+    """What it is taken for and what became of it."""
+    where: list[Any] = [counts.suspected(seen)] if wanted.became else []
+    where += [counts.place(seen) == wanted.became] if wanted.became not in ("", "received") else []
+    where += [col(Feedback.stars).is_not(None)] if wanted.stars == "given" else []
+    where += [counts.satisfied(seen)] if wanted.stars == "good" else []
+    where += [counts.wordless] if wanted.textless else []
+    where += [counts.unscored] if wanted.unscored else []
+    if wanted.category:  # codes are fixed words, so the JSON list can be searched as text on every database
+        named: Any = cast(col(Case.categories if wanted.of_cases else Score.categories), String)
+        if seen and not wanted.of_cases:
+            named = history.verdict_at("categories", seen)
+        where.append(named.contains(f'"{wanted.category}"', autoescape=True))
+    return where
 
 
 def counted(session: Session, where: list[Any]) -> int:

@@ -1,18 +1,19 @@
-"""The feedbacks behind a number for readers who cannot log in: by a signed link, for a while, to look at only."""
+"""What is behind a number for readers who cannot log in: by a signed link, for a while, to look at only."""
 
 import re
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from sqlmodel import Session
 
-from alerts.desk import behind, subjects
-from alerts.desk.behind import MOST_COUNTED, Wanted
+from alerts.desk import behind, deadline_rows, deadlines, subjects
+from alerts.desk.behind import MOST_COUNTED
 from alerts.desk.pages import Pages
 from alerts.links import Expired, Forged, Links
 from alerts.pace import bucket
@@ -29,7 +30,7 @@ _LONGEST = 1000  # characters of a text
 _PLAIN = {"page", "lang"}
 _FORGED = "这个链接不是评哨发出的，或者在转发时被截断、改动了。请回到原来的邮件里再点一次。"
 _EXPIRED = "这个链接已经过期了。请打开最近的报告，用里面的链接。"
-_WIDENED = "这个链接只能看它那一个数背后的评价，不能改条件。请回到原来的邮件里再点一次。"
+_WIDENED = "这个链接只能看它那一个数背后的内容，不能改条件。请回到原来的邮件里再点一次。"
 _SHUT = "免登录的链接已经停用了。"
 _NO_PAGE = "没有这一页。"
 _TOO_FAST = "翻得太快了，请过一会儿再看。"
@@ -50,6 +51,14 @@ class Item:
     title: str
     parts: Sequence[tuple[str, str]]
     cut: bool
+
+
+class _List(NamedTuple):
+    """How one of the desk's lists is shown to a guest: its words, what they find, and the template."""
+
+    wanted: type[BaseModel]
+    shown: Callable[[Core, Session, Any, int], dict[str, Any]]
+    page: str
 
 
 class _Refused(Exception):
@@ -82,29 +91,34 @@ def router(core: Core, links: Links, pages: Pages) -> APIRouter:
     routes = APIRouter(default_response_class=HTMLResponse)
     turnstile = _Turnstile()
 
-    @routes.get("/n/{token}", summary="报告里一个数背后的评价，免登录，只读")
+    @routes.get("/n/{token}", summary="报告里一个数背后的评价或时限，免登录，只读")
     def listing(request: Request, token: str) -> HTMLResponse:
         try:
-            wanted, page = _opened(core, links, token), _page(request.query_params)
+            (of, wanted), page = _opened(core, links, token), _page(request.query_params)
         except _Refused as refused:
             return pages.render("guest_out", refused.status, why=refused.why)
         if rest := turnstile.wait(token, core.clock.now()):
             answer = pages.render("guest_out", 429, why=_TOO_FAST)
             answer.headers["Retry-After"] = str(-(-rest // timedelta(seconds=1)))
             return answer
-        return pages.render("guest", **_shown(core, wanted, page))
+        with db.reading(core.engine) as session:
+            shown = _LISTS[of].shown(core, session, wanted, page)
+        shown |= {"more": shown["more"] and page < _LAST_PAGE, "address": "page={}".format}
+        return pages.render(_LISTS[of].page, **shown)
 
     return routes
 
 
-def _opened(core: Core, links: Links, token: str) -> Wanted:
+def _opened(core: Core, links: Links, token: str) -> tuple[str, Any]:
+    """What is listed, and which of it."""
     if not core.settings.summaries.guest_links:
         raise _Refused(403, _SHUT)
     try:
-        return Wanted.model_validate(dict(links.read_listing(token).wanted))
+        told = links.read_listing(token)
+        return told.of, _LISTS[told.of].wanted.model_validate(dict(told.wanted))
     except Expired:
         raise _Refused(410, _EXPIRED) from None
-    except (Forged, ValidationError):  # or made by a program that knew other words
+    except (Forged, KeyError, ValidationError):  # or made by a program that knew other words
         raise _Refused(403, _FORGED) from None
 
 
@@ -117,24 +131,31 @@ def _page(asked: Mapping[str, str]) -> int:
     return int(number)
 
 
-def _shown(core: Core, wanted: Wanted, page: int) -> dict[str, Any]:
-    with db.reading(core.engine) as session:
-        where = behind.conditions(core, session, None, wanted)
-        count = behind.counted(session, where)
-        items = [_item(row, score) for row, score in behind.rows(session, where, page)]
+def _feedbacks(core: Core, session: Session, wanted: behind.Wanted, page: int) -> dict[str, Any]:
+    where = behind.conditions(core, session, None, wanted)
+    count = behind.counted(session, where)
     return {
         "wanted": wanted,
-        "shown": items,
+        "shown": [_item(row, score) for row, score in behind.rows(session, where, page)],
         "count": count,
         "most": MOST_COUNTED,
         "category": complaints().get(wanted.category, wanted.category),
         "page": page,
-        "more": page < _LAST_PAGE and page * subjects.PAGE < count,
-        "address": "page={}".format,
+        "more": page * subjects.PAGE < count,
     }
+
+
+def _deadlines(core: Core, session: Session, wanted: deadline_rows.Wanted, page: int) -> dict[str, Any]:
+    return deadlines.shown(core, session, None, wanted, page)
 
 
 def _item(row: Feedback, score: Score | None) -> Item:
     text = hide_orders(row.text)[:_LONGEST]
     parts = subjects.marked(text, score.evidence if score else [])
     return Item(row, score, hide_orders(row.title), parts, len(row.text) > _LONGEST)
+
+
+_LISTS = {
+    "feedback": _List(behind.Wanted, _feedbacks, "guest"),
+    "deadlines": _List(deadline_rows.Wanted, _deadlines, "deadlines"),
+}

@@ -53,8 +53,12 @@ def _json_ld(html: str) -> tuple[list[Any], list[str]]:
 
 def _microdata(html: str, url: str) -> list[Any]:
     import extruct
+    from lxml.etree import ParserError  # type: ignore[import-untyped]  # it has none
 
-    found = extruct.extract(html, base_url=url, syntaxes=["microdata"], uniform=True)
+    try:
+        found = extruct.extract(html, base_url=url, syntaxes=["microdata"], uniform=True)
+    except ParserError:  # a page without a single element
+        return []
     return list(found["microdata"])
 
 

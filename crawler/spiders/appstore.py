@@ -152,7 +152,10 @@ def _xml_rows(page: "TextResponse") -> list[dict[str, Any]]:
     from parsel import Selector
 
     feed = Selector(text=page.text, type="xml")
-    feed.remove_namespaces()
+    try:
+        feed.remove_namespaces()
+    except ValueError as error:  # a name that is a prefix alone
+        raise SourceError(f"XML 坏了（{error}）：开头是 {page.text[:80]!r}") from error
     if not feed.xpath("/feed"):
         raise SourceError(f"不是 Atom：开头是 {page.text[:80]!r}")
     rows = []
@@ -166,14 +169,16 @@ def _xml_rows(page: "TextResponse") -> list[dict[str, Any]]:
 def _connect_rows(body: Any) -> tuple[list[dict[str, Any]], str | None]:
     entries = items_at(body, "data", {"id": "id"})
     included = body.get("included")
-    answers = {one.get("id"): one for one in (included if isinstance(included, list) else []) if isinstance(one, dict)}
+    told = included if isinstance(included, list) else []
+    answers = {number: one for one in told if isinstance(number := dig(one, "id"), str)}
     cursor = parse_qs(urlsplit(str(dig(body, "links.next"))).query).get("cursor", [None])[0]
     return [_connect_row(entry, answers) for entry in entries], cursor
 
 
-def _connect_row(entry: Mapping[str, Any], answers: Mapping[Any, dict[str, Any]]) -> dict[str, Any]:
+def _connect_row(entry: Mapping[str, Any], answers: Mapping[str, Any]) -> dict[str, Any]:
     said = {"title": "title", "text": "body", "stars": "rating", "time": "createdDate", "author": "reviewerNickname"}
     row = {name: found for name, path in said.items() if (found := dig(entry, f"attributes.{path}")) is not MISSING}
-    replied = answers.get(dig(entry, "relationships.response.data.id"), {}).get("attributes") or {}
-    shown = replied.get("responseBody") if replied.get("state") != _UNPUBLISHED else ""
-    return row | {"id": entry.get("id"), "reply": shown}
+    number = dig(entry, "relationships.response.data.id")
+    reply = dig(answers.get(number) if isinstance(number, str) else None, "attributes")
+    shown = dig(reply, "responseBody") if dig(reply, "state") != _UNPUBLISHED else MISSING
+    return row | {"id": entry.get("id"), "reply": "" if shown is MISSING else shown}

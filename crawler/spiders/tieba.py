@@ -64,14 +64,14 @@ class TiebaConnector(ObservedConnector[Options]):
         """As in the list, of that post."""
         for one in _posts(page):
             content = _table(_field(one), "content")
-            if str(content.get("post_id") or one.attrib.get("data-pid")) == post.id:
+            if str(content.get("post_id") or one.root.get("data-pid")) == post.id:
                 return {"comments": content.get("comment_num")}
         raise SourceError(f"{page.url} 里没有 {post.id} 这一楼")
 
     def _item(self, post: "Selector", title: str, place: str, where: str) -> FeedbackItem | BadRow:
         told = _field(post)
         author, content = (_table(told, name) for name in ("author", "content"))
-        number = content.get("post_id") or post.attrib.get("data-pid")
+        number = content.get("post_id") or post.root.get("data-pid")
         raw = {
             "id": number,
             "text": first(post, _TEXT) or content.get("content"),

@@ -5,6 +5,7 @@ from typing import Any
 from alembic import op
 from sqlalchemy import text
 
+_TIMEOUTS = ("statement_timeout", "lock_timeout")
 _INVALID = text("SELECT 1 FROM pg_index WHERE indexrelid = to_regclass(:name) AND NOT indisvalid")
 
 
@@ -23,13 +24,15 @@ def create_index(name: str, table: str, columns: list[str], **options: Any) -> N
         op.create_index(name, table, columns, **options)
         return
     with op.get_context().autocommit_block():
-        for setting in ("statement_timeout", "lock_timeout"):  # it waits for who is at work, and nobody for it
-            op.execute(f"SET {setting} = 0")
-        if op.get_bind().execute(_INVALID, {"name": f'"{name}"'}).first():
-            op.execute(f'DROP INDEX CONCURRENTLY "{name}"')
-        op.create_index(name, table, columns, if_not_exists=True, postgresql_concurrently=True, **options)
-        for setting in ("statement_timeout", "lock_timeout"):
-            op.execute(f"RESET {setting}")
+        try:
+            for setting in _TIMEOUTS:  # it waits for who is at work, and nobody for it
+                op.execute(f"SET {setting} = 0")
+            if op.get_bind().execute(_INVALID, {"name": f'"{name}"'}).first():
+                op.execute(f'DROP INDEX CONCURRENTLY "{name}"')
+            op.create_index(name, table, columns, if_not_exists=True, postgresql_concurrently=True, **options)
+        finally:  # others get the connection next
+            for setting in _TIMEOUTS:
+                op.execute(f"RESET {setting}")
 
 
 def check(name: str, table: str, condition: str) -> None:

@@ -1,0 +1,23 @@
+"""What counts as a word of a text."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor.vocabulary import tokens
+
+
+def test_what_did_not_arrive_is_not_confiscated() -> None:
+    """没收到 is one word: cut in two it would say that something was taken away."""
+    assert "没收到" in tokens("显示签收，可我没收到")
+    assert "没收" not in tokens("等了九天还没收到货")
+
+
+def test_marks_and_fillers_are_no_words() -> None:
+    """Marks of intake, digits, single characters and punctuation are left out; Latin is folded."""
+    assert tokens("【追评】BOSE耳机 [电话] 漏音 12345 不") == {"bose", "耳机", "漏音"}
+
+
+@given(st.text(max_size=300))
+def test_any_text_gives_words(text: str) -> None:
+    """Whatever is written, words come out, and only such."""
+    assert all(2 <= len(word) <= 20 for word in tokens(text))
