@@ -17,7 +17,7 @@ _KNOWN = (
     "case.solve", "crisis.respond", "crisis.notice", "crisis.follow_up", "crisis.apology", "crisis.statement",
     "aftersales", "authenticity", "damage", "installation", "logistics", "mismatch", "other", "price", "privacy",
     "quality", "safety", "service", "wrong_missing", "tmall", "taobao", "jd", "pdd", "suning", "douyin", "kuaishou",
-    "weibo", "xiaohongshu", "bilibili", "zhihu", "tieba", "heimao",
+    "weibo", "xiaohongshu", "bilibili", "zhihu", "tieba", "heimao", "tells",
 )  # fmt: skip
 _CODES = {word: code for code, word in enumerate(_KNOWN)}
 _DAY, _NUMBER, _SHORT, _LONG = range(252, 256)

@@ -13,6 +13,8 @@ from monitor.models import CrisisFeedback, Feedback, Score
 
 _FIELDS = ("product", "platform")
 _FACTS = ("sku", "batch", "warehouse", "courier", "region")
+READ = 3000
+"""Newest complaints of a category and span that are asked what they tell."""
 _KEPT = 20  # values of a field that are counted on; what most have in common is always among them
 _TELLING = 3  # letters: fewer say what it is about, not what is wrong with it
 _LONGEST = 100  # letters of a value that are kept
@@ -81,6 +83,12 @@ def shared(row: Any) -> dict[str, str]:
     if not found["warehouse"] and (place := _WAREHOUSE.search(text)) and not _NO_PLACE.match(place[1]):
         found["warehouse"] = f"{place[1]}仓"
     return {name: value for name, value in found.items() if value}
+
+
+def told(row: Any) -> set[tuple[str, str]]:
+    """What a complaint tells, as field and value: what it shares, and as ``said`` the words that show what is wrong."""
+    said = (str(mark["text"]) for mark in row.evidence or [])
+    return {*shared(row).items(), *(("said", words) for words in said if len(words) >= _TELLING)}
 
 
 def who(row: Any) -> str:

@@ -19,7 +19,7 @@ Rows = Literal["feedback", "deadlines"]
 """What a number counts; the desk's page of them is named so too."""
 Opens = Callable[[Rows, Mapping[str, str]], str]
 """Makes the address of the rows that are wanted, by the words of the desk's page of them."""
-_LONGEST = 20  # letters of a value in an address: each takes nine there, and mails have their limit
+_LONGEST = 60  # letters of a value in an address: each takes nine there, and mails have their limit
 
 
 def at_the_desk(settings: Settings) -> Opens:

@@ -6,6 +6,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from monitor import scope
 from monitor.core import Core
 from reports import cards, labels, links, spread_words, target_words, weekdays
 from reports.archive import Edition
@@ -116,7 +117,12 @@ def _context(core: Core, figures: Summary | Review, shown: Page) -> dict[str, An
         context |= {"on_time": cards.on_time(figures), "weeks": labels.weeks(figures.windows.weeks)}
         context |= {"targets": targets(figures), "labels_target": target_words}
         context["worse"] = weekdays.worse(figures.days, figures.windows)
-        context |= {"minutes": minutes, "four_weeks": BEFORE, "ending": partial(ending, until=figures.windows.now.end)}
+        context |= {
+            "minutes": minutes,
+            "four_weeks": BEFORE,
+            "read": scope.READ,
+            "ending": partial(ending, until=figures.windows.now.end),
+        }
     return context
 
 

@@ -16,14 +16,12 @@ from reports.shares import Z_MANY, Share, compare, difference
 from reports.store import F, S, judged, negative, within
 
 _CATEGORIES = 6
-_READ = 3000  # newest complaints of a span that are read
 _AT_ONCE = 1000
 _EVIDENCE = 4
 _LEAST = 5  # complaints: fewer point nowhere
 _STANDS_OUT = 0.2  # of the category's complaints
 _MOST = 0.5
 _COLUMNS = (F.shop_id, F.product, F.platform, F.extra, F.text, S.evidence)
-_SAID = 3  # letters of words that tell something
 
 Pair = tuple[str, str]  # field and value
 
@@ -97,8 +95,8 @@ def _complaints(
     here = within(F.happened_at, period.start, period.end)
     newest: Any = F.happened_at
     found = select(F.id, S.categories).select_from(judged).where(here, F.kind == kind, negative, one_of)
-    rows = session.execute(found.order_by(newest.desc())).all()
-    ids = {code: [n for n, categories in rows if code in categories][:_READ] for code in codes}
+    rows = session.execute(found.order_by(newest.desc(), F.id.desc())).all()
+    ids = {code: [n for n, categories in rows if code in categories][: scope.READ] for code in codes}
     told = _read(session, sorted({n for chosen in ids.values() for n in chosen}), settings)
     return {code: [told[n] for n in chosen] for code, chosen in ids.items()}
 
@@ -112,11 +110,8 @@ def _read(session: Session, ids: Sequence[int], settings: Settings) -> dict[int,
 
 
 def _told(row: Any, settings: Settings) -> set[Pair]:
-    told = set(scope.shared(row).items())
-    if row.shop_id is not None:
-        told.add(("shop", settings.shop_name(row.shop_id)))
-    said = (str(mark["text"]) for mark in row.evidence or [])
-    return told | {("said", words) for words in said if len(words) >= _SAID}
+    shop = {("shop", settings.shop_name(row.shop_id))} if row.shop_id is not None else set()
+    return scope.told(row) | shop
 
 
 def _evidence(now: Sequence[set[Pair]], norm: Sequence[set[Pair]], everywhere: Mapping[Pair, Share]) -> list[Evidence]:

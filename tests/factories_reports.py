@@ -193,7 +193,7 @@ def _score(n: int, record: Record) -> dict[str, Any]:
         "severity": record.severity,
         "categories": record.categories,
         "flags": [],
-        "evidence": [{"text": record.said, "code": record.categories[0]}] if record.said else [],
+        "evidence": [_mark(record)] if record.said else [],
         "scored_at": record.at,
     }
 
@@ -254,3 +254,8 @@ def _timer(case_id: int, stage: str, due: datetime, met: datetime | None, state:
         "met_at": met,
         "generation": 0,
     }
+
+
+def _mark(record: Record) -> dict[str, Any]:
+    start = max(record.text.find(record.said), 0)
+    return {"start": start, "end": start + len(record.said), "text": record.said, "code": record.categories[0]}

@@ -24,7 +24,7 @@ def test_small_tables_that_fit_are_taken(tmp_path: Path) -> None:
     assert coding.read(told, fold(["漏水了"]), [[]], np.zeros(1)).logits.shape == (1, len(coding.COLUMNS))
 
 
-ODD = {
+ODD: dict[str, dict[str, Any]] = {
     "a row less": {"characters": np.ones((3, 3), np.int16)},
     "one row": {"words": np.ones((1, 2), np.int16)},
     "no rows": {"codes": np.ones((0, 22), np.int16)},

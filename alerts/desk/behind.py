@@ -54,7 +54,10 @@ class Wanted(BaseModel):
         stars: Only those with stars, or those with four and more that are not negative.
         textless: Only what never had words.
         unscored: Only what was not judged.
+        person: With ``settled``: of the cases that this person looked after.
+        nobody: Likewise: that nobody looked after.
         category: Code of one of their categories.
+        tells: Only those that tell this, ``field:value``, as the report asks complaints why.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -74,7 +77,10 @@ class Wanted(BaseModel):
     textless: bool = False
     unscored: bool = False
     kind: Literal["", "review", "mention"] = ""
+    person: Said = ""
+    nobody: bool = False
     category: Said = ""
+    tells: Said = ""
     shop: Said = ""
     platform: Said = ""
     product: Said = ""
@@ -150,6 +156,7 @@ def conditions(core: Core, session: Session, viewer: Viewer | None, wanted: Want
         where += choosing.negative(session, where, seen)
     if wanted.settled:
         where += choosing.settled(core, days, wanted.settled)
+        where += [choosing.held(wanted.person, seen)] if wanted.person or wanted.nobody else []
     if wanted.followup:
         where += choosing.followed(core, session, days, wanted.shop, seen, only_again=wanted.followup == "again")
     if wanted.cleared:
@@ -159,7 +166,7 @@ def conditions(core: Core, session: Session, viewer: Viewer | None, wanted: Want
     where += [*_about(core, wanted), *_judged(wanted, seen)]
     if viewer and viewer.shops:
         where.append(or_(col(Feedback.shop_id).in_(viewer.shops), col(Feedback.shop_id).is_(None)))
-    return where
+    return [*where, choosing.telling(session, where, wanted.tells)] if wanted.tells else where
 
 
 def _written(core: Core, wanted: Wanted) -> list[Any]:

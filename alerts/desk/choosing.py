@@ -7,10 +7,10 @@ from sqlalchemy import case, false, literal, not_
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, and_, col, func, or_, select
 
-from monitor import clearance, counted, first_contact
+from monitor import clearance, counted, first_contact, history, scope
 from monitor.core import Core
 from monitor.indicators import SERVED
-from monitor.models import Case, Correction, Feedback, Indicator, Score
+from monitor.models import Case, Correction, Feedback, Indicator, Person, Score
 from monitor.vocabulary import NEWEST, tokens
 
 MOST = 10_000
@@ -85,6 +85,22 @@ def said(session: Session, where: list[Any], word: str, seen: datetime | None) -
     read = newest.order_by(col(Feedback.happened_at).desc(), col(Feedback.id)).limit(NEWEST).subquery()
     holding = select(read.c.id, read.c.text).where(func.lower(read.c.text).contains(word, autoescape=True))
     return col(Feedback.id).in_([n for n, text in session.execute(holding) if word in tokens(text)])
+
+
+def telling(session: Session, where: list[Any], tells: str) -> Any:
+    """Those that tell something, ``field:value``, of the newest under such conditions that a report asks why."""
+    field, _, value = tells.partition(":")
+    columns: Any = (Feedback.id, Feedback.product, Feedback.platform, Feedback.extra, Feedback.text, Score.evidence)
+    newest = chosen(*columns, where=where).order_by(col(Feedback.happened_at).desc(), col(Feedback.id).desc())
+    found = session.execute(newest.limit(scope.READ))
+    return col(Feedback.id).in_([row.id for row in found if (field, value) in scope.told(row)])
+
+
+def held(person: str, seen: datetime | None) -> Any:
+    """Of cases that a person looked after; "" for nobody."""
+    holder = counted.C.assignee_id if seen is None else history.value_at("assignee_id", seen)
+    mine = select(Person.id).where(Person.name == person).scalar_subquery()
+    return holder == mine if person else holder.is_(None)
 
 
 def served(core: Core, session: Session, days: Days) -> Any:
