@@ -60,7 +60,7 @@ def _write_again(session: Session, at: datetime, every: int) -> None:
 
 def opened(core: Core, session: Session, **wanted: Any) -> int:
     asked = Wanted(**{"seen": SEEN} | wanted)
-    return behind.counted(session, behind.conditions(core, session, None, asked))
+    return len(behind.found(session, behind.conditions(core, session, None, asked)))
 
 
 def expected(core: Core, week: Review) -> list[tuple[int, dict[str, Any]]]:

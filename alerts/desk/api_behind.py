@@ -41,6 +41,6 @@ def router(core: Core, access: Access) -> APIRouter:
             where = behind.conditions(core, session, caller.viewer, wanted)
             chosen = col(Feedback.id).in_(choosing.chosen(Feedback.id, where=where).correlate(None))
             items, following = api_feedback.page(session, [chosen], wanted.after, wanted.limit)
-            return Behind(count=behind.counted(session, where), items=items, next=following)
+            return Behind(count=len(behind.found(session, where)), items=items, next=following)
 
     return routes

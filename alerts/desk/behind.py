@@ -1,5 +1,6 @@
 """The feedbacks behind a number of a report: chosen as the report counts them, so that there are exactly as many."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlencode
@@ -8,7 +9,7 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy import String, cast
-from sqlmodel import Session, and_, col, func, or_, select
+from sqlmodel import Session, and_, col, or_, select
 
 from alerts.desk import choosing, subjects
 from alerts.desk.choosing import chosen
@@ -134,9 +135,9 @@ def router(core: Core, pages: Pages, door: Doorkeeper) -> APIRouter:
         page: Annotated[int, Query(ge=1, le=100_000)] = 1,
     ) -> HTMLResponse:
         with db.reading(core.engine) as session:
-            where = conditions(core, session, viewer, wanted)
-            count = counted(session, where)
-            shown = subjects.shown(session, rows(session, where, page), (wanted.word,) if wanted.word else ())
+            ids = found(session, conditions(core, session, viewer, wanted))
+            shown = subjects.shown(session, rows(session, ids, page), (wanted.word,) if wanted.word else ())
+        count = len(ids)
         more = page * subjects.PAGE < count
         return pages.render(
             "feedback", viewer=viewer, shown=shown, wanted=wanted, page=page, more=more, count=count,
@@ -211,15 +212,16 @@ def _judged(wanted: Wanted, seen: datetime | None) -> list[Any]:
     return where
 
 
-def counted(session: Session, where: list[Any]) -> int:
-    """How many there are; no further than one above `MOST_COUNTED`."""
-    some = chosen(Feedback.id, where=where).limit(MOST_COUNTED + 1).subquery()
-    count: int = session.execute(select(func.count()).select_from(some)).scalar_one()
-    return count
-
-
-def rows(session: Session, where: list[Any], page: int) -> list[Any]:
-    """A page of them with their scores, the newest first; pages count from 1."""
+def found(session: Session, where: list[Any]) -> Sequence[int]:
+    """Their ids, the newest first; no more than one above `MOST_COUNTED`."""
     newest = (col(Feedback.happened_at).desc(), col(Feedback.id).desc())
-    found = chosen(Feedback, Score, where=where).order_by(*newest)
-    return list(session.exec(found.limit(subjects.PAGE).offset((page - 1) * subjects.PAGE)).all())
+    ids: Sequence[int] = session.exec(chosen(Feedback.id, where=where).order_by(*newest).limit(MOST_COUNTED + 1)).all()
+    return ids
+
+
+def rows(session: Session, ids: Sequence[int], page: int) -> list[tuple[Feedback, Score | None]]:
+    """A page of them with their scores; pages count from 1."""
+    here = ids[(page - 1) * subjects.PAGE : page * subjects.PAGE]
+    told = select(Feedback, Score).join(Score, isouter=True).where(col(Feedback.id).in_(here))
+    by_id = {row.id: (row, score) for row, score in session.exec(told)}
+    return [by_id[n] for n in here if n in by_id]  # what went meanwhile is left out

@@ -132,11 +132,11 @@ def _page(asked: Mapping[str, str]) -> int:
 
 
 def _feedbacks(core: Core, session: Session, wanted: behind.Wanted, page: int) -> dict[str, Any]:
-    where = behind.conditions(core, session, None, wanted)
-    count = behind.counted(session, where)
+    ids = behind.found(session, behind.conditions(core, session, None, wanted))
+    count = len(ids)
     return {
         "wanted": wanted,
-        "shown": [_item(row, score) for row, score in behind.rows(session, where, page)],
+        "shown": [_item(row, score) for row, score in behind.rows(session, ids, page)],
         "count": count,
         "most": MOST_COUNTED,
         "category": complaints().get(wanted.category, wanted.category),
