@@ -83,6 +83,14 @@ def test_what_is_left_out_of_a_page() -> None:
     assert [getattr(one, "text", getattr(one, "url", "")) for one in outputs] == ["我后面", "http://shop.example/2"]
 
 
+def test_what_is_left_out_is_no_item_and_may_stand_before_a_control_character() -> None:
+    """An advertisement that is marked up as a post goes; lxml itself takes nothing away before such a character."""
+    connector = make_connector("html", {**PLAIN, "drop": [".ad", "q"]})
+    page = make_page("<ul><li class=ad><p>广告</p></li><li><p>漏<q>别人说</q>水\x0b了</p></li></ul>")
+    outputs = list(read_items(connector, page))
+    assert [item.text for item in outputs] == ["漏水 了"]
+
+
 @pytest.mark.parametrize("change", [{"drop": ["p::text"]}, {"fields": {"text": []}}, {"fields": {"text": ["p", "p["]}}])
 def test_mistakes_are_told(change: dict[str, Any]) -> None:
     """Only elements can be dropped; a field needs a selector, and each must be one."""
