@@ -56,7 +56,8 @@ class BilibiliConnector(ObservedConnector[Options]):
         data = body.get("data") if isinstance(body, dict) else None
         if not isinstance(data, dict) or body.get("code") != 0:
             raise SourceError(f"{place} 的评论读不了{complaint(body)}")
-        replies = [reply for reply in data.get("replies") or [] if isinstance(reply, dict)]
+        told = data.get("replies")
+        replies = [reply for reply in told if isinstance(reply, dict)] if isinstance(told, list) else []
         return [self._item(reply, place, page.url) for reply in with_children(replies, "replies")], bool(replies)
 
     def single(self, post: Post) -> str:

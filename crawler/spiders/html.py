@@ -111,8 +111,7 @@ class HtmlConnector(Connector[Options]):
             raise SourceError("不是网页")
         onward = list(links(page, self.options.follow)) if self._may_follow(fetch) else []
         for part in (part for css in self.options.drop for part in page.css(css)):
-            part.root.clear(keep_tail=True)  # and stays as a mark: lxml takes none away that control characters follow
-            part.root.tag = "wbr"  # nothing, and no item any more
+            part.root.clear(keep_tail=True)  # and stays: lxml takes none away that control characters follow
             part.root.tag = "wbr"  # nothing, and no item any more
         fields = {str(name): choices for name, choices in self.options.fields.items()}
         around = read_page(page, fields, {str(name): choices for name, choices in self.options.page_fields.items()})
