@@ -8,7 +8,7 @@ from crawler_factories import make_connector, make_page
 from pydantic import ValidationError
 
 from crawler.bases.base import Fetch, SourceError
-from crawler.bases.json_pages import MISSING, dig
+from crawler.bases.json_pages import MISSING, dig, load
 from crawler.items import BadRow, FeedbackItem
 from crawler.spiders.json import Options
 
@@ -147,6 +147,11 @@ def test_an_error_with_http_200_is_an_error(body: Any, words: str) -> None:
     """The message names the path, the keys that were there, and what the other side says."""
     with pytest.raises(SourceError, match=words):
         read(json.dumps(body, ensure_ascii=False))
+
+
+def test_half_a_surrogate_pair_is_left_out() -> None:
+    """No address and no file can hold it; whole pairs stay."""
+    assert load(r'{"a\ud800": ["\uDFFFb", "\ud83d\ude00", NaN, 1e9]}')["a"][:2] == ["b", "😀"]
 
 
 def test_an_error_where_the_body_should_be_the_list() -> None:

@@ -11,6 +11,7 @@ from crawler.bases.base import SourceError
 WHOLE = ("", "$")  # paths that mean the body itself
 MISSING = object()
 _JSONP = re.compile(r"\s*+(?:/\*.*?\*/\s*+)?[\w$.]++\s*+\((.*)\)\s*+(?:;\s*+)?", re.DOTALL)
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _SHIELD = re.compile(r"\s*+\)\]\}',?\n")  # some sites prefix this against being read as a script
 _TOLD = (
     "msg",
@@ -44,14 +45,22 @@ def load(text: str) -> Any:
     shield = _SHIELD.match(text)
     text = text[shield.end() :] if shield else text
     try:
-        return json.loads(text)
+        return _value(text)
     except (ValueError, RecursionError) as error:
         if (wrapped := _JSONP.fullmatch(text)) is not None:
             try:
-                return json.loads(wrapped[1])
+                return _value(wrapped[1])
             except (ValueError, RecursionError):
                 pass
         raise SourceError(f"不是完整的 JSON：开头是 {text[:60]!r}") from error
+
+
+def _value(text: str) -> Any:
+    """The value of JSON without halves of surrogate pairs, which no address and no file can hold."""
+    value = json.loads(text)
+    if _SURROGATE.search(text):
+        value = json.loads(json.dumps(value, ensure_ascii=False).encode(errors="ignore"))
+    return value
 
 
 def dig(value: Any, path: str) -> Any:

@@ -1,6 +1,5 @@
 """``kind = "tieba"``: threads of 百度贴吧, from its desktop pages. Opt-in."""
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -11,6 +10,7 @@ from crawler.bases.addresses import HttpUrl
 from crawler.bases.api import Id
 from crawler.bases.base import SourceError
 from crawler.bases.html_pages import first, is_html
+from crawler.bases.json_pages import load
 from crawler.bases.observed import ObservedConnector, ObservedOptions
 from crawler.bases.recounting import Post
 from crawler.items import BadRow, FeedbackItem
@@ -92,8 +92,8 @@ def _posts(page: "TextResponse") -> "SelectorList[Selector]":
 def _field(post: "Selector") -> Mapping[str, Any]:
     """What the page itself notes of a post, as JSON in an attribute."""
     try:
-        told = json.loads(post.root.get("data-field", ""))
-    except (ValueError, RecursionError):
+        told = load(post.root.get("data-field", ""))
+    except SourceError:
         return {}
     return told if isinstance(told, dict) else {}
 
