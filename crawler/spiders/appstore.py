@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Self
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, urlencode
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -171,7 +171,7 @@ def _connect_rows(body: Any) -> tuple[list[dict[str, Any]], str | None]:
     included = body.get("included")
     told = included if isinstance(included, list) else []
     answers = {number: one for one in told if isinstance(number := dig(one, "id"), str)}
-    cursor = parse_qs(urlsplit(str(dig(body, "links.next"))).query).get("cursor", [None])[0]
+    cursor = parse_qs(str(dig(body, "links.next")).partition("?")[2]).get("cursor", [None])[0]
     return [_connect_row(entry, answers) for entry in entries], cursor
 
 

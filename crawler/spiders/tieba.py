@@ -1,6 +1,6 @@
 """``kind = "tieba"``: threads of 百度贴吧, from its desktop pages. Opt-in."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -17,7 +17,7 @@ from crawler.items import BadRow, FeedbackItem
 from crawler.parsing import plain_text
 
 if TYPE_CHECKING:
-    from parsel import Selector, SelectorList
+    from parsel import Selector
     from scrapy.http import TextResponse
 
 _TEXT = (".d_post_content", "[id^='post_content_']")
@@ -85,8 +85,8 @@ class TiebaConnector(ObservedConnector[Options]):
         return self.item(raw, where=where, page=place)
 
 
-def _posts(page: "TextResponse") -> "SelectorList[Selector]":
-    return page.css(".l_post[data-field]") if is_html(page) else page.xpath("/..")
+def _posts(page: "TextResponse") -> "Sequence[Selector]":
+    return page.css(".l_post[data-field]") if is_html(page) else ()
 
 
 def _field(post: "Selector") -> Mapping[str, Any]:
