@@ -1,6 +1,7 @@
 """Every parser of outside input takes its seeds, what once broke it, and both a little damaged, within the limits."""
 
 import gc
+import logging
 import random
 import re
 import signal
@@ -88,6 +89,15 @@ def asked_a_lot(times: range) -> None:
         house().ask("POST", f"/cases/{n}/claim", b"form_key=%d&new%d=1" % (n, n), "", **headers)
 
 
+@pytest.fixture
+def _unheard() -> Iterator[None]:
+    """Nothing is logged: pytest keeps every line."""
+    logging.disable()
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.usefixtures("_unheard")
 def test_a_desk_keeps_nothing_of_what_it_is_asked() -> None:
     """Addresses, words, cookies, tokens and people that come once only leave nothing behind in memory."""
     held = []

@@ -124,7 +124,7 @@ def test_an_error_of_the_store_says_nothing_of_the_rows(
     assert clean(f"{error} {error!r} {error.args} {getattr(error, 'orig', '')!r} {logs.told(error)}")
     structlog.get_logger().error("round broke", exc_info=error)
     structlog.get_logger().error("refused", error=error, orig=str(getattr(error, "orig", "")))
-    logging.getLogger("uvicorn.error").error("Exception in ASGI application: %s", error, exc_info=error)
+    logging.getLogger("elsewhere").error("Exception in ASGI application: %s", error, exc_info=error)
     told = said()
     assert len(told.splitlines()) == 3
     assert clean(told)

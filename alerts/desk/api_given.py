@@ -9,7 +9,9 @@ Short = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00]*$")]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
 """What a thing is called in an address."""
 Whole = Annotated[
-    int, BeforeValidator(lambda given: int(given) if isinstance(given, float) and given.is_integer() else given)
+    int,
+    Field(ge=0, lt=10**9),  # before the validator: after it the limits would not be told in the schema
+    BeforeValidator(lambda given: int(given) if isinstance(given, float) and given.is_integer() else given),
 ]
 """A whole number; JSON knows no difference between 3 and 3.0."""
 Real = Annotated[float, Field(allow_inf_nan=False)]

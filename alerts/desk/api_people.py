@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import Field
 from sqlmodel import col, select
 
 from alerts.desk import bodies, editing, editing_people
@@ -60,7 +59,7 @@ class PersonGiven(Given):
     shops: Lines = []
     categories: Lines = []
     tiers: Lines = []
-    most_open: Annotated[Whole, Field(ge=0, lt=10**9)] = 0
+    most_open: Whole = 0
     seen: Seen | None = None
     """Null for somebody new."""
 
