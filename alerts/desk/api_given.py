@@ -8,12 +8,10 @@ Short = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00]*$")]
 """A line that somebody typed; PostgreSQL takes no NUL."""
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
 """What a thing is called in an address."""
-Whole = Annotated[
-    int,
-    Field(ge=0, lt=10**9),  # before the validator: after it the limits would not be told in the schema
-    BeforeValidator(lambda given: int(given) if isinstance(given, float) and given.is_integer() else given),
-]
-"""A whole number; JSON knows no difference between 3 and 3.0."""
+WHOLE = BeforeValidator(lambda given: int(given) if isinstance(given, float) and given.is_integer() else given)
+"""Makes whole numbers of 3.0, which is 3 in JSON; limits stand before it, as the schema tells none that follow."""
+Whole = Annotated[int, WHOLE]
+"""A whole number."""
 Real = Annotated[float, Field(allow_inf_nan=False)]
 """Any number."""
 Lines = Annotated[list[Short], Field(max_length=200)]

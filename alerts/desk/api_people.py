@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from pydantic import Field
 from sqlmodel import col, select
 
 from alerts.desk import bodies, editing, editing_people
 from alerts.desk.api_access import Access, Caller
-from alerts.desk.api_given import Given, Lines, Name, Seen, Short, Whole
+from alerts.desk.api_given import WHOLE, Given, Lines, Name, Seen, Short
 from alerts.desk.api_models import Answer, Done
 from alerts.desk.api_problems import answers
 from alerts.desk.editing import Desk
@@ -59,7 +60,7 @@ class PersonGiven(Given):
     shops: Lines = []
     categories: Lines = []
     tiers: Lines = []
-    most_open: Whole = 0
+    most_open: Annotated[int, Field(ge=0, lt=10**9), WHOLE] = 0
     seen: Seen | None = None
     """Null for somebody new."""
 

@@ -13,7 +13,7 @@ from pydantic import Field
 from alerts.desk import bodies, token_page, tokens
 from alerts.desk.api_access import Access, Caller
 from alerts.desk.api_feedback import Number
-from alerts.desk.api_given import Given, Lines, Short, Whole
+from alerts.desk.api_given import WHOLE, Given, Lines, Short
 from alerts.desk.api_models import Answer, Done
 from alerts.desk.api_problems import answers
 from alerts.desk.tokens import Wish
@@ -55,7 +55,7 @@ class TokenGiven(Given):
     person: Short = ""
     role: Short = ""
     shops: Lines = []
-    days: Annotated[Whole, Field(ge=1, le=3650)] | None = 90
+    days: Annotated[int, Field(ge=1, le=3650), WHOLE] | None = 90
     """Null for good."""
 
 
