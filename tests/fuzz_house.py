@@ -65,11 +65,15 @@ class House:
         Raises:
             AssertionError: It is the server's own fault; 503 says come again, and Slack and WeCom do.
         """
-        status, text = self.loop.run_until_complete(self._asked(method, path, body, query, headers))
+        return self.loop.run_until_complete(self.answer(method, path, body, query, **headers))
+
+    async def answer(self, method: str, path: str, body: bytes = b"", query: str = "", **headers: str) -> int:
+        """`ask` from within the loop."""
+        status, text = await self._told(method, path, body, query, headers)
         assert status < 500 or (status == 503 and path.endswith("/actions")), (status, text[:200])
         return status
 
-    async def _asked(
+    async def _told(
         self, method: str, path: str, body: bytes, query: str, headers: dict[str, str]
     ) -> tuple[int, bytes]:
         told = {"host": "127.0.0.1:8000", "x-user": "admin", **{k.replace("_", "-"): v for k, v in headers.items()}}

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -192,20 +193,12 @@ def filled(engine: Engine, known: dict[str, list[str]]) -> dict[str, Sum]:
     return content(engine, new)
 
 
-def in_use(engine: Engine, table: str, seconds: float) -> threading.Thread:
-    """Somebody who read a table and leaves his transaction open for a while."""
-    begun = threading.Event()
-
-    def read() -> None:
-        with engine.connect() as connection:
-            connection.exec_driver_sql(f'TABLE "{table}" LIMIT 1')
-            begun.set()
-            time.sleep(seconds)
-
-    thread = threading.Thread(target=read)
-    thread.start()
-    assert begun.wait(10)
-    return thread
+@contextmanager
+def in_use(engine: Engine, table: str) -> Iterator[None]:
+    """Somebody read a table and leaves his transaction open."""
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f'TABLE "{table}" LIMIT 1')
+        yield
 
 
 def test_a_migration_that_waits_for_a_table_does_not_keep_others_waiting(
@@ -215,19 +208,20 @@ def test_a_migration_that_waits_for_a_table_does_not_keep_others_waiting(
     monkeypatch.setattr(db, "_LOCK_WAIT", "100ms")
     monkeypatch.setattr(db, "_PAUSE", 0.2)
     db.migrate(postgresql, "0010")
-    reader = in_use(postgresql, "feedback", 1.5)
-    migration = threading.Thread(target=db.migrate, args=(postgresql,))
-    migration.start()
     waits = []
-    while reader.is_alive():
-        began = time.monotonic()
-        with postgresql.begin() as connection:
-            connection.execute(text("UPDATE feedback SET reply = reply WHERE id = 1"))
-        waits.append(time.monotonic() - began)
-        assert db.revision(postgresql) == "0010"
-        time.sleep(0.01)
-    migration.join(30)
-    assert max(waits) < 1.0
+    with ThreadPoolExecutor(1) as pool:
+        with in_use(postgresql, "feedback"):
+            migration = pool.submit(db.migrate, postgresql)
+            free = time.monotonic() + 2.5
+            while time.monotonic() < free:
+                began = time.monotonic()
+                with postgresql.begin() as connection:
+                    connection.execute(text("UPDATE feedback SET reply = reply WHERE id = 1"))
+                waits.append(time.monotonic() - began)
+                assert db.revision(postgresql) == "0010"
+                time.sleep(0.01)
+        migration.result(30)
+    assert max(waits) < 2.0
     assert db.revision(postgresql) == db.newest()
 
 
@@ -238,12 +232,10 @@ def test_a_table_that_is_never_free_ends_a_migration_with_an_error(
     for name, value in {"_LOCK_WAIT": "50ms", "_PAUSE": 0.05, "_PATIENCE": 0.3}.items():
         monkeypatch.setattr(db, name, value)
     db.migrate(postgresql, "0009")
-    reader = in_use(postgresql, "feedback", 2.0)
-    with pytest.raises(OperationalError, match="lock timeout"):
+    with in_use(postgresql, "feedback"), pytest.raises(OperationalError, match="lock timeout"):
         db.migrate(postgresql)
     assert db.revision(postgresql) == "0010"
     assert "cleared" not in layout(postgresql).tables["feedback"].columns
-    reader.join()
 
 
 def valid(connection: Connection, index: str) -> bool | None:
