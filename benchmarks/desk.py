@@ -18,7 +18,7 @@ import statistics
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -84,7 +84,32 @@ def pages(cases: int) -> dict[str, str]:
         "audit, nobody": "/audit?who=谁",
         "audit, page 1,000": "/audit?page=1000",
         "downloads": "/export",
+        **behind(),
     }
+
+
+def behind() -> dict[str, str]:
+    """What a weekly and a monthly report's numbers open: of seven and of 28 days, as they stood two days ago."""
+    seen, until = NOW - timedelta(days=2), (NOW - timedelta(days=3)).date()
+    numbers = {
+        "bad": "bad=1",
+        "a category": "kind=review&bad=1&category=logistics",
+        "a shop": "kind=review&bad=1&shop=jd-main",
+        "a word": f"kind=review&word={FREQUENT}",
+        "ledger": "became=received",
+        "waiting": "became=waiting",
+        "same day": "cleared=1",
+        "satisfied": "kind=review&stars=good",
+        "without words": "textless=1",
+        "settled at once": "settled=once",
+        "wrote again": "followup=again",
+    }
+    pages: dict[str, str] = {}
+    for days in (7, 28):
+        span = f"since={until - timedelta(days - 1)}&until={until}&seen={seen.timestamp():.0f}"
+        pages |= {f"{days} days, {name}": f"/feedback?{span}&{which}" for name, which in numbers.items()}
+        pages[f"{days} days, deadlines"] = f"/deadlines?{span}"
+    return pages
 
 
 def make_core(engine: Engine) -> Core:

@@ -243,6 +243,7 @@ class Filling:
             bad = n % 20 == 10 or n % 165 == 0
             yield {
                 "feedback_id": n + 1,
+                "happened_at": self._at(n, self._count),
                 "model": "linear-1",
                 "negative": bad,
                 "p_negative": 0.9 if bad else 0.1,

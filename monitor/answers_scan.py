@@ -100,7 +100,7 @@ def _joined(statement: Any) -> Any:
 def _copied(look: _Look) -> int:
     """One answer under many complaints about different things."""
     wanted = _joined(select(Feedback, Score.categories)).where(
-        complains, Feedback.reply != "", Feedback.happened_at > look.since
+        complains, Feedback.reply != "", Score.happened_at > look.since
     )
     shops: dict[str | None, list[Any]] = defaultdict(list)
     for row in look.session.execute(wanted.order_by(col(Feedback.id).desc())):
@@ -140,12 +140,13 @@ def _late(look: _Look) -> int:
         .join(Timer, col(Timer.case_id) == Case.id)
         .where(complains, Feedback.reply != "", *clock, col(Timer.met_at) > Timer.due_at, looked.exists())
         .where(
-            Feedback.happened_at > look.now - look.core.settings.policy.detect.max_age,
+            Score.happened_at > look.now - look.core.settings.policy.detect.max_age,
             col(Timer.met_at) > look.since,
         )
-        .order_by(col(Feedback.id).desc())
     )
-    first = {row.Feedback.case_id: row for row in look.session.execute(wanted)}  # of a case, the feedback seen first
+    # not in the statement: SQLite would take the order from the whole table
+    newest = sorted(look.session.execute(wanted), key=lambda row: -row.Feedback.id)
+    first = {row.Feedback.case_id: row for row in newest}  # of a case, the feedback seen first
     present = {row.Feedback.id: [_too_late(look, row)] for row in first.values()}
     return keep(look.session, {row.Feedback.id: row.Feedback for row in first.values()}, present, ("late",), look.now)
 
@@ -169,8 +170,8 @@ def _unanswered(look: _Look) -> int:
             Feedback.kind == "review",
             Feedback.reply == "",
             col(Feedback.source_id).in_(_showing(look)),
-            Feedback.happened_at > look.since,
-            Feedback.happened_at <= latest,
+            Score.happened_at > look.since,
+            Score.happened_at <= latest,
             Feedback.first_seen_at <= latest,
             col(Source.last_success_at) > latest,
             col(Case.state).is_(None) | (~col(Case.backlog) & (col(Case.state) != "suspected")),

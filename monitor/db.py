@@ -16,7 +16,7 @@ from sqlmodel import Session, create_engine
 
 from monitor import refusals
 from monitor.errors import WrongCall
-from monitor.limits import LONG, Limits
+from monitor.limits import LONG, LOOKUPS, Limits
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -103,14 +103,17 @@ def writing(engine: Engine, *, long: bool = False) -> Iterator[Session]:
 
 
 @contextmanager
-def reading(engine: Engine, *, long: bool = False) -> Iterator[Session]:
+def reading(engine: Engine, *, long: bool = False, lookups: bool = False) -> Iterator[Session]:
     """One transaction that only reads: a consistent view, never blocking writers.
 
     Args:
         engine: The store.
         long: Whether its statements may take as long as they need, which is for work that nobody waits for at a page.
+        lookups: Whether the newest of what an index finds are wanted. PostgreSQL cannot guess how many of them pass
+            conditions on other tables, and would rather read these whole, in no order.
     """
-    with Session(engine.execution_options(local=LONG) if long else engine, expire_on_commit=False) as session:
+    local = dict(LONG if long else {}) | dict(LOOKUPS if lookups else {})
+    with Session(engine.execution_options(local=local) if local else engine, expire_on_commit=False) as session:
         yield session
 
 

@@ -52,7 +52,7 @@ def free(session: Session, group: Group, start: datetime, end: datetime) -> list
     statement = (
         select(Feedback.id, Score.severity, Feedback.happened_at)
         .join(Score)
-        .where(*_here(group, start, end), *_complaint(group), unclaimed())
+        .where(*_here(group, start, end), *_complaint(group, start, end), unclaimed())
         .order_by(col(Feedback.id))
     )
     return [Member(n, severity, at) for n, severity, at in session.exec(statement) if n is not None]
@@ -83,7 +83,7 @@ def usual(core: Core, session: Session, group: Group, start: datetime) -> Norm:
     here = span_of(start)
     until = datetime.fromtimestamp(here * SPAN, start.tzinfo)
     before = _here(group, until - HISTORY, until)
-    complaints = _past(core, session, (group, here), *before, *_complaint(group))
+    complaints = _past(core, session, (group, here), *before, *_complaint(group, until - HISTORY, until))
     feedbacks = _past(core, session, (group.shop_id, here), *before)
     return norm(complaints, feedbacks, start, core.settings.zone, _broken_out(session, group, until))
 
@@ -121,8 +121,8 @@ def _here(group: Group, start: datetime, end: datetime) -> tuple[Any, ...]:
     return (_shop(Feedback.shop_id, group), col(Feedback.timely), *moments)
 
 
-def _complaint(group: Group) -> tuple[Any, ...]:
-    parts: list[Any] = [col(Score.negative)]
+def _complaint(group: Group, start: datetime, end: datetime) -> tuple[Any, ...]:
+    parts: list[Any] = [col(Score.negative), Score.happened_at > start, Score.happened_at <= end]  # found by an index
     if group.category:  # codes are fixed words, so the JSON list can be searched as text on every database
         parts.append(cast(col(Score.categories), String).contains(f'"{group.category}"'))
     if group.product:

@@ -217,7 +217,15 @@ def _products(session: Session, drafts: Sequence[_Draft]) -> None:
 
 
 def _scores(session: Session, drafts: Sequence[_Draft], now: datetime) -> None:
-    rows = [{"feedback_id": draft.feedback_id, **draft.verdict, "scored_at": now} for draft in drafts]
+    rows = [
+        {
+            "feedback_id": draft.feedback_id,
+            "happened_at": draft.known.happened_at if draft.known else draft.row["happened_at"],
+            **draft.verdict,
+            "scored_at": now,
+        }
+        for draft in drafts
+    ]
     old = [row["feedback_id"] for row, draft in zip(rows, drafts, strict=True) if draft.known]
     for row in session.exec(select(Score).where(col(Score.feedback_id).in_(old))):
         session.delete(row)

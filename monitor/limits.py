@@ -15,6 +15,8 @@ from sqlalchemy.exc import TimeoutError as NoneFree
 
 LONG: Mapping[str, str] = {"statement_timeout": "0", "idle_in_transaction_session_timeout": "0"}
 """Settings of a transaction that may take as long as it needs; see ``monitor.db``."""
+LOOKUPS: Mapping[str, str] = dict.fromkeys(("enable_hashjoin", "enable_mergejoin", "enable_seqscan"), "off")
+"""Settings of a transaction that looks up row by row what an index found, in the index's order; see ``monitor.db``."""
 _FORGOTTEN = timedelta(minutes=5)  # a transaction in which nothing happens for so long is nobody's any more
 _RENEWED = 1800  # seconds after which a connection that lies idle is made anew
 # Rows of one time lie side by side in every table, on disks without arms: without this a week's scores are looked for

@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, update
 from sqlmodel import Session, col, select
 
 from monitor.bulk import table, update_column
-from monitor.models import Feedback
+from monitor.models import Feedback, Score
 
 _FOLLOWUP_AT = "followup_at"
 _DATED = ("external_id", "created_at", "happened_at", "timely")
@@ -70,3 +70,6 @@ def write(session: Session, mended: Sequence[Mended]) -> None:
         target = table(Feedback)
         statement = update(target).where(target.c.id == bindparam("row_id"), target.c.created_at.is_(None))
         session.execute(statement.values({name: bindparam(f"new_{name}") for name in _DATED}), rows)
+        now = select(Feedback.happened_at).where(Feedback.id == Score.feedback_id).scalar_subquery()
+        dated = col(Score.feedback_id).in_([row["row_id"] for row in rows])
+        session.execute(update(Score).where(dated).values(happened_at=now))

@@ -162,8 +162,17 @@ class Spread(SQLModel, table=True):
 class Score(SQLModel, table=True):
     """The current judgement of a feedback's newest version."""
 
-    __table_args__ = (Index("score_negative", "negative", "feedback_id"),)
+    __table_args__ = (
+        Index(
+            "score_complaint",
+            "happened_at",
+            "feedback_id",
+            sqlite_where=text("negative = 1"),
+            postgresql_where=text("negative"),
+        ),
+    )
     feedback_id: int = Field(primary_key=True, foreign_key="feedback.id")
+    happened_at: datetime  # the feedback's: complaints of a span are found without looking at all else
     model: str
     negative: bool
     p_negative: float

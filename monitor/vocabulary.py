@@ -1,6 +1,7 @@
 """The words of a text, as reports count them and as the desk finds the texts that hold one."""
 
 import re
+from collections.abc import Iterator
 from itertools import pairwise
 
 NEWEST = 10_000
@@ -12,11 +13,17 @@ _ADDED = re.compile(r"【[^】]{0,12}】|\[[^\]]{0,12}\]")  # marks that intake 
 
 def tokens(text: str) -> set[str]:
     """The different words of a text: Chinese of two characters and more, Latin of three and more in lower case."""
+    return {word.lower() for word in _cut(text) if _WORD.fullmatch(word)}
+
+
+def holds(text: str, word: str) -> bool:
+    """Whether one of its `tokens` is this, without making all."""
+    return _WORD.fullmatch(word) is not None and any(word == one.lower() for one in _cut(text))
+
+
+def _cut(text: str) -> Iterator[str]:
     import rjieba
 
     cut = rjieba.cut(_ADDED.sub(" ", text[:_CHARACTERS]))
-    whole = (
-        f"{word}到" if word.endswith("收") and following.startswith("到") else word
-        for word, following in pairwise([*cut, ""])
-    )
-    return {word.lower() for word in whole if _WORD.fullmatch(word)}
+    for word, following in pairwise([*cut, ""]):
+        yield f"{word}到" if word.endswith("收") and following.startswith("到") else word

@@ -146,7 +146,13 @@ class Week:
             for minute, (before, after) in zip(minutes, pairwise(sums), strict=True):
                 feedbacks[shop_id][minute * _MINUTE // SPAN] += after - before
         told: Any = (Feedback.shop_id, Feedback.product, cast(col(Score.categories), String), _part(SPAN))
-        mine = select(*told).join(Score).where(*self._timely(since, self.until), col(Score.negative))
+        mine = (
+            select(*told)
+            .join(Score)
+            .where(
+                *self._timely(since, self.until), col(Score.negative), *_between(Score.happened_at, since, self.until)
+            )
+        )
         complaints: dict[Group, Counter[int]] = defaultdict(Counter)
         mentioned: dict[Any, list[Counter[int]]] = {}
         for shop_id, product, categories, span in self._session.connection().execute(mine).all():

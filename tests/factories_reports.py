@@ -194,6 +194,7 @@ def _score(n: int, record: Record) -> dict[str, Any]:
         "categories": record.categories,
         "flags": [],
         "evidence": [_mark(record)] if record.said else [],
+        "happened_at": record.at,
         "scored_at": record.at,
     }
 

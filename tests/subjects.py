@@ -58,8 +58,8 @@ def add_feedbacks(
         session.add(row)
         session.flush()
         assert row.id is not None
-        score = Score(feedback_id=row.id, model="test", negative=True, p_negative=0.9, severity="high", scored_at=now)
-        score.categories, score.evidence = ["logistics"], list(evidence)
+        score = Score(feedback_id=row.id, happened_at=now, model="test", negative=True, p_negative=0.9, scored_at=now)
+        score.severity, score.categories, score.evidence = "high", ["logistics"], list(evidence)
         session.add(score)
         ids.append(row.id)
     session.flush()

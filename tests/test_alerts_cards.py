@@ -411,7 +411,7 @@ def make_feedback(text: str) -> Feedback:
 def test_quote_shows_the_text(text: str, marks: list[tuple[int, int]]) -> None:
     """Whatever the text and wherever evidence claims to stand, the quote shows the text or says it is an excerpt."""
     feedback = make_feedback(text)
-    score = Score(feedback_id=1, model="m", negative=True, p_negative=1, scored_at=NOW)
+    score = Score(feedback_id=1, happened_at=NOW, model="m", negative=True, p_negative=1, scored_at=NOW)
     score.evidence = [{"start": start, "end": end} for start, end in marks]
     shown = words.quote(feedback, score).text
     if not text:
@@ -425,7 +425,7 @@ def test_quote_shows_the_text(text: str, marks: list[tuple[int, int]]) -> None:
 def test_quote_shows_the_end_of_an_order_number() -> None:
     """As the line below it does; what tells stays in bold."""
     feedback = make_feedback("订单号20261118008841根本没收到")
-    score = Score(feedback_id=1, model="m", negative=True, p_negative=1, scored_at=NOW)
+    score = Score(feedback_id=1, happened_at=NOW, model="m", negative=True, p_negative=1, scored_at=NOW)
     score.evidence = [{"start": 17, "end": 22}]
     quoted = words.quote(feedback, score)
     assert quoted.text == "「订单号**********8841根本没收到」"
@@ -436,7 +436,7 @@ def test_quote_of_a_long_text_shows_the_telling_words() -> None:
     """An excerpt is taken where the evidence stands, marks it, and says how long the whole is."""
     text = "好" * 2000 + "根本没收到" + "坏" * 2000
     feedback = make_feedback(text)
-    score = Score(feedback_id=1, model="m", negative=True, p_negative=1, scored_at=NOW)
+    score = Score(feedback_id=1, happened_at=NOW, model="m", negative=True, p_negative=1, scored_at=NOW)
     score.evidence = [{"start": 2000, "end": 2005}, {"start": 2003, "end": 2004}]
     quoted = words.quote(feedback, score)
     assert [span.text for span in quoted.spans if span.bold] == ["根本没收到"]

@@ -60,7 +60,7 @@ def _write_again(session: Session, at: datetime, every: int) -> None:
 
 def opened(core: Core, session: Session, **wanted: Any) -> int:
     asked = Wanted(**{"seen": SEEN} | wanted)
-    return len(behind.found(session, behind.conditions(core, session, None, asked)))
+    return len(behind.found(session, behind.parts(core, session, None, asked)))
 
 
 def expected(core: Core, week: Review) -> list[tuple[int, dict[str, Any]]]:
@@ -146,7 +146,8 @@ def live_on(core: Core) -> None:
             session.add(came := Feedback(**late))
             session.flush()
             judged = {"model": "test-1", "negative": True, "p_negative": 0.9, "categories": ["logistics"]}
-            session.add(Score(feedback_id=came.id, scored_at=core.clock.now(), **judged))
+            judged |= {"happened_at": came.happened_at, "scored_at": core.clock.now()}
+            session.add(Score(feedback_id=came.id, **judged))
 
 
 def _next(state: str, n: int) -> tuple[str, ...]:

@@ -219,7 +219,7 @@ def test_what_scored_the_newest(engine: Engine, clock: HandClock) -> None:
             ),
         )  # fmt: skip
         if n:
-            add(core, Score(feedback_id=n + 1, model="m", negative=False, p_negative=0.1, scored_at=at))
+            add(core, Score(feedback_id=n + 1, happened_at=at, model="m", negative=False, p_negative=0.1, scored_at=at))
     found = examine(core).vitals
     assert found
     assert found.recent == {"m": 3, "": 1}

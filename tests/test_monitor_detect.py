@@ -60,9 +60,10 @@ def put(
                 "categories": [category] if negative else [],
                 "flags": [],
                 "evidence": [],
+                "happened_at": row["happened_at"],
                 "scored_at": at,
             }
-            for n in ids
+            for n, row in zip(ids, rows, strict=True)
         ]
         session.execute(insert(Score), scores)
         batch = [

@@ -14,7 +14,7 @@ from monitor import db, directory, queries
 from monitor.core import Core
 from monitor.incoming import Origin
 from monitor.intake import Counts, store
-from monitor.models import Case, Event, Feedback, FeedbackVersion, Timer
+from monitor.models import Case, Event, Feedback, FeedbackVersion, Score, Timer
 
 BAD = "杯子漏水，太差了"
 
@@ -70,7 +70,9 @@ def test_every_change_is_a_version_and_reaches_the_case(house: Core, change: dic
     assert see(house, **change).changed == 1
     (feedback,) = rows(house, Feedback)
     (version,) = rows(house, FeedbackVersion)
+    (score,) = rows(house, Score)
     assert (feedback.version, version.version, version.text, version.reply) == (2, 1, BAD, "")
+    assert score.happened_at == feedback.happened_at
     assert happened(house) == ["opened", what]
     assert house.notify.kinds() == ["case.opened", "case.updated"]
     assert see(house, **change).duplicates == 1

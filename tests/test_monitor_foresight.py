@@ -72,8 +72,8 @@ def _store(session: Session, at: datetime, text: str, told: dict[str, Any]) -> F
     )
     session.add(row)
     session.flush()
-    score = Score(feedback_id=row.id or 0, model="t", negative=told["negative"], p_negative=0.9, scored_at=at)
-    score.categories, score.severity = list(told["categories"]), told["severity"]
+    score = Score(feedback_id=row.id or 0, happened_at=row.happened_at, model="t", p_negative=0.9, scored_at=at)
+    score.negative, score.categories, score.severity = told["negative"], list(told["categories"]), told["severity"]
     session.add(score)
     session.flush()
     return row

@@ -45,6 +45,7 @@ def make_feedback(session: Session, n: int = 1, **values: object) -> Feedback:
     session.add(
         Score(
             feedback_id=row.id,
+            happened_at=row.happened_at,
             model="m",
             negative=True,
             p_negative=0.9,

@@ -17,7 +17,7 @@ from monitor.core import Core
 from monitor.importing import import_rows
 from monitor.incoming import Origin
 from monitor.intake import Counts, store
-from monitor.models import Case, Event, Feedback, FeedbackVersion, Spread, Timer
+from monitor.models import Case, Event, Feedback, FeedbackVersion, Score, Spread, Timer
 
 HEADERS = {
     "order and SKU": ("订单号,规格,评价内容,何时", "A{n},红,第{n}个漏水，要投诉,{at}"),
@@ -30,6 +30,11 @@ HEADERS = {
 def stored(core: Core, model: Any = Feedback) -> list[Any]:
     with db.reading(core.engine) as session:
         return list(session.exec(select(model).order_by(model.id)))
+
+
+def judged(core: Core) -> list[Score]:
+    with db.reading(core.engine) as session:
+        return list(session.exec(select(Score)))
 
 
 def take_in(core: Core, file: Path, columns: dict[str, str]) -> dict[str, int]:
@@ -59,6 +64,7 @@ def test_a_map_that_now_reads_dates_mends_them(core: Core, tmp_path: Path, kind:
     days = [one.created_at.astimezone(core.settings.zone).day for one in after]
     assert days == list(range(10, 19))
     assert all(one.happened_at == one.created_at and one.timely for one in after)
+    assert {one.feedback_id: one.happened_at for one in judged(core)} == {one.id: one.happened_at for one in after}
     assert [stored_count(core, model) for model in (Case, Timer, Event)] == [cases, timers, events]
     assert stored_count(core, FeedbackVersion) == 0
     assert take_in(core, file, {"time": "何时"}) == {"duplicates": 9}

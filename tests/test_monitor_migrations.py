@@ -238,6 +238,51 @@ def test_a_table_that_is_never_free_ends_a_migration_with_an_error(
     assert "cleared" not in layout(postgresql).tables["feedback"].columns
 
 
+def test_scores_learn_when_their_feedback_was_written(store: Engine) -> None:
+    """All of them, and no day is counted anew for it."""
+    db.migrate(store, "0012")
+    fill(store)
+    with store.execution_options(writing=True).begin() as connection:
+        connection.exec_driver_sql("DELETE FROM day_change")
+    db.migrate(store)
+    with store.connect() as connection:
+        pairs = connection.exec_driver_sql(
+            "SELECT s.happened_at, f.happened_at FROM score s JOIN feedback f ON f.id = s.feedback_id"
+        ).all()
+        assert connection.exec_driver_sql("SELECT count(*) FROM day_change").scalar_one() == 0
+    assert len(pairs) == MANY == len({mine for mine, _ in pairs})
+    assert all(mine == known for mine, known in pairs)
+    triggers = "SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'score'"
+    if store.dialect.name == "postgresql":
+        triggers = "SELECT count(*) FROM pg_trigger WHERE tgrelid = 'score'::regclass AND tgname LIKE 'day_count%'"
+    with store.connect() as connection:
+        assert connection.execute(text(triggers)).scalar_one() == 3
+
+
+def test_a_migration_killed_between_ranges_fills_in_the_rest(
+    postgresql: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was filled in stays, and is not done again."""
+    db.migrate(postgresql, "0012")
+    fill(postgresql)
+
+    def killed(name: str, *_: object, **__: object) -> None:
+        raise KeyboardInterrupt(name)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(beside, "create_index", killed)
+        with pytest.raises(KeyboardInterrupt):
+            db.migrate(postgresql)
+    with postgresql.begin() as connection:
+        early = "SELECT count(*) FROM score WHERE happened_at < '2000-01-01'"
+        assert connection.exec_driver_sql(early).scalar_one() == 0
+        connection.exec_driver_sql("UPDATE score SET happened_at = '1970-01-01 00:00+00' WHERE feedback_id > 1000")
+    assert db.revision(postgresql) == "0012"
+    db.migrate(postgresql)
+    with postgresql.connect() as connection:
+        assert connection.exec_driver_sql(early).scalar_one() == 0
+
+
 def valid(connection: Connection, index: str) -> bool | None:
     found = text("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(:index)")
     return connection.execute(found, {"index": index}).scalar_one_or_none()

@@ -143,6 +143,24 @@ PAGES = {
     "messages": "/outbox",
     "audit": "/audit",
     "audit, one person": "/audit?who=客服3号",
+    **{
+        f"feedback of a week, {name}": f"/feedback?since=2026-11-09&until=2026-11-15&seen={seen}&{which}"
+        for seen in (1794895200, 1794300000)
+        for name, which in {
+            "bad": "bad=1",
+            "a category": "bad=1&kind=review&category=logistics",
+            "a shop": "bad=1&shop=jd-main",
+            "a word": "word=漏水",
+            "negative": "became=received",
+            "waiting": "became=waiting",
+            "false alarms": "became=false_alarm",
+            "same day": "cleared=1",
+            "stars": "stars=good",
+            "textless": "textless=1",
+            "settled": "settled=once",
+            "wrote again": "followup=again",
+        }.items()
+    },
     "deadlines of a week": "/deadlines?since=2026-11-09&until=2026-11-15&result=missed&person=客服3号&seen=1794895200",
     "first answers": "/deadlines?since=2026-11-09&until=2026-11-15&seen=1794895200&first=1&over=30&within=60",
     "overdue then": "/deadlines?result=overdue&seen=1794895200",

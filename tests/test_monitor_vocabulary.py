@@ -1,9 +1,10 @@
 """What counts as a word of a text."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.vocabulary import tokens
+from monitor.vocabulary import holds, tokens
 
 
 def test_what_did_not_arrive_is_not_confiscated() -> None:
@@ -21,3 +22,12 @@ def test_marks_and_fillers_are_no_words() -> None:
 def test_any_text_gives_words(text: str) -> None:
     """Whatever is written, words come out, and only such."""
     assert all(2 <= len(word) <= 20 for word in tokens(text))
+
+
+@pytest.mark.parametrize("text", ["杯子漏水，漏水了两次", "还没收到货，Cup 也碎了", "【追评】[怒]不好"])
+def test_a_text_holds_its_words_and_no_others(text: str) -> None:
+    """One word is looked for as all are cut: parts of words, single characters and marks are none."""
+    mine = tokens(text)
+    pieces = {text.lower()[start:end] for start in range(len(text)) for end in range(start + 1, len(text) + 1)}
+    assert mine
+    assert {piece for piece in pieces if holds(text, piece)} == mine

@@ -203,7 +203,7 @@ def test_an_evening_that_goes_on_has_a_second_version(app: scheduler.App, tmp_pa
             session.flush()
             session.add(
                 Score(
-                    feedback_id=one.id, model="m", negative=True, p_negative=1, severity="low",
+                    feedback_id=one.id, happened_at=at, model="m", negative=True, p_negative=1, severity="low",
                     categories=row.categories, scored_at=at,
                 )
             )  # fmt: skip

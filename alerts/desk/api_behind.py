@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from sqlalchemy import union_all
 from sqlmodel import col
 
 from alerts.desk import api_feedback, behind, choosing
@@ -37,10 +38,10 @@ def router(core: Core, access: Access) -> APIRouter:
 
     @routes.get("/behind", summary="报告里一个数背后的评价，最新入库的在前", responses=answers())
     def found(caller: Annotated[Caller, access.may("read")], wanted: Annotated[_Asked, Query()]) -> Behind:
-        with db.reading(core.engine) as session:
-            where = behind.conditions(core, session, caller.viewer, wanted)
-            chosen = col(Feedback.id).in_(choosing.chosen(Feedback.id, where=where).correlate(None))
-            items, following = api_feedback.page(session, [chosen], wanted.after, wanted.limit)
-            return Behind(count=len(behind.found(session, where)), items=items, next=following)
+        with db.reading(core.engine, lookups=True) as session:
+            parts = behind.parts(core, session, caller.viewer, wanted)
+            chosen = union_all(*(choosing.chosen(Feedback.id, part=part).correlate(None) for part in parts))
+            items, following = api_feedback.page(session, [col(Feedback.id).in_(chosen)], wanted.after, wanted.limit)
+            return Behind(count=len(behind.found(session, parts)), items=items, next=following)
 
     return routes

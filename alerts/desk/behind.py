@@ -12,7 +12,7 @@ from sqlalchemy import String, cast
 from sqlmodel import Session, and_, col, or_, select
 
 from alerts.desk import choosing, subjects
-from alerts.desk.choosing import chosen
+from alerts.desk.choosing import Part, Span
 from alerts.desk.pages import Pages
 from alerts.desk.sessions import Doorkeeper, Viewer
 from monitor import counted as counts
@@ -134,8 +134,8 @@ def router(core: Core, pages: Pages, door: Doorkeeper) -> APIRouter:
         wanted: Annotated[Wanted, Query()],
         page: Annotated[int, Query(ge=1, le=100_000)] = 1,
     ) -> HTMLResponse:
-        with db.reading(core.engine) as session:
-            ids = found(session, conditions(core, session, viewer, wanted))
+        with db.reading(core.engine, lookups=True) as session:
+            ids = found(session, parts(core, session, viewer, wanted))
             shown = subjects.shown(session, rows(session, ids, page), (wanted.word,) if wanted.word else ())
         count = len(ids)
         more = page * subjects.PAGE < count
@@ -147,39 +147,44 @@ def router(core: Core, pages: Pages, door: Doorkeeper) -> APIRouter:
     return routes
 
 
-def conditions(core: Core, session: Session, viewer: Viewer | None, wanted: Wanted) -> list[Any]:
+def parts(core: Core, session: Session, viewer: Viewer | None, wanted: Wanted) -> list[Part]:
     """What chooses them, of the viewer's shops; of all where a link says what may be seen."""
     seen, days = wanted.counted_at, wanted.days
-    where = _written(core, wanted)
+    where: list[Any] = [col(Feedback.first_seen_at) <= seen] if seen else []
+    where += [Feedback.kind == wanted.kind] if wanted.kind else []
     if wanted.word:
-        where.append(choosing.said(session, where, wanted.word.lower(), seen))
-    elif wanted.bad or (wanted.category and not wanted.of_cases):
-        where += choosing.negative(session, where, seen)
+        complaints = choosing.complaints(_span(core, wanted), [*where, counts.negative(seen)], seen, alarms=False)
+        where.append(choosing.said(session, complaints, wanted.word.lower()))
     if wanted.settled:
         where += choosing.settled(core, days, wanted.settled)
         where += [choosing.held(wanted.person, seen)] if wanted.person or wanted.nobody else []
     if wanted.followup:
         where += choosing.followed(core, session, days, wanted.shop, seen, only_again=wanted.followup == "again")
-    if wanted.cleared:
-        where += choosing.cleared(core, days, seen)
     if wanted.served:
         where.append(choosing.served(core, session, days))
-    where += [*_about(core, wanted), *_judged(wanted, seen)]
+    where += [*_about(core, wanted), *_judged(core, wanted)]
     if viewer and viewer.shops:
         where.append(or_(col(Feedback.shop_id).in_(viewer.shops), col(Feedback.shop_id).is_(None)))
-    return [*where, choosing.telling(session, where, wanted.tells)] if wanted.tells else where
+    chosen = _parts(core, wanted, where)
+    return [Part([choosing.telling(session, chosen, wanted.tells)])] if wanted.tells else chosen
 
 
-def _written(core: Core, wanted: Wanted) -> list[Any]:
-    """When, and of which kind."""
-    at, (first, last), (begin, end) = col(Feedback.happened_at), wanted.days, wanted.span
-    where: list[Any] = [Feedback.kind == wanted.kind] if wanted.kind else []
-    if not wanted.of_cases:
-        where += [at >= choosing.midnight(core, first)] if wanted.since else []
-        where += [at < choosing.midnight(core, last + timedelta(1))] if wanted.until else []
-    where += [at >= begin] if begin else []
-    where += [at < end] if end else []
-    return where + ([col(Feedback.first_seen_at) <= wanted.counted_at] if wanted.counted_at else [])
+def _parts(core: Core, wanted: Wanted, where: list[Any]) -> list[Part]:
+    """Where to look for what fulfils such conditions."""
+    span, seen = _span(core, wanted), wanted.counted_at
+    alarms = wanted.cleared or wanted.became in ("received", "false_alarm")
+    if alarms or wanted.became or wanted.bad or (wanted.category and not wanted.of_cases):
+        return choosing.complaints(span, where, seen, alarms=alarms)
+    return [Part([*span.holds(col(Feedback.happened_at)), *where])]
+
+
+def _span(core: Core, wanted: Wanted) -> Span:
+    """When they were written; of cases the days are others."""
+    (first, last), (start, end) = wanted.days, wanted.span
+    known = not wanted.of_cases
+    starts = [start, choosing.midnight(core, first) if known and wanted.since else None]
+    ends = [end, choosing.midnight(core, last + timedelta(1)) if known and wanted.until else None]
+    return Span(max(filter(None, starts), default=None), min(filter(None, ends), default=None))
 
 
 def _about(core: Core, wanted: Wanted) -> list[Any]:
@@ -196,10 +201,13 @@ def _about(core: Core, wanted: Wanted) -> list[Any]:
     return where
 
 
-def _judged(wanted: Wanted, seen: datetime | None) -> list[Any]:
+def _judged(core: Core, wanted: Wanted) -> list[Any]:
     """What it is taken for and what became of it."""
-    where: list[Any] = [counts.suspected(seen)] if wanted.became else []
+    seen = wanted.counted_at
+    where: list[Any] = [counts.suspected(seen)] if wanted.became or wanted.cleared else []
     where += [counts.place(seen) == wanted.became] if wanted.became not in ("", "received") else []
+    where += [choosing.cleared(core, wanted.days, seen)] if wanted.cleared else []
+    where += [counts.negative(seen)] if wanted.bad or (wanted.category and not wanted.of_cases) else []
     where += [col(Feedback.stars).is_not(None)] if wanted.stars == "given" else []
     where += [counts.satisfied(seen)] if wanted.stars == "good" else []
     where += [counts.wordless] if wanted.textless else []
@@ -212,11 +220,9 @@ def _judged(wanted: Wanted, seen: datetime | None) -> list[Any]:
     return where
 
 
-def found(session: Session, where: list[Any]) -> Sequence[int]:
+def found(session: Session, parts: Sequence[Part]) -> list[int]:
     """Their ids, the newest first; no more than one above `MOST_COUNTED`."""
-    newest = (col(Feedback.happened_at).desc(), col(Feedback.id).desc())
-    ids: Sequence[int] = session.exec(chosen(Feedback.id, where=where).order_by(*newest).limit(MOST_COUNTED + 1)).all()
-    return ids
+    return [row.id for row in choosing.newest(session, (), parts, MOST_COUNTED + 1)]
 
 
 def rows(session: Session, ids: Sequence[int], page: int) -> list[tuple[Feedback, Score | None]]:

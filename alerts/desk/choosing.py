@@ -1,29 +1,73 @@
 """What chooses the feedbacks behind a number where it takes more than a column: of days, of cases, of words."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
+from itertools import chain
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import case, false, literal, not_
+from sqlalchemy import case, false, literal, not_, union
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, and_, col, func, or_, select
 
-from monitor import clearance, counted, first_contact, history, scope
+from monitor import clearance, counted, first_contact, history, scope, vocabulary
 from monitor.core import Core
 from monitor.indicators import SERVED
 from monitor.models import Case, Correction, Feedback, Indicator, Person, Score
-from monitor.vocabulary import NEWEST, tokens
 
 MOST = 10_000
 """More than so many are not counted."""
-_FEW = 1000  # feedbacks that are named one by one
 Days = tuple[date, date]
 """The first and the last day."""
 
 
-def chosen(*columns: Any, where: list[Any]) -> Any:
-    """Columns of feedbacks, scores and cases under such conditions."""
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From one moment to just before another; None where it has no end there."""
+
+    start: datetime | None
+    end: datetime | None
+
+    def holds(self, at: Any) -> list[Any]:
+        """Whether a column's moment lies in it."""
+        return self.before(at) + ([at < self.end] if self.end else [])
+
+    def before(self, at: Any) -> list[Any]:
+        """Whether it began before a column's moment."""
+        return [at >= self.start] if self.start else []
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some of what is chosen; no feedback belongs to two parts.
+
+    Attributes:
+        where: Conditions on columns of feedback, score and case.
+        order: The newest first, by columns of the index that finds them.
+    """
+
+    where: list[Any]
+    order: tuple[Any, ...] = (counted.F.happened_at.desc(), counted.F.id.desc())
+
+    def when(self, *where: Any) -> "Part":
+        """Those of them for which this is true as well."""
+        return replace(self, where=[*self.where, *where])
+
+
+def newest(session: Session, columns: Sequence[Any], parts: Sequence[Part], most: int) -> list[Any]:
+    """Time, id and further columns of the newest feedbacks of all parts, the newest first."""
+    told = (col(Feedback.happened_at), col(Feedback.id), *columns)
+    found = [session.execute(chosen(*told, part=part).order_by(*part.order).limit(most)).all() for part in parts]
+    if len(found) == 1:
+        return list(found[0])
+    return sorted(chain(*found), key=itemgetter(0, 1), reverse=True)[:most]
+
+
+def chosen(*columns: Any, part: Part) -> Any:
+    """Columns of the feedbacks, scores and cases of a part."""
     joined = select(*columns).select_from(Feedback).join(Score, isouter=True)
-    return joined.join(Case, col(Case.id) == Feedback.case_id, isouter=True).where(*where)
+    return joined.join(Case, col(Case.id) == Feedback.case_id, isouter=True).where(*part.where)
 
 
 def midnight(core: Core, day: date) -> datetime:
@@ -53,46 +97,58 @@ def _first_of_case() -> Any:
     return col(Feedback.id) == select(func.min(col(mine.id))).where(mine.case_id == Feedback.case_id).scalar_subquery()
 
 
-def cleared(core: Core, days: Days, seen: datetime | None) -> list[Any]:
-    """Complaints that were dealt with on the local day on which they were written."""
+def cleared(core: Core, days: Days, seen: datetime | None) -> Any:
+    """Dealt with on the local day on which it was written."""
     at, following = counted.F.happened_at, days[0]
     ends: list[tuple[Any, Any]] = []
     while following <= days[1]:
         following += timedelta(1)
         end = midnight(core, following)
         ends.append((at < end, literal(end, at.type)))
-    return [counted.suspected(seen), clearance.dealt(case(*ends), seen)]
+    return clearance.dealt(case(*ends), seen)
 
 
-def negative(session: Session, where: list[Any], seen: datetime | None) -> list[Any]:
-    """Complaints under such conditions.
+def complaints(span: Span, where: list[Any], seen: datetime | None, *, alarms: bool) -> list[Part]:
+    """What may be a complaint of a span, by the indexes that find such without looking at all else.
 
-    What was one is one still, or was corrected since: told so, the store finds them by an index, and looks at the cases
-    of no others.
+    It is judged one now, or was corrected since it was counted; with ``alarms`` also what belongs to a false alarm.
+
+    Args:
+        span: When they were written.
+        where: Further conditions, which tell those that are one.
+        seen: When they were counted; now, where absent.
+        alarms: Whether staff's 误报 count.
     """
-    corrected = select(Correction.feedback_id).join(Feedback).where(Correction.at > seen, *where) if seen else None
-    ids = session.exec(corrected.distinct().limit(_FEW + 1)).all() if corrected is not None else []
-    mine = aliased(Score)
-    among = or_(mine.negative, col(mine.feedback_id).in_(ids)) if ids else mine.negative
-    now = select(mine.feedback_id).where(mine.feedback_id == Feedback.id, among).exists()
-    return [*([now] if len(ids) <= _FEW else []), counted.negative(seen)]
+    others: list[Any] = [select(Correction.feedback_id).where(Correction.at > seen)] if seen else []
+    if alarms:
+        mine = aliased(Feedback)
+        # a case was updated when its feedback came to it, which is after it was written
+        called = [[Case.state == "false_alarm", *span.before(col(Case.updated_at))]]
+        called += [[Case.updated_at > seen, Case.opened_at <= seen]] if seen else []
+        of_case = select(mine.id).join(Case, col(Case.id) == mine.case_id)
+        others += [of_case.where(*span.holds(mine.happened_at), *which) for which in called]
+    judged = counted.S.happened_at.desc(), counted.S.feedback_id.desc()
+    now = Part([col(Score.negative), *span.holds(counted.S.happened_at), *where], judged)
+    if not others:
+        return [now]
+    harmless = func.coalesce(counted.S.negative, false()).is_(false())
+    among = col(Feedback.id).in_(union(*others) if others[1:] else others[0])
+    return [now, Part([harmless, among, *span.holds(counted.F.happened_at), *where])]
 
 
-def said(session: Session, where: list[Any], word: str, seen: datetime | None) -> Any:
-    """Complaints that hold a word, of those whose words a report counts under such conditions."""
-    told = [*where, *negative(session, where, seen), Feedback.text != ""]
-    newest = chosen(col(Feedback.id), col(Feedback.text), where=told)
-    read = newest.order_by(col(Feedback.happened_at).desc(), col(Feedback.id)).limit(NEWEST).subquery()
-    holding = select(read.c.id, read.c.text).where(func.lower(read.c.text).contains(word, autoescape=True))
-    return col(Feedback.id).in_([n for n, text in session.execute(holding) if word in tokens(text)])
+def said(session: Session, parts: list[Part], word: str) -> Any:
+    """Those that hold a word, of the complaints whose words a report counts."""
+    holds = func.lower(Feedback.text).contains(word, autoescape=True)
+    text = case((holds, Feedback.text), else_="").label("text")  # of the others there is nothing to send
+    read = newest(session, (text,), [part.when(Feedback.text != "") for part in parts], vocabulary.NEWEST)
+    return col(Feedback.id).in_([row.id for row in read if row.text and vocabulary.holds(row.text, word)])
 
 
-def telling(session: Session, where: list[Any], tells: str) -> Any:
-    """Those that tell something, ``field:value``, of the newest under such conditions that a report asks why."""
+def telling(session: Session, parts: list[Part], tells: str) -> Any:
+    """Those that tell something, ``field:value``, of the newest that a report asks why."""
     field, _, value = tells.partition(":")
-    columns: Any = (Feedback.id, Feedback.product, Feedback.platform, Feedback.extra, Feedback.text, Score.evidence)
-    newest = chosen(*columns, where=where).order_by(col(Feedback.happened_at).desc(), col(Feedback.id).desc())
-    found = session.execute(newest.limit(scope.READ))
+    columns: Any = (Feedback.product, Feedback.platform, Feedback.extra, Feedback.text, Score.evidence)
+    found = newest(session, columns, parts, scope.READ)
     return col(Feedback.id).in_([row.id for row in found if (field, value) in scope.told(row)])
 
 

@@ -101,7 +101,7 @@ def router(core: Core, links: Links, pages: Pages) -> APIRouter:
             answer = pages.render("guest_out", 429, why=_TOO_FAST)
             answer.headers["Retry-After"] = str(-(-rest // timedelta(seconds=1)))
             return answer
-        with db.reading(core.engine) as session:
+        with db.reading(core.engine, lookups=True) as session:
             shown = _LISTS[of].shown(core, session, wanted, page)
         shown |= {"more": shown["more"] and page < _LAST_PAGE, "address": "page={}".format}
         return pages.render(_LISTS[of].page, **shown)
@@ -132,7 +132,7 @@ def _page(asked: Mapping[str, str]) -> int:
 
 
 def _feedbacks(core: Core, session: Session, wanted: behind.Wanted, page: int) -> dict[str, Any]:
-    ids = behind.found(session, behind.conditions(core, session, None, wanted))
+    ids = behind.found(session, behind.parts(core, session, None, wanted))
     count = len(ids)
     return {
         "wanted": wanted,

@@ -47,3 +47,22 @@ def check(name: str, table: str, condition: str) -> None:
     with op.get_context().autocommit_block():  # of several statements in one, each whole one is a transaction
         op.execute(f"{change} DROP CONSTRAINT IF EXISTS {name}, ADD CONSTRAINT {name} CHECK ({condition}) NOT VALID")
         op.execute(f"{change} VALIDATE CONSTRAINT {name}")  # looks at every row, and nobody waits for it
+
+
+def by_ranges(table: str, key: str, rows: int, statement: str) -> None:
+    """Change a large table of PostgreSQL's range by range, each a transaction; before the rest, as above.
+
+    A process that is killed meanwhile leaves some ranges done: the statement has to leave those alone.
+
+    Args:
+        table: The table.
+        key: Its numeric key.
+        rows: How many keys a range has.
+        statement: In SQL, with a place for the first and one for the last key.
+    """
+    bounds = op.get_bind().exec_driver_sql(f'SELECT min("{key}"), max("{key}") FROM "{table}"').one()  # noqa: S608
+    if bounds[0] is None:
+        return
+    with op.get_context().autocommit_block():
+        for first in range(bounds[0], bounds[1] + 1, rows):
+            op.execute(statement.format(first, first + rows - 1))
