@@ -1,17 +1,17 @@
 """The feedbacks behind a number of a report: chosen as the report counts them, so that there are exactly as many."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import HTMLResponse
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from sqlalchemy import String, cast
 from sqlmodel import Session, and_, col, or_, select
 
 from alerts.desk import choosing, subjects
+from alerts.desk.asked import LATEST_SECOND, MOST_COUNTED, Asked, Word, ends
 from alerts.desk.choosing import Part, Span
 from alerts.desk.pages import Pages
 from alerts.desk.sessions import Doorkeeper, Viewer
@@ -21,28 +21,17 @@ from monitor.categories import complaints
 from monitor.core import Core
 from monitor.models import Case, Feedback, Score
 
-_FIRST, _LATEST = date(1970, 1, 2), date(2100, 1, 1)  # the earliest and latest days that mean anything here
-_LAST = 4_102_444_800  # 2100, in seconds since 1970
 _MOST_DAYS = 366  # whose ends are told one by one
-MOST_COUNTED = choosing.MOST
-"""More are told as "more than"."""
-
-Said = Annotated[str, Field(max_length=200, pattern=r"^[^\x00]*$")]
-"""PostgreSQL takes no NUL."""
-Second = Annotated[float, Field(ge=0, le=_LAST, allow_inf_nan=False)]
+Second = Annotated[float, Field(ge=0, le=LATEST_SECOND, allow_inf_nan=False)]
 """Since 1970, with decimals; 0 for none."""
 
 
-class Wanted(BaseModel):
-    """Which feedbacks; what is empty does not matter.
+class Wanted(Asked):
+    """Which feedbacks.
 
     Attributes:
-        since: First local day.
-        until: Last local day.
         begin: First moment.
         end: First moment after it.
-        seen: The second since 1970 at which they were counted: what came in later was not there yet, and cases stood as
-            they did then.
         settled: The first feedback of each case that was settled from ``since`` to ``until``: of all of them, of those
             that took one contact, or of those that took more.
         followup: The first feedback of the case of each author who was contacted from ``since`` to ``until``: of all
@@ -61,50 +50,35 @@ class Wanted(BaseModel):
         tells: Only those that tell this, ``field:value``, as the report asks complaints why.
     """
 
-    model_config = ConfigDict(extra="ignore")
-    since: date | None = None
-    until: date | None = None
     begin: Second = 0
     end: Second = 0
-    seen: Annotated[int, Field(ge=0, le=_LAST)] = 0
     settled: Literal["", "all", "once", "again"] = ""
     followup: Literal["", "all", "again"] = ""
     became: Literal["", "received", "resolved", "answered", "waiting", "false_alarm"] = ""
     cleared: bool = False
     served: bool = False
     bad: bool = False
-    word: Said = ""
+    word: Word = ""
     stars: Literal["", "given", "good"] = ""
     textless: bool = False
     unscored: bool = False
     kind: Literal["", "review", "mention"] = ""
-    person: Said = ""
+    person: Word = ""
     nobody: bool = False
-    category: Said = ""
-    tells: Said = ""
-    shop: Said = ""
-    platform: Said = ""
-    product: Said = ""
-    sku: Said = ""
-    warehouse: Said = ""
-    courier: Said = ""
+    category: Word = ""
+    tells: Word = ""
+    shop: Word = ""
+    platform: Word = ""
+    product: Word = ""
+    sku: Word = ""
+    warehouse: Word = ""
+    courier: Word = ""
 
     @model_validator(mode="after")
     def _of_some_days(self) -> Self:
         if self.cleared and not (self.since and self.until and 0 <= (self.until - self.since).days < _MOST_DAYS):
             raise ValueError(f"cleared needs since and until, {_MOST_DAYS} days at most")
         return self
-
-    def address(self, page: int) -> str:
-        """The query of a page of them."""
-        told = {name: value for name, value in self.model_dump(mode="json").items() if value}
-        return urlencode(told | ({"page": page} if page > 1 else {}))
-
-    @property
-    def days(self) -> tuple[date, date]:
-        """The first and the last local day."""
-        first, last = (min(max(day, _FIRST), _LATEST) for day in (self.since or _FIRST, self.until or _LATEST))
-        return first, last
 
     @property
     def span(self) -> tuple[datetime | None, datetime | None]:
@@ -116,11 +90,6 @@ class Wanted(BaseModel):
     def of_cases(self) -> bool:
         """Whether cases are listed, each by its first feedback; the days are those on which people acted."""
         return bool(self.settled or self.followup)
-
-    @property
-    def counted_at(self) -> datetime | None:
-        """``seen`` as a moment."""
-        return datetime.fromtimestamp(self.seen, UTC) if self.seen else None
 
 
 def router(core: Core, pages: Pages, door: Doorkeeper) -> APIRouter:
@@ -180,11 +149,10 @@ def _parts(core: Core, wanted: Wanted, where: list[Any]) -> list[Part]:
 
 def _span(core: Core, wanted: Wanted) -> Span:
     """When they were written; of cases the days are others."""
-    (first, last), (start, end) = wanted.days, wanted.span
-    known = not wanted.of_cases
-    starts = [start, choosing.midnight(core, first) if known and wanted.since else None]
-    ends = [end, choosing.midnight(core, last + timedelta(1)) if known and wanted.until else None]
-    return Span(max(filter(None, starts), default=None), min(filter(None, ends), default=None))
+    (start, end), (first, last) = wanted.span, ends(core, wanted.days)
+    told = not wanted.of_cases
+    starts, stops = [start, first if told and wanted.since else None], [end, last if told and wanted.until else None]
+    return Span(max(filter(None, starts), default=None), min(filter(None, stops), default=None))
 
 
 def _about(core: Core, wanted: Wanted) -> list[Any]:

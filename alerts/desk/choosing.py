@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from itertools import chain
 from operator import itemgetter
 from typing import Any
@@ -11,13 +11,12 @@ from sqlalchemy import case, false, literal, not_, union
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, and_, col, func, or_, select
 
+from alerts.desk.asked import MOST_COUNTED, ends, midnight
 from monitor import clearance, counted, first_contact, history, scope, vocabulary
 from monitor.core import Core
 from monitor.indicators import SERVED
 from monitor.models import Case, Correction, Feedback, Indicator, Person, Score
 
-MOST = 10_000
-"""More than so many are not counted."""
 Days = tuple[date, date]
 """The first and the last day."""
 
@@ -70,14 +69,9 @@ def chosen(*columns: Any, part: Part) -> Any:
     return joined.join(Case, col(Case.id) == Feedback.case_id, isouter=True).where(*part.where)
 
 
-def midnight(core: Core, day: date) -> datetime:
-    """When a local day begins."""
-    return datetime.combine(day, time(), core.settings.zone)
-
-
 def settled(core: Core, days: Days, which: str) -> list[Any]:
     """The first feedback of each case that was settled on such days: of ``all``, with ``once`` or ``again``."""
-    span = (midnight(core, days[0]), midnight(core, days[1] + timedelta(1)))
+    span = ends(core, days)
     where, well = [first_contact.settled(*span), _first_of_case()], first_contact.once(*span)
     return where if which == "all" else [*where, well if which == "once" else not_(well)]
 
@@ -86,10 +80,10 @@ def followed(
     core: Core, session: Session, days: Days, shop: str, seen: datetime | None, *, only_again: bool
 ) -> list[Any]:
     """The first feedback of the case of each author contacted on such days, or only of those who wrote again."""
-    span = (midnight(core, days[0]), midnight(core, days[1] + timedelta(1)))
+    span = ends(core, days)
     found = clearance.contacted(session, *span, shop or None, seen)
     cases = [case_id for case_id, again in found.items() if again or not only_again]
-    return [col(Feedback.case_id).in_(sorted(cases, reverse=True)[: MOST + 1]), _first_of_case()]
+    return [col(Feedback.case_id).in_(sorted(cases, reverse=True)[: MOST_COUNTED + 1]), _first_of_case()]
 
 
 def _first_of_case() -> Any:
@@ -100,12 +94,12 @@ def _first_of_case() -> Any:
 def cleared(core: Core, days: Days, seen: datetime | None) -> Any:
     """Dealt with on the local day on which it was written."""
     at, following = counted.F.happened_at, days[0]
-    ends: list[tuple[Any, Any]] = []
+    known: list[tuple[Any, Any]] = []
     while following <= days[1]:
         following += timedelta(1)
         end = midnight(core, following)
-        ends.append((at < end, literal(end, at.type)))
-    return clearance.dealt(case(*ends), seen)
+        known.append((at < end, literal(end, at.type)))
+    return clearance.dealt(case(*known), seen)
 
 
 def complaints(span: Span, where: list[Any], seen: datetime | None, *, alarms: bool) -> list[Part]:
@@ -141,7 +135,8 @@ def said(session: Session, parts: list[Part], word: str) -> Any:
     holds = func.lower(Feedback.text).contains(word, autoescape=True)
     text = case((holds, Feedback.text), else_="").label("text")  # of the others there is nothing to send
     read = newest(session, (text,), [part.when(Feedback.text != "") for part in parts], vocabulary.NEWEST)
-    return col(Feedback.id).in_([row.id for row in read if row.text and vocabulary.holds(row.text, word)])
+    holding = {text for text in {row.text for row in read} if text and vocabulary.holds(text, word)}  # copies once
+    return col(Feedback.id).in_([row.id for row in read if row.text in holding])
 
 
 def telling(session: Session, parts: list[Part], tells: str) -> Any:
@@ -169,5 +164,5 @@ def served(core: Core, session: Session, days: Days) -> Any:
         first = spans.pop()[1] if goes_on else day
         spans.append((shop_id, first, day + timedelta(1)))
     at = col(Feedback.happened_at)
-    edges = [(shop_id, *(midnight(core, day) for day in ends)) for shop_id, *ends in spans]
+    edges = [(shop_id, midnight(core, first), midnight(core, after)) for shop_id, first, after in spans]
     return or_(false(), *(and_(Feedback.shop_id == one, at >= start, at < end) for one, start, end in edges))

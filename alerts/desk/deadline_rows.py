@@ -2,16 +2,15 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime
 from typing import Annotated, Any, Literal
-from urllib.parse import urlencode
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from sqlalchemy import tuple_, union_all
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, and_, case, col, func, or_, select
 
-from alerts.desk.behind import MOST_COUNTED, Said
+from alerts.desk.asked import MOST_COUNTED, Asked, Word, ends
 from alerts.desk.sessions import Viewer
 from monitor.bulk import table
 from monitor.core import Core
@@ -20,18 +19,13 @@ from monitor.history import value_at
 from monitor.models import Case, Crisis, Event, Person, Timer
 from monitor.states import CASE_OPEN, CRISIS_OPEN
 
-_FIRST, _LATEST = date(1970, 1, 2), date(2100, 1, 1)  # the earliest and latest days that mean anything here
-_LAST = 4_102_444_800  # 2100, in seconds since 1970
 Minutes = Annotated[int, Field(ge=0, le=10_000_000)]
 
 
-class Wanted(BaseModel):
-    """Which deadlines; what is empty, or 0, does not matter.
+class Wanted(Asked):
+    """Which deadlines.
 
     Attributes:
-        since: First local day.
-        until: Last local day.
-        seen: The second, since 1970, at which they were counted: what happened later had not happened yet.
         first: First answers to cases opened in the span, whenever they were due; else what fell due in the span.
         over: First answers that took more minutes.
         within: First answers that took so many minutes or less.
@@ -41,26 +35,13 @@ class Wanted(BaseModel):
         nobody: What nobody looked after.
     """
 
-    model_config = ConfigDict(extra="ignore")
-    since: date | None = None
-    until: date | None = None
-    seen: Annotated[int, Field(ge=0, le=_LAST)] = 0
     first: bool = False
     over: Minutes = 0
     within: Minutes = 0
     result: Literal["", "met", "on_time", "late", "missed", "overdue"] = ""
-    stage: Said = ""
-    person: Said = ""
+    stage: Word = ""
+    person: Word = ""
     nobody: bool = False
-
-    def address(self, page: int) -> str:
-        """The query of a page of them."""
-        told = {name: value for name, value in self.model_dump(mode="json").items() if value}
-        return urlencode(told | ({"page": page} if page > 1 else {}))
-
-    def moment(self, now: datetime) -> datetime:
-        """When they were counted; now where nothing says."""
-        return datetime.fromtimestamp(self.seen, UTC) if self.seen else now
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +82,7 @@ class Deadlines:
     """The deadlines that are wanted, of the viewer's shops; of all where a link says what may be seen."""
 
     def __init__(self, core: Core, session: Session, viewer: Viewer | None, wanted: Wanted) -> None:
-        self._session, self._at = session, wanted.moment(core.clock.now())
+        self._session, self._at = session, wanted.counted_at or core.clock.now()
         of_case, of_crisis = value_at("assignee_id", self._at), value_at("assignee_id", self._at, Crisis)
         self._holder = case((col(Timer.crisis_id).is_(None), of_case), else_=of_crisis)
         self._where = [Timer.step == "deadline", *self._chosen(core, wanted), *self._ended(wanted)]
@@ -146,8 +127,7 @@ class Deadlines:
         """By when they fell due, or when their case was opened."""
         if wanted.result == "overdue":
             return self._overdue()
-        first, last = (min(max(day, _FIRST), _LATEST) for day in (wanted.since or _FIRST, wanted.until or _LATEST))
-        start, end = (datetime.combine(day, time(), core.settings.zone) for day in (first, last + timedelta(1)))
+        start, end = ends(core, wanted.days)
         if not wanted.first:
             return [Timer.state != "cancelled", Timer.due_at >= start, Timer.due_at < min(end, self._at)]
         opened, told = col(Case.opened_at), value_at("state", self._at) != "false_alarm"
@@ -178,13 +158,13 @@ class Deadlines:
 
     def _ended(self, wanted: Wanted) -> list[Any]:
         in_time = col(Timer.met_at) <= col(Timer.due_at)
-        ends = {
+        chosen = {
             "met": [self._met()],
             "on_time": [self._met(), in_time],
             "late": [self._met(), ~in_time],
             "missed": [~self._met()],
         }
-        return ends.get(wanted.result, [])
+        return chosen.get(wanted.result, [])
 
     def _met(self) -> Any:
         return and_(col(Timer.met_at).is_not(None), col(Timer.met_at) <= self._at)

@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse
 from sqlmodel import Session
 
 from alerts.desk import labels, subjects
-from alerts.desk.behind import MOST_COUNTED
+from alerts.desk.asked import MOST_COUNTED
 from alerts.desk.deadline_rows import Deadlines, Wanted
 from alerts.desk.pages import Pages
 from alerts.desk.sessions import Doorkeeper, Viewer
@@ -58,7 +58,7 @@ def shown(core: Core, session: Session, viewer: Viewer | None, wanted: Wanted, p
         "shown": found.rows(subjects.PAGE, (page - 1) * subjects.PAGE),
         "count": count,
         "most": MOST_COUNTED,
-        "seen": wanted.moment(core.clock.now()),
+        "seen": wanted.counted_at or core.clock.now(),
         "forgotten": found.forgotten(),
         "page": page,
         "more": page * subjects.PAGE < count,

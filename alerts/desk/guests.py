@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from sqlmodel import Session
 
 from alerts.desk import behind, deadline_rows, deadlines, subjects
-from alerts.desk.behind import MOST_COUNTED
+from alerts.desk.asked import MOST_COUNTED
 from alerts.desk.pages import Pages
 from alerts.links import Expired, Forged, Links
 from alerts.pace import bucket
