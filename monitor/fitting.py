@@ -16,6 +16,7 @@ _SHORTEST = 1e-7  # below it, rounding decides: the least point is reached
 Loss = Callable[[Floats], tuple[float, Floats]]  # value and slope at a point
 Index = Callable[[Batch], tuple[NDArray[np.int64], NDArray[np.int64]]]
 _BATCH = 2048
+_LINE_STEPS = 300
 _NET_BATCH = 256
 _NET_RATE = 3e-3
 _NET_DROP = 0.2
@@ -154,6 +155,41 @@ def coarse(linear: Linear, steps: int) -> Linear:
     return Linear(table, linear.scale * steps, linear.bias)
 
 
+def fit_line(features: Floats, target: Floats, strength: float) -> Net:
+    """A network without hidden units: a logistic regression.
+
+    Args:
+        features: rows × features; the last one is the constant one.
+        target: 0 or 1 for each row.
+        strength: inverse of the penalty on weights of features of spread 1.
+    """
+    rows, mean, scale = _even(features)
+
+    def loss(theta: Floats) -> tuple[float, Floats]:
+        z, kept = rows @ theta, np.append(theta[:-1], 0.0)
+        gap = 1 / (1 + np.exp(-np.clip(z, -40, 40))) - target
+        value = (np.logaddexp(0, z) - target * z).sum() + (kept**2).sum() / (2 * strength)
+        return float(value), rows.T @ gap + kept / strength
+
+    theta = descend(loss, np.zeros(rows.shape[1]), _LINE_STEPS)[:, None]
+    return _unscaled(Net(theta, np.zeros((len(theta), 0)), np.zeros((0, 1))), mean, scale)
+
+
+def beside(first: Net, second: Net) -> Net:
+    """Columns of both: those of the first, then those of the second."""
+    nothing = np.zeros((first.outer.shape[0], second.outer.shape[1]))
+    other = np.zeros((second.outer.shape[0], first.outer.shape[1]))
+    outer = np.block([[first.outer, nothing], [other, second.outer]])
+    return Net(np.hstack([first.direct, second.direct]), np.hstack([first.inner, second.inner]), outer)
+
+
+def _even(features: Floats) -> tuple[Floats, Floats, Floats]:
+    """Features but the last of mean 0 and spread 1; and what to take from them and multiply them by."""
+    mean, spread = features[:, :-1].mean(axis=0), features[:, :-1].std(axis=0)
+    scale = np.where(spread > 0, 1 / np.where(spread > 0, spread, 1.0), 0.0)
+    return np.hstack([(features[:, :-1] - mean) * scale, np.ones((len(features), 1))]), mean, scale
+
+
 def fit_net(features: Floats, targets: Floats, hidden: int, *, epochs: int = 20, seed: int = 0) -> Net:
     """A small network from features to the log-odds of each column, by Adam with dropout.
 
@@ -165,9 +201,8 @@ def fit_net(features: Floats, targets: Floats, hidden: int, *, epochs: int = 20,
         seed: Of the order of rows, the first weights and the dropout.
     """
     rng = np.random.default_rng(seed)
-    mean, spread = features[:, :-1].mean(axis=0), features[:, :-1].std(axis=0)
-    scale = np.where(spread > 0, 1 / np.where(spread > 0, spread, 1.0), 0.0)
-    rows = np.hstack([(features[:, :-1] - mean) * scale, np.ones((len(features), 1))]).astype(np.float32)
+    even, mean, scale = _even(features)
+    rows = even.astype(np.float32)
     weigh = (~np.isnan(targets)).astype(np.float32)
     aims = np.nan_to_num(targets).astype(np.float32)
     wide, columns = rows.shape[1], targets.shape[1]

@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 
 from monitor import words
 from monitor.ngrams import GRAMS, Batch, fold
-from monitor.tables import Linear, Opinion, Tables
+from monitor.tables import Linear, Net, Opinion, Tables
 
 Floats = NDArray[np.float64]
 BY_CHARACTERS, BY_WORDS = 3, 2  # columns of `monitor.tables.Opinion`
 FEATURES = BY_WORDS + 8 * BY_CHARACTERS + 3  # that `polarity_features` gives
+_A_POST = BY_WORDS + BY_CHARACTERS - 1  # the place among them of how much the row reads like a post
 
 
 class Polarity(Protocol):
@@ -58,6 +59,18 @@ def polarity_features(opinion: Opinion, batch: Batch) -> Floats:
     ends = scores[low], scores[first[1:] - 1]
     sizes = np.sqrt(count), np.log(np.diff(batch.bounds)), np.ones(len(count))
     return np.hstack([said, whole, mean, worst, best, spread, bad, *ends, np.column_stack(sizes)])
+
+
+def log_odds(blend: Net, features: Floats) -> Floats:
+    """Of complaining, by what reviews and posts were taught, each as far as a text reads like one.
+
+    Args:
+        blend: One column by reviews, one by posts.
+        features: As `polarity_features` gives them.
+    """
+    said, post = blend.logits(features), sigmoid(features[:, _A_POST])
+    odds: Floats = said[:, 0] * (1 - post) + said[:, 1] * post
+    return odds
 
 
 def _by_words(opinion: Opinion, batch: Batch, grams: NDArray[np.int64]) -> Floats:
@@ -106,7 +119,7 @@ class Builtin:
         """See `Polarity`."""
         if not texts:
             return np.zeros(0)
-        return sigmoid(self._blend.logits(polarity_features(self._opinion, fold(texts)))[:, 0])
+        return sigmoid(log_odds(self._blend, polarity_features(self._opinion, fold(texts))))
 
 
 class SnowNlp:

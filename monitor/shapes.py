@@ -29,7 +29,7 @@ def check(tables: Tables) -> None:
         ("codes", tables.codes, len(coding.COLUMNS)),
     ):
         _check_linear(name, linear, columns)
-    _check_net("blend", tables.blend, sentiment.FEATURES, 1)
+    _check_net("blend", tables.blend, sentiment.FEATURES, 2)
     _check_net("mix", tables.mix, coding.FEATURES, len(coding.COLUMNS) + 1)
 
 

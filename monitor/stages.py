@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from monitor.categories import Hit, Rulebook, codes
 from monitor.coding import COLUMNS, DOUBT, RULED, features
-from monitor.fitting import Floats, coarse, design, fit, fit_net, quantise
+from monitor.fitting import Floats, beside, coarse, design, fit, fit_line, fit_net, quantise
 from monitor.ngrams import fold
-from monitor.sentiment import polarity_features
+from monitor.sentiment import log_odds, polarity_features
 from monitor.tables import Linear, Net, Opinion, Tables
 from monitor.words import BITS, hashes, lexicon
 
@@ -33,6 +33,7 @@ _POLARITY = (10.0, 0.2)  # strength and floor, chosen on held-out rows
 _KIND = (1.0, 0.2, 40)  # and iterations
 _CODES = (10.0, 0.2, 60)
 _RELEVANCE = (10.0, 0.2)
+_LINE = 0.05  # strength
 _KEPT = 0.97  # of relevant mentions: one thrown away is a complaint nobody hears
 _UNITS = {"polarity": 24, "codes": 96}
 _ROWS_A_UNIT = 150  # fewer rows, fewer units
@@ -84,11 +85,20 @@ def fit_polarity(rows: Sequence[Row]) -> tuple[Opinion, Net, Floats]:
         crossed = _polarity_features(learn(seen), [texts[place] for place in np.flatnonzero(~seen)])
         table = table if len(table) else np.zeros((len(rows), crossed.shape[1]))
         table[~seen] = crossed
-    sure = weights == 1
-    blend = fit_net(table[sure], targets[sure, None], _units("polarity", len(rows)))
+    blend = _blend(table, targets, weights == 1, posts)
     whole = learn(np.ones(len(rows), dtype=np.bool_))
     whole = Opinion(coarse(whole.characters, COARSE), coarse(whole.words, COARSE), known)
-    return whole, blend, blend.logits(table)[:, 0]
+    return whole, blend, log_odds(blend, table)
+
+
+def _blend(table: Floats, targets: Floats, sure: NDArray[np.bool_], posts: NDArray[np.bool_]) -> Net:
+    """By reviews a network; by posts, which are fewer, no more than a line."""
+    if posts.sum() < FEWEST_POSTS:
+        one = fit_net(table[sure], targets[sure, None], _units("polarity", int(sure.sum())))
+        return Net(np.repeat(one.direct, 2, axis=1), one.inner, np.repeat(one.outer, 2, axis=1))
+    reviews, posts = sure & ~posts, sure & posts
+    by_reviews = fit_net(table[reviews], targets[reviews, None], _units("polarity", int(reviews.sum())))
+    return beside(by_reviews, fit_line(table[posts], targets[posts], _LINE))
 
 
 def _columns(matrix: Any, targets: Floats, weights: Floats, posts: NDArray[np.bool_], *, kind: bool = False) -> Linear:

@@ -16,7 +16,7 @@ from monitor.errors import WrongCall
 
 FOLDER = Path(__file__).with_name("weights")
 BUILTIN = FOLDER / "builtin.npz"
-FORMAT = 3
+FORMAT = 4
 _UNPACKED = 512 << 20  # bytes; the built-in ones take 18 MB
 _PARTS = ("direct", "inner", "outer")
 
@@ -90,7 +90,7 @@ class Tables:
     Attributes:
         version: Model version, stored with every score.
         polarity: How likely a text complains.
-        blend: Its second stage, one column: see `monitor.sentiment`.
+        blend: Its second stage, a column by reviews and one by posts: see `monitor.sentiment`.
         relevance: One column: a mention is about a shop.
         codes: One column for each of `columns`.
         columns: Categories, flags, then the severity steps.

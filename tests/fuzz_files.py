@@ -165,7 +165,7 @@ def weight_arrays() -> dict[str, Any]:
     codes = len(coding.COLUMNS)
     for name, n in {"characters": 3, "words": 2, "relevance": 1, "codes": codes}.items():
         arrays |= {name: np.ones((2, n), np.int8), f"{name}_scale": np.ones(n), f"{name}_bias": np.ones(n)}
-    for name, n, m in (("blend", sentiment.FEATURES, 1), ("mix", coding.FEATURES, codes + 1)):
+    for name, n, m in (("blend", sentiment.FEATURES, 2), ("mix", coding.FEATURES, codes + 1)):
         parts = zip(tables._PARTS, ((n, m), (n, 2), (2, m)), strict=True)
         arrays |= {f"{name}_{part}": np.ones(shape, np.float32) for part, shape in parts}
     return arrays

@@ -183,6 +183,8 @@ def main() -> int:
     options.add_argument("--pace", type=float, default=1.0, help="fake seconds in a second of work")
     chosen = options.parse_args()
     folder = (chosen.out or Path(tempfile.mkdtemp(prefix="pingshao-soak-"))).absolute()
+    if folder.exists() and any(folder.iterdir()):
+        options.error(f"--out {folder}: expected a folder that is empty or not there yet")
     folder.mkdir(parents=True, exist_ok=True)
     plan = replace(Plan(folder), hours=chosen.hours, feedbacks=chosen.feedbacks, pace=chosen.pace)
     sys.stdout.write(f"{chosen.hours} hours in {folder}\n")

@@ -176,12 +176,12 @@ def text(page: httpx.Response) -> str:
 @pytest.mark.parametrize(
     ("asked", "told"),
     [
-        ("first=1&over=30&within=60", "首次答复：30 分钟到 1 小时"),
-        ("first=1&within=30", "首次答复：30 分钟内"),
-        ("first=1&over=60&within=120&person=主管", "首次答复：1 到 2 小时 · 主管"),
-        ("first=1&over=1440", "首次答复：超过 24 小时"),
-        ("first=1&result=missed&nobody=1", "首次答复：还没有答复 · 没有人负责"),
-        ("first=1", "首次答复"),
+        ("first=1&over=30&within=60", "首次回复：30 分钟到 1 小时"),
+        ("first=1&within=30", "首次回复：30 分钟内"),
+        ("first=1&over=60&within=120&person=主管", "首次回复：1 到 2 小时 · 主管"),
+        ("first=1&over=1440", "首次回复：超过 24 小时"),
+        ("first=1&result=missed&nobody=1", "首次回复：还没有答复 · 没有人负责"),
+        ("first=1", "首次回复"),
         ("result=missed&stage=case.respond&person=主管", "未办的时限：工单首次回复 · 主管"),
         ("result=late&stage=crisis.notice", "迟办的时限：危机告知客户"),
         ("result=on_time&person=<b>", "按时办到的时限：<b>"),

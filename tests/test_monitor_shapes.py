@@ -39,11 +39,11 @@ ODD: dict[str, dict[str, Any]] = {
     "no number": {"relevance_bias": np.array([np.nan])},
     "far too much": {"relevance_scale": np.array([1e300])},
     "a short lexicon": {"lexicon": np.ones(8, np.uint8)},
-    "features of others": {"blend_direct": np.ones((28, 1), np.float32)},
+    "features of others": {"blend_direct": np.ones((28, 2), np.float32)},
     "another hidden layer": {"mix_outer": np.ones((3, 23), np.float32)},
     "an inner of one axis": {"mix_inner": np.ones(112, np.float32)},
     "an inner of no axis": {"blend_inner": np.float32(1)},
-    "a column too many": {"blend_direct": np.ones((29, 2), np.float32)},
+    "a column too many": {"blend_direct": np.ones((29, 3), np.float32)},
     "endless weights": {"mix_direct": np.full((112, 23), np.inf, np.float32)},
 }
 

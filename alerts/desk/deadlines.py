@@ -66,8 +66,8 @@ def shown(core: Core, session: Session, viewer: Viewer | None, wanted: Wanted, p
 
 
 def title(wanted: Wanted) -> str:
-    """What they are, as in ``首次答复`` or ``迟办的时限``."""
-    return "首次答复" if wanted.first and wanted.result != "overdue" else _ENDS[wanted.result]
+    """What they are, as in ``首次回复`` or ``迟办的时限``."""
+    return "首次回复" if wanted.first and wanted.result != "overdue" else _ENDS[wanted.result]
 
 
 def parts(wanted: Wanted) -> Iterator[str]:
