@@ -31,3 +31,15 @@ def test_a_text_holds_its_words_and_no_others(text: str) -> None:
     pieces = {text.lower()[start:end] for start in range(len(text)) for end in range(start + 1, len(text) + 1)}
     assert mine
     assert {piece for piece in pieces if holds(text, piece)} == mine
+
+
+@given(st.text(alphabet="没收到货了漏水，。!? aB客服不回", max_size=40))
+def test_words_are_found_as_they_are_cut(text: str) -> None:
+    """However a text is cut, one that is asked for is there exactly if it is among all."""
+    found = tokens(text)
+    assert all(holds(text, word) for word in found)
+    assert not [
+        word
+        for word in ("漏水", "没收", "没收到", "收到", "客服", "不回", "到货")
+        if holds(text, word) != (word in found)
+    ]
