@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -55,12 +56,13 @@ class App:
 
         from monitor import logs
         from monitor.crawling import ledger_line
+        from monitor.jobs import site
         from monitor.pushes import is_pushed
 
-        gate = asyncio.Semaphore(_CRAWLS_AT_ONCE)
+        gate, turns = asyncio.Semaphore(_CRAWLS_AT_ONCE), defaultdict[str, asyncio.Lock](asyncio.Lock)
 
         async def one(source: "Source") -> dict[str, Any]:
-            async with gate:
+            async with turns[site(source) or source.name], gate:  # who waits for its site's turn keeps nobody back
                 try:
                     return await self.crawl(source)
                 except Exception as error:  # noqa: BLE001 — the ledger says which source broke and how

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import hmac
+import time
 from base64 import urlsafe_b64encode
 from dataclasses import asdict
 from datetime import datetime
@@ -16,7 +17,10 @@ from crawler.job import CrawlJob, CrawlResult
 from crawler.run import crawl
 from monitor import db, expiry, runs, spread
 from monitor.core import Core
+from monitor.jobs import site
 from monitor.settings import Settings, Source
+
+_TURN_EVERY = 1.0  # seconds between two looks whether the site is free
 
 log = structlog.get_logger()
 
@@ -24,19 +28,42 @@ log = structlog.get_logger()
 async def crawl_source(core: Core, source: Source, opener: str) -> dict[str, Any]:
     """Crawl a source in a process of its own and write down how it went.
 
+    Sources of one site are read one after another, whatever processes read them.
+
     Args:
         opener: Dotted ``module:function`` by which the process opens the store.
 
     Returns:
         The ledger line of CONTRACT's ``sources``.
     """
-    started = runs.start(
-        core, source.name, source.kind, source.shop, mention=bool(source.brand), questions=source.as_questions
-    )
+    try:
+        started = await _start(core, source)
+    except runs.SiteBusy:
+        return ledger_line(source.name, "ok", "同一网站的另一个来源还没抓完，这次跳过") | {"busy": True}
     if started is None:
         return ledger_line(source.name, "ok", "上一次抓取还没结束，这次跳过") | {"busy": True}
     with bound_contextvars(source=source.name, run=started.run_id):
         return await _crawl(core, source, opener, started) | {"run": started.run_id}
+
+
+async def _start(core: Core, source: Source) -> runs.Started | None:
+    """Start a run once its site is free; gives up after as long as the crawl itself may take."""
+    until = time.monotonic() + source.time_limit.total_seconds()
+    while True:
+        try:
+            return runs.start(
+                core,
+                source.name,
+                source.kind,
+                source.shop,
+                site=site(source),
+                mention=bool(source.brand),
+                questions=source.as_questions,
+            )
+        except runs.SiteBusy:
+            if time.monotonic() > until:
+                raise
+        await asyncio.sleep(_TURN_EVERY)
 
 
 async def _crawl(core: Core, source: Source, opener: str, started: runs.Started) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from sqlalchemy import update
 from sqlmodel import Session, col, select
 
 from crawler.job import CrawlResult
-from monitor import db, directory, expiry, health
+from monitor import db, directory, expiry, health, known
 from monitor.core import Core
 from monitor.health import Verdict
 from monitor.incoming import Origin
@@ -17,10 +17,15 @@ from monitor.notices import Notice
 
 LEASE = timedelta(seconds=45)  # what a killed run still holds its source for; a living one renews it
 ARCHIVES = ("import", "file")
+_SITE = "site:"  # what the names of rows begin with that say which run last read a site
 _NO_MATCH = {
     "html": "一条也没有匹配到：请检查 item 选择器和起始页",
     "schema_org": '一条也没有找到：页面上没有 schema.org 的评价标记，可改用 kind = "html"',
 }
+
+
+class SiteBusy(Exception):
+    """Another source of the same site is being read, by whatever process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +43,25 @@ class Started:
 
 
 def start(
-    core: Core, name: str, kind: str, shop_id: str | None, *, mention: bool = False, questions: bool = False
+    core: Core,
+    name: str,
+    kind: str,
+    shop_id: str | None,
+    *,
+    site: str = "",
+    mention: bool = False,
+    questions: bool = False,
 ) -> Started | None:
-    """Take a source's lease; whoever holds it has to ``renew`` it well before ``LEASE`` is over.
+    """Take the lease of a source and of its site; whoever holds it has to ``renew`` it well before ``LEASE`` is over.
+
+    Args:
+        site: See `monitor.jobs.site`.
 
     Returns:
         The run, or None where another run of this source is still going.
+
+    Raises:
+        SiteBusy: a run of another source of the site is still going.
     """
     now = core.clock.now()
     with db.writing(core.engine) as session:
@@ -58,9 +76,15 @@ def start(
             running.status, running.finished_at, running.error = "failed", now, "运行中断，租约已过期"
             session.add(running)
             session.flush()
+        turn = known.hold(session, _SITE + site, now) if site else None
+        if turn is not None and _alive(session, turn.value.get("run"), now):
+            raise SiteBusy(site)
         run = Run(source_id=source.id, started_at=now, lease_until=now + LEASE)
         session.add(run)
         session.flush()
+        if turn is not None:
+            turn.at, turn.value = now, {"run": run.id}
+            session.add(turn)
         mark = session.get(Watermark, source.id)
         platform = next((shop.platform for shop in core.settings.shops if shop.id == shop_id), kind)
         assert run.id is not None
@@ -74,6 +98,11 @@ def start(
             questions,
         )
         return Started(run.id, origin, mark.value if mark else {}, expiry.look_due(source, now))
+
+
+def _alive(session: Session, run_id: int | None, now: datetime) -> bool:
+    run = session.get(Run, run_id) if run_id else None
+    return run is not None and run.status == "running" and run.lease_until > now
 
 
 def renew(core: Core, started: Started) -> None:

@@ -184,6 +184,45 @@ async def test_a_source_that_is_being_read_is_said_to_be_skipped(core: Core) -> 
     assert "正常" not in told.getvalue()
 
 
+def test_a_site_is_read_by_one_source_at_a_time(core: Core) -> None:
+    """Whatever process reads another source of the site; one that ended, or died, holds nobody back."""
+
+    def read(name: str, site: str = "shop.example.com") -> runs.Started:
+        started = runs.start(core, name, "html", "demo", site=site)
+        assert started is not None
+        return started
+
+    first = read("reviews")
+    assert runs.start(core, "reviews", "html", "demo", site="shop.example.com") is None
+    with pytest.raises(runs.SiteBusy):
+        read("questions")
+    read("elsewhere", "other.example.com")
+    read("api", "")
+    read("another api", "")
+    runs.finish(core, first, CrawlResult(status="ok", seen=1, new=1))
+    read("questions")
+    with pytest.raises(runs.SiteBusy):
+        read("reviews")
+    core.clock.move(runs.LEASE)
+    read("reviews")
+
+
+async def test_a_crawl_waits_for_its_sites_turn(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is read once the other source of the site is done with, and skipped where that takes too long."""
+    monkeypatch.setattr(crawling, "_TURN_EVERY", 0.01)
+    options = {"kind": "html", "shop": "demo", "start": ["https://Shop.example.com/a"], "item": "p", "fields": {}}
+    first = runs.start(core, "first", "html", "demo", site="shop.example.com")
+    assert first is not None
+    line = await crawling.crawl_source(core, Config(name="second", time_limit="0s", **options), "nobody:opens")
+    assert (line["status"], line["busy"], line["new"]) == ("ok", True, 0)
+    assert line["error"] == "同一网站的另一个来源还没抓完，这次跳过"
+    waiting = asyncio.create_task(crawling._start(core, Config(name="second", **options)))
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    runs.finish(core, first, CrawlResult(status="ok", seen=1, new=1))
+    assert await asyncio.wait_for(waiting, 30) is not None
+
+
 def test_an_import_counts_every_row(core: Core) -> None:
     """seen = new + changed + duplicates + skipped; a bad row is named and the rest stored."""
     since = ledger.mark(core)

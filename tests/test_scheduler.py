@@ -2,11 +2,15 @@
 
 import io
 import json
+import re
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -184,6 +188,26 @@ def test_a_source_that_is_down_does_not_stop_the_others(
     assert (lines["dead"]["status"], lines["dead"]["seen"]) == ("failed", 0)
     assert dead in lines["dead"]["error"]
     assert ledger(capsys, "crawl", "site")["sources"][0]["duplicates"] == 1
+
+
+def test_a_pass_reads_the_sources_of_a_site_one_after_another(
+    capsys: pytest.CaptureFixture[str], httpserver: HTTPServer, slack: SlackDouble
+) -> None:
+    """No source of a host is begun before the one before it has ended."""
+    httpserver.expect_request("/robots.txt").respond_with_data("", status=404)
+    page = PAGE.format(review(1, "很好", "Five"))
+    httpserver.expect_request(re.compile("/reviews.*")).respond_with_data(page, content_type="text/html; charset=utf-8")
+    write_config(Path(), httpserver.url_for("").rstrip("/"), slack.url)
+    config = Path("pingshao.toml")
+    text = config.read_text("utf-8")
+    source = text[text.index("[[sources]]") : text.index("[[channels]]")]
+    more = [source.replace('"site"', f'"{name}"').replace("/reviews", f"/reviews/{name}") for name in ("a", "b")]
+    config.write_text(text.replace(source, source + "".join(more)), encoding="utf-8")
+    assert [line["status"] for line in ledger(capsys, "once")["sources"]] == ["ok", "ok", "ok"]
+    with closing(sqlite3.connect("var/pingshao.db")) as store:
+        runs = store.execute("SELECT started_at, finished_at FROM run ORDER BY id").fetchall()
+    assert len(runs) == 3
+    assert all(started >= finished for (_, finished), (started, _) in pairwise(runs))
 
 
 def test_import_reads_what_merchants_export(capsys: pytest.CaptureFixture[str]) -> None:
