@@ -1,6 +1,7 @@
 """A worker: takes jobs from the shared queue and does them; what a dead worker left is put back by those alive."""
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -60,7 +61,7 @@ class Worker:
 
     def __init__(self, core: Core, work: Work, queues: Sequence[Queue], concurrency: int = 1) -> None:
         self._core, self._work, self._queues, self._concurrency = core, work, list(queues), concurrency
-        self._cleaned = 0.0
+        self._cleaned = -math.inf  # not 0, the time at which the machine was started
 
     async def run(self, stop: asyncio.Event) -> bool:
         """Work until ``stop``; a store that is gone for a while is waited for.
