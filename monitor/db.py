@@ -83,6 +83,8 @@ def _begin_sqlite(connection: Any) -> None:
 
 
 def _begin_postgresql(connection: Any) -> None:
+    if connection.connection.driver_connection.autocommit:  # no transaction that anything could be local to
+        return
     for name, value in connection.get_execution_options().get("local", {}).items():
         connection.exec_driver_sql(f"SET LOCAL {name} = '{value}'")
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reports.counts import Category, Counts
@@ -101,7 +102,7 @@ def cloud(words: Words, file: str) -> Chart | None:
         return _BAD if word in striking else "#475467"
 
     picture = WordCloud(
-        font_path=str(_font_file()),
+        font_path=str(font_file()),
         width=2 * WIDTH,
         height=2 * 230,
         background_color="white",
@@ -123,7 +124,8 @@ def drawable(text: str) -> str:
 
 
 @cache
-def _font_file() -> Any:
+def font_file() -> Path:
+    """The Chinese font that comes with us."""
     import pylopdf_fonts_zh_cn
 
     return pylopdf_fonts_zh_cn.sans_path()
@@ -133,7 +135,7 @@ def _font_file() -> Any:
 def _glyphs() -> frozenset[int]:
     from matplotlib.font_manager import get_font
 
-    return frozenset(get_font(str(_font_file())).get_charmap())
+    return frozenset(get_font(str(font_file())).get_charmap())
 
 
 @cache
@@ -145,8 +147,8 @@ def font_name() -> str:
     """
     from matplotlib.font_manager import FontProperties, fontManager
 
-    fontManager.addfont(str(_font_file()))
-    return FontProperties(fname=str(_font_file())).get_name()
+    fontManager.addfont(str(font_file()))
+    return FontProperties(fname=str(font_file())).get_name()
 
 
 @contextmanager

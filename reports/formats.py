@@ -1,6 +1,7 @@
 """A report in other shapes than HTML and mail: PDF by the system's Chromium, CSV of its counts, JSON of all figures."""
 
 import io
+import os
 import shutil
 import subprocess
 import tempfile
@@ -11,6 +12,7 @@ from monitor import sheets
 from monitor.errors import WrongCall
 from reports import labels, target_words
 from reports.build import Report, write
+from reports.charts import font_file
 from reports.counts import Counts
 from reports.figures import Review
 from reports.shares import Share
@@ -102,6 +104,9 @@ def _print(report: Report, file: Path) -> None:
         raise WrongCall("--format pdf: 要用系统的 Chromium，没有找到；Debian 上运行 apt install chromium，或改用 html")
     with tempfile.TemporaryDirectory() as folder:
         page = write(report, Path(folder))[0]
+        fonts = Path(folder, ".local", "share", "fonts")  # of this home: a bare system has none for Chinese
+        fonts.mkdir(parents=True)
+        (fonts / font_file().name).symlink_to(font_file())
         told = [f"--print-to-pdf={file.resolve()}", "--no-pdf-header-footer", f"--user-data-dir={folder}/profile"]
         # nothing of the page is fetched or run, and as root, as in a container, Chromium has no sandbox of its own
         quiet = [
@@ -113,7 +118,11 @@ def _print(report: Report, file: Path) -> None:
         ]
         try:
             done = subprocess.run(  # noqa: S603 — the browser's own path, our own file
-                [browser, *quiet, *told, page.as_uri()], capture_output=True, timeout=_PATIENCE, check=False
+                [browser, *quiet, *told, page.as_uri()],
+                env=os.environ | {"HOME": folder},
+                capture_output=True,
+                timeout=_PATIENCE,
+                check=False,
             )
         except subprocess.TimeoutExpired:
             raise WrongCall(f"--format pdf: {browser} {_PATIENCE} 秒没有做完") from None

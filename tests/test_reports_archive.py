@@ -160,11 +160,12 @@ def test_the_table_has_the_pages_counts(app: scheduler.App, tmp_path: Path) -> N
 @pytest.mark.browser
 @pytest.mark.skipif(not shutil.which("chromium"), reason="the PDF is made by the system's Chromium")
 def test_a_pdf_is_made_by_the_systems_chromium(app: scheduler.App, tmp_path: Path) -> None:
-    """A file that begins as a PDF does, and more than an empty page."""
+    """A file that begins as a PDF does, more than an empty page, in our own font where the system has none."""
     (file,) = app.report("weekly", FRIDAY, tmp_path / "out", form="pdf")
     content = file.read_bytes()
     assert content.startswith(b"%PDF-")
     assert len(content) > 20_000
+    assert b"NotoSans" in content
 
 
 def test_without_a_browser_the_pdf_is_refused(

@@ -1,5 +1,7 @@
 """What is built and looked through beside the work: on PostgreSQL nobody who writes waits for it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from alembic import op
@@ -23,16 +25,10 @@ def create_index(name: str, table: str, columns: list[str], **options: Any) -> N
     if op.get_bind().dialect.name != "postgresql":
         op.create_index(name, table, columns, **options)
         return
-    with op.get_context().autocommit_block():
-        try:
-            for setting in _TIMEOUTS:  # it waits for who is at work, and nobody for it
-                op.execute(f"SET {setting} = 0")
-            if op.get_bind().execute(_INVALID, {"name": f'"{name}"'}).first():
-                op.execute(f'DROP INDEX CONCURRENTLY "{name}"')
-            op.create_index(name, table, columns, if_not_exists=True, postgresql_concurrently=True, **options)
-        finally:  # others get the connection next
-            for setting in _TIMEOUTS:
-                op.execute(f"RESET {setting}")
+    with _unhurried():
+        if op.get_bind().execute(_INVALID, {"name": f'"{name}"'}).first():
+            op.execute(f'DROP INDEX CONCURRENTLY "{name}"')
+        op.create_index(name, table, columns, if_not_exists=True, postgresql_concurrently=True, **options)
 
 
 def check(name: str, table: str, condition: str) -> None:
@@ -63,6 +59,19 @@ def by_ranges(table: str, key: str, rows: int, statement: str) -> None:
     bounds = op.get_bind().exec_driver_sql(f'SELECT min("{key}"), max("{key}") FROM "{table}"').one()  # noqa: S608
     if bounds[0] is None:
         return
-    with op.get_context().autocommit_block():
+    with _unhurried():
         for first in range(bounds[0], bounds[1] + 1, rows):
             op.execute(statement.format(first, first + rows - 1))
+
+
+@contextmanager
+def _unhurried() -> Iterator[None]:
+    """Statements that are a transaction each, and wait for who is at work, as nobody does for them."""
+    with op.get_context().autocommit_block():
+        try:
+            for setting in _TIMEOUTS:
+                op.execute(f"SET {setting} = 0")
+            yield
+        finally:  # others get the connection next
+            for setting in _TIMEOUTS:
+                op.execute(f"RESET {setting}")
