@@ -4,7 +4,7 @@ import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from alerts.channel import Channel
     from alerts.links import Links
     from monitor.core import Core
+    from monitor.moves import Action
     from monitor.settings import Source
     from monitor.summaries import Summary
     from reports.build import Report
@@ -115,24 +116,13 @@ class App:
             sent += more
         return sent
 
-    def act(
-        self,
-        person: str,
-        action: str,
-        subject: str,
-        subject_id: int,
-        note: str = "",
-        to: str = "",
-        more: Mapping[str, str] | None = None,
-    ) -> "Outcome":
+    def act(self, person: str, action: "Action") -> "Outcome":
         """Do what a person asks through the one action handler."""
         import secrets
 
         from alerts.actions import Click, handle
-        from monitor.moves import Action
 
-        click = Click("link", secrets.token_urlsafe(9), person, Action(action, subject, subject_id, note, to, more))
-        return handle(self.core, click)
+        return handle(self.core, Click("link", secrets.token_urlsafe(9), person, action))
 
     def report(
         self,

@@ -52,7 +52,7 @@ def free(session: Session, group: Group, start: datetime, end: datetime) -> list
     statement = (
         select(Feedback.id, Score.severity, Feedback.happened_at)
         .join(Score)
-        .where(*_here(group, start, end), *_complaint(group, start, end), unclaimed())
+        .where(*_complaints(group, start, end), unclaimed())
         .order_by(col(Feedback.id))
     )
     return [Member(n, severity, at) for n, severity, at in session.exec(statement) if n is not None]
@@ -66,7 +66,7 @@ def unclaimed() -> Any:
 def totals(session: Session, group: Group, starts: Sequence[datetime], end: datetime) -> list[int]:
     """How many feedbacks of the group's shop came after each of ``starts`` and up to ``end``."""
     within: Any = [func.count().filter(col(Feedback.happened_at) > start) for start in starts]
-    return list(session.execute(select(*within).where(*_here(group, min(starts), end))).one())
+    return list(session.execute(select(*within).where(*_feedbacks(group, min(starts), end))).one())
 
 
 def taken(session: Session, crisis: Crisis, starts: Sequence[datetime], end: datetime) -> list[int]:
@@ -82,9 +82,9 @@ def usual(core: Core, session: Session, group: Group, start: datetime) -> Norm:
     """What is usual for the group at a time, by the four weeks before."""
     here = span_of(start)
     until = datetime.fromtimestamp(here * SPAN, start.tzinfo)
-    before = _here(group, until - HISTORY, until)
-    complaints = _past(core, session, (group, here), *before, *_complaint(group, until - HISTORY, until))
-    feedbacks = _past(core, session, (group.shop_id, here), *before)
+    before = (until - HISTORY, until)
+    complaints = _past(core, session, (group, here), *_complaints(group, *before))
+    feedbacks = _past(core, session, (group.shop_id, here), *_feedbacks(group, *before))
     return norm(complaints, feedbacks, start, core.settings.zone, _broken_out(session, group, until))
 
 
@@ -106,7 +106,7 @@ def _past(core: Core, session: Session, key: Any, *where: Any) -> Mapping[int, i
     if known is None or newest > known[0] * _GROWN:
         if len(core.pasts) >= _PASTS:
             core.pasts.clear()
-        span = cast(extract("epoch", col(Feedback.happened_at)), BigInteger) // SPAN
+        span = part(SPAN)
         counted = select(span, func.count()).select_from(Feedback).join(Score).where(*where).group_by(span)
         known = core.pasts[key] = newest, {int(n): count for n, count in session.execute(counted)}
     return known[1]
@@ -116,18 +116,37 @@ def _shop(column: Any, group: Group) -> Any:
     return column == group.shop_id if group.shop_id is not None else column.is_(None)
 
 
-def _here(group: Group, start: datetime, end: datetime) -> tuple[Any, ...]:
-    moments = (Feedback.happened_at > start, Feedback.happened_at <= end)
-    return (_shop(Feedback.shop_id, group), col(Feedback.timely), *moments)
+def timely(start: datetime, end: datetime) -> tuple[Any, ...]:
+    """The conditions that a feedback is timely and happened after ``start`` and up to ``end``."""
+    return (col(Feedback.timely), *_within(Feedback.happened_at, start, end))
 
 
-def _complaint(group: Group, start: datetime, end: datetime) -> tuple[Any, ...]:
-    parts: list[Any] = [col(Score.negative), Score.happened_at > start, Score.happened_at <= end]  # found by an index
+def timely_complaint(start: datetime, end: datetime) -> tuple[Any, ...]:
+    """The same of a complaint."""
+    by_index = _within(Score.happened_at, start, end)  # which holds complaints alone
+    return (*timely(start, end), col(Score.negative), *by_index)
+
+
+def part(seconds: int) -> Any:
+    """In which part of time a feedback happened: parts last so many seconds and are counted from 1970."""
+    return cast(extract("epoch", col(Feedback.happened_at)), BigInteger) // seconds
+
+
+def _within(at: Any, start: datetime, end: datetime) -> tuple[Any, Any]:
+    return at > start, at <= end
+
+
+def _feedbacks(group: Group, start: datetime, end: datetime) -> tuple[Any, ...]:
+    return (_shop(Feedback.shop_id, group), *timely(start, end))
+
+
+def _complaints(group: Group, start: datetime, end: datetime) -> tuple[Any, ...]:
+    where = [_shop(Feedback.shop_id, group), *timely_complaint(start, end)]
     if group.category:  # codes are fixed words, so the JSON list can be searched as text on every database
-        parts.append(cast(col(Score.categories), String).contains(f'"{group.category}"'))
+        where.append(cast(col(Score.categories), String).contains(f'"{group.category}"'))
     if group.product:
-        parts.append(Feedback.product == group.product)
-    return tuple(parts)
+        where.append(Feedback.product == group.product)
+    return tuple(where)
 
 
 def commonest(codes: Iterable[str]) -> str:

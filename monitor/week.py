@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import BigInteger, String, cast, extract
+from sqlalchemy import String, cast
 from sqlmodel import Session, col, func, select
 
 from monitor import duplicates, groups, scope
@@ -65,9 +65,8 @@ class Week:
 
     def __init__(self, session: Session, zone: ZoneInfo, since: datetime, until: datetime, max_age: timedelta) -> None:
         self._session, self._zone, self.since, self.until = session, zone, since, until
-        wanted = (
-            select(*_COLUMNS).join(Score).where(col(Score.negative), *_between(Feedback.first_seen_at, since, until))
-        )
+        seen = col(Feedback.first_seen_at)
+        wanted = select(*_COLUMNS).join(Score).where(col(Score.negative), seen > since, seen <= until)
         rows = session.execute(wanted.order_by(col(Feedback.id).desc()).limit(MOST + 1)).all()
         self.cut = len(rows) > MOST
         found = [_arrival(row) for row in rows[:MOST] if row.happened_at >= row.first_seen_at - max_age]
@@ -145,14 +144,8 @@ class Week:
         for shop_id, (minutes, sums) in self._minutes.items():
             for minute, (before, after) in zip(minutes, pairwise(sums), strict=True):
                 feedbacks[shop_id][minute * _MINUTE // SPAN] += after - before
-        told: Any = (Feedback.shop_id, Feedback.product, cast(col(Score.categories), String), _part(SPAN))
-        mine = (
-            select(*told)
-            .join(Score)
-            .where(
-                *self._timely(since, self.until), col(Score.negative), *_between(Score.happened_at, since, self.until)
-            )
-        )
+        told: Any = (Feedback.shop_id, Feedback.product, cast(col(Score.categories), String), groups.part(SPAN))
+        mine = select(*told).join(Score).where(*groups.timely_complaint(since, self.until))
         complaints: dict[Group, Counter[int]] = defaultdict(Counter)
         mentioned: dict[Any, list[Counter[int]]] = {}
         for shop_id, product, categories, span in self._session.connection().execute(mine).all():
@@ -166,21 +159,10 @@ class Week:
     def _counted(self, seconds: int, since: datetime, until: datetime) -> list[tuple[str | None, int, int]]:
         """Shop, part of time and how many feedbacks came in it, in order."""
         # by time first: SQLite would else jump through the table shop by shop
-        both: Any = (_part(seconds), col(Feedback.shop_id))
+        both: Any = (groups.part(seconds), col(Feedback.shop_id))
         wanted: Any = (*both, func.count())
-        counted = select(*wanted).where(*self._timely(since, until)).group_by(*both).order_by(*both)
+        counted = select(*wanted).where(*groups.timely(since, until)).group_by(*both).order_by(*both)
         return [(shop_id, int(at), count) for at, shop_id, count in self._session.execute(counted)]
-
-    def _timely(self, since: datetime, until: datetime) -> tuple[Any, ...]:
-        return (col(Feedback.timely), *_between(Feedback.happened_at, since, until))
-
-
-def _between(column: Any, since: datetime, until: datetime) -> tuple[Any, Any]:
-    return column > since, column <= until
-
-
-def _part(seconds: int) -> Any:
-    return cast(extract("epoch", col(Feedback.happened_at)), BigInteger) // seconds
 
 
 def _arrival(row: Any) -> Arrival:

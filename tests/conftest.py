@@ -1,4 +1,4 @@
-"""Fixtures: a clock by hand, a store on SQLite and on a real PostgreSQL, the house's common ground."""
+"""Fixtures: a clock by hand, a store on SQLite and on a real PostgreSQL, the house's common ground and its desk."""
 
 import gc
 import os
@@ -21,7 +21,10 @@ from monitor.core import Core
 from monitor.settings import Settings
 
 if TYPE_CHECKING:
+    import httpx
     from playwright.sync_api import Browser
+
+    from alerts.links import Links
 
 # real third-party software as a target: only where it is installed (isso, in a venv of its own, on the PATH)
 _TARGETS = {"isso": "test_real_targets.py", "pelican": "test_real_blog.py"}
@@ -155,6 +158,24 @@ def core(engine: Engine, settings: Settings, clock: HandClock) -> Core:
     with db.writing(engine) as session:
         directory.sync(session, settings)
     return core
+
+
+@pytest.fixture
+def links(core: Core) -> "Links":
+    from alerts.links import Links
+
+    return Links(core.secret, core.settings.service.public_url, core.clock)
+
+
+@pytest.fixture
+def desk(core: Core, links: "Links") -> "Iterator[httpx.Client]":
+    """The house's desk, served, to be looked at without logging in."""
+    from serving import browse
+
+    from alerts.desk.app import create_app
+
+    with browse(create_app(core, links)) as client:
+        yield client
 
 
 def _admin(url: str, statement: str) -> None:

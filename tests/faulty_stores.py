@@ -1,16 +1,21 @@
-"""Stores in trouble: locked by somebody else, full, or with connections that are cut; crawls open them by name."""
+"""Stores in trouble: locked by somebody else, full, or with connections that are cut; and a service on one.
+
+Crawls open them by name.
+"""
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Engine, event, text
+from sqlalchemy.exc import OperationalError
 
 import scheduler
 from monitor import db
 from monitor.core import Core
+from monitor.service import Service
 
 BUSY_MS = 50
 
@@ -50,6 +55,38 @@ def cut(engine: Engine) -> None:
             text("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
                  " AND backend_type = 'client backend'")
         )  # fmt: skip
+
+
+class Rounds:
+    """A service that crawls nothing; keeps by name which rounds ended well, and which the store refused."""
+
+    def __init__(self, core: Core, **works: Callable[[], Any]) -> None:
+        self.done: list[str] = []
+        self.refused: list[str] = []
+        sweep, deliver, summaries = (self._counted(name, works) for name in ("sweep", "deliver", "summaries"))
+        self.service = Service(
+            core,
+            crawl=self._nothing,
+            sweep=sweep,
+            deliver={"ops": deliver},
+            summaries=summaries,
+            hand_over=dict,
+            watch=dict,
+        )
+
+    def _counted(self, name: str, works: Mapping[str, Callable[[], Any]]) -> Callable[[], None]:
+        def once() -> None:
+            try:
+                works.get(name, dict)()
+            except OperationalError:
+                self.refused.append(name)
+                raise
+            self.done.append(name)
+
+        return once
+
+    async def _nothing(self, _source: Any) -> None:
+        """No source is crawled here."""
 
 
 def open_locked(settings: dict[str, Any], now: str) -> Core:

@@ -13,7 +13,7 @@ from processes import Process
 from serving import Asked, Told, answering
 from sqlalchemy import Engine, text
 
-from monitor import db
+from monitor import db, shared_queue
 from monitor.clock import HandClock
 from monitor.jobs import Inside, crawl_job
 from monitor.settings import Source
@@ -63,6 +63,24 @@ def database(postgres: str, name: str) -> Iterator[str]:
         yield url
     finally:
         _admin(postgres, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@contextmanager
+def prepared(postgres: str, name: str) -> Iterator[Engine]:
+    """Such a database with the tables of a queue."""
+    with database(postgres, name) as url:
+        engine = db.connect(url)
+        shared_queue.prepare(engine)
+        yield engine
+        engine.dispose()
+
+
+def emptied(engine: Engine) -> Engine:
+    """The same: no job, no worker, nothing remembered of either."""
+    tables = "procrastinate.procrastinate_jobs, procrastinate.procrastinate_workers, known"
+    with engine.begin() as connection:
+        connection.execute(text(f"TRUNCATE {tables} CASCADE"))
+    return engine
 
 
 def _admin(url: str, statement: str) -> None:

@@ -28,6 +28,7 @@ from soak_world import DESK_USER, PASSWORD, SECRETS, Plan
 from sqlalchemy import text
 
 from monitor import db
+from monitor.moves import Action
 
 PAUSES = {
     "_SWEEP_EVERY": 4.0,
@@ -163,10 +164,10 @@ class Week:
             crises = list(session.execute(text("SELECT id FROM crisis WHERE state = 'open'")).scalars())
         for case in cases:
             for act in _ACTS:
-                self._app.act("客服一号", act, "case", case, "已和买家说好")
+                self._app.act("客服一号", Action(act, "case", case, "已和买家说好"))
             self._acted = case
         for crisis in crises:
-            self._app.act(DESK_USER, "claim", "crisis", crisis, "先停发，再逐个联系")
+            self._app.act(DESK_USER, Action("claim", "crisis", crisis, "先停发，再逐个联系"))
 
     def visit(self) -> None:
         """The lead looks through the desk."""

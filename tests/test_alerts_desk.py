@@ -1,19 +1,15 @@
 """The desk's pages: status, a case or crisis, what people choose from."""
 
 import re
-from collections.abc import Iterator
 from datetime import timedelta
-from html import unescape
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
-import pytest
 from factories import make_core, make_settings
 from hypothesis import given
 from hypothesis import strategies as st
+from pages import path_of, text_of
 from serving import browse
-from sqlmodel import SQLModel, func, select
 from subjects import add_feedbacks, open_case, open_crisis
 
 from alerts.actions import Click, handle
@@ -26,34 +22,6 @@ from monitor.core import Core
 from monitor.models import Case, Feedback, Known, Outbox, Source, Spread
 from monitor.moves import Action
 from monitor.states import DELIVERY_LABELS, UNSENT
-
-HOSTILE = "<script>alert(1)</script>{{ 7*7 }}{% raw %}\u202e反向\u202c<!channel> *粗* =cmd|' /C calc'!A0 \"><img src=x>"
-
-
-@pytest.fixture
-def links(core: Core) -> Links:
-    return Links(core.secret, core.settings.service.public_url, core.clock)
-
-
-@pytest.fixture
-def desk(core: Core, links: Links) -> Iterator[httpx.Client]:
-    with browse(create_app(core, links)) as client:
-        yield client
-
-
-def path_of(url: str) -> str:
-    return urlsplit(url).path
-
-
-def text_of(page: httpx.Response) -> str:
-    """What a reader sees of a page, white space folded."""
-    body = page.text.split("<main>")[1]
-    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]*>", "", body)))
-
-
-def rows(core: Core, model: type[SQLModel]) -> int:
-    with db.reading(core.engine) as session:
-        return session.exec(select(func.count()).select_from(model)).one()
 
 
 def test_an_empty_house_says_so(desk: httpx.Client) -> None:

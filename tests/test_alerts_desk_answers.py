@@ -7,34 +7,29 @@ from typing import Any, Literal
 
 import httpx
 import pytest
-from factories import make_core, make_settings
+from factories import make_core
 from serving import browse
 from sqlmodel import select
 from subjects import add_feedbacks, open_case, open_crisis
-from test_alerts_desk_rooms import ROLES, do, enter, hashed, key
+from test_alerts_desk_rooms import ROLES, do, enter, key, staffed
 
 from alerts.desk.answers import allowed
 from alerts.desk.app import create_app
 from alerts.desk.sessions import Viewer
 from alerts.links import Links
-from monitor import db, directory
+from monitor import db
 from monitor.answers_found import VERDICTS
 from monitor.clock import HandClock
 from monitor.core import Core
-from monitor.models import Account, AnswerFinding, Case, Event, Feedback, Person, Score
+from monitor.models import AnswerFinding, Case, Event, Feedback, Person, Score
 from monitor.settings import Scoring
 
 pytestmark = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 
 
 @pytest.fixture
-def core(core: Core, clock: HandClock) -> Core:
-    people = [{"name": name, "role": role} for name, role in ROLES.items()]
-    house = make_core(core.engine, make_settings(people=people), clock)
-    with db.writing(core.engine) as session:
-        directory.sync(session, house.settings)
-        session.add_all(Account(name=name, password=hashed(), created_at=house.clock.now()) for name in ROLES)
-    return house
+def core(core: Core) -> Core:
+    return staffed(core)
 
 
 @pytest.fixture

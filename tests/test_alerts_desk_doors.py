@@ -1,15 +1,14 @@
 """The desk's doors: signed links, what pages may do in a browser, hostile text, errors."""
 
 import re
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from html import unescape
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from factories import make_core, make_settings
+from pages import path_of, text_of
 from serving import browse
 from sqlmodel import SQLModel, func, select
 from subjects import open_case, open_crisis
@@ -23,30 +22,7 @@ from monitor.core import Core
 from monitor.models import Crisis, Event, Inbound, Source
 
 HOSTILE = "<script>alert(1)</script>{{ 7*7 }}{% raw %}\u202e反向\u202c<!channel> *粗* =cmd|' /C calc'!A0 \"><img src=x>"
-
-
 pytestmark = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
-
-
-@pytest.fixture
-def links(core: Core) -> Links:
-    return Links(core.secret, core.settings.service.public_url, core.clock)
-
-
-@pytest.fixture
-def desk(core: Core, links: Links) -> Iterator[httpx.Client]:
-    with browse(create_app(core, links)) as client:
-        yield client
-
-
-def path_of(url: str) -> str:
-    return urlsplit(url).path
-
-
-def text_of(page: httpx.Response) -> str:
-    """What a reader sees of a page, white space folded."""
-    body = page.text.split("<main>")[1]
-    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]*>", "", body)))
 
 
 def rows(core: Core, model: type[SQLModel]) -> int:

@@ -181,7 +181,7 @@ def test_fault_21_a_login_is_used_once(opened: Opened, there: Provider, clock: H
 
 
 def test_a_code_that_is_not_ours(opened: Opened, there: Provider) -> None:
-    """A code of somebody else's login, none, or the provider's own no: 403."""
+    """A code of somebody else's login, none, or the provider's own no: 403, and the attempt's cookie is gone."""
     with opened() as desk:
         other = parse_qs(urlsplit(there.log_in(desk.get("/login/company").headers["location"])).query)["code"][0]
         back = there.log_in(desk.get("/login/company").headers["location"])
@@ -192,6 +192,7 @@ def test_a_code_that_is_not_ours(opened: Opened, there: Provider) -> None:
             state = parse_qs(urlsplit(back).query)["state"][0]
             told = desk.get("/login/company/callback", params=no | {"state": state})
             assert (told.status_code, "<b>" in told.text) == (403, False)
+            assert company_entrance.COOKIE not in desk.cookies
         assert not inside(desk)
 
 

@@ -29,14 +29,19 @@ ROLES = {"客服一号": "agent", "主管": "lead", "经理": "manager", "品牌
 pytestmark = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 
 
-@pytest.fixture
-def core(core: Core) -> Core:
+def staffed(core: Core) -> Core:
+    """The store's house with one person of each role, all with an account."""
     people = [{"name": name, "role": role} for name, role in ROLES.items()]
     house = make_core(core.engine, make_settings(people=people), core.clock)
     with db.writing(core.engine) as session:
         directory.sync(session, house.settings)
         session.add_all(Account(name=name, password=hashed(), created_at=house.clock.now()) for name in ROLES)
     return house
+
+
+@pytest.fixture
+def core(core: Core) -> Core:
+    return staffed(core)
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from alerts.rehearsal.slack_sink import Accepted, SlackMessage
 from alerts.rehearsal.stage import Stage
 from alerts.rehearsal.story import ZONE, Story
 from monitor.clock import HandClock
+from monitor.moves import Action
 
 STORY = Story(datetime(2026, 11, 15, 4, tzinfo=UTC))
 END = STORY.moment(time(15, 30), 1)
@@ -195,7 +196,7 @@ def make_stage(outcome: Outcome) -> tuple[Stage, io.StringIO]:
 def test_refusals_are_kept_and_told() -> None:
     """Whatever people cannot do is said in the timeline and fails the rehearsal, as does a crisis that never came."""
     stage, out = make_stage(Outcome(done=False, text="已经有人认领了"))
-    stage.act("客服一号", "claim", "crisis", 7)
+    stage.act("客服一号", Action("claim", "crisis", 7))
     stage.settle([{"id": 3}], "客服一号", ("contacted",), "联系")
     on("smear", "主管", "false_alarm")(stage)
     assert stage.refused == [

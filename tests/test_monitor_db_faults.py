@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from delivering import PlainLinks, make_house, rows, run
 from factories import NOW, make_item
-from faulty_stores import Disk, cut, impatient, locked
+from faulty_stores import Disk, Rounds, cut, impatient, locked
 from serving import browse
 from slack_double import SlackDouble, slack_double
 from sqlalchemy import Engine
@@ -32,7 +32,6 @@ from monitor.core import Core
 from monitor.incoming import Origin
 from monitor.models import Case, Event, Feedback, Inbound, Timer, Watermark
 from monitor.moves import Action
-from monitor.service import Service
 
 LONG = "等了很久" * 100
 
@@ -285,44 +284,21 @@ async def test_fault_36_the_service_outlives_a_restart_of_the_database(
     """Loops fail for a while and go on; what fell due meanwhile fires and is sent once."""
     core = make_house(engine, clock, double.url)
     open_crisis(core)
-    failures: list[str] = []
-
-    def round_of(name: str, work: Callable[[], Any]) -> Callable[[], None]:
-        def once() -> None:
-            try:
-                work()
-            except OperationalError:
-                failures.append(name)
-                raise
-
-        return once
-
-    async def nothing(_source: Any) -> None:
-        """No source is crawled here."""
-
-    service = Service(
-        core,
-        crawl=nothing,
-        sweep=round_of("sweep", lambda: timers.sweep(core)),
-        deliver={"ops": round_of("deliver", lambda: run(core))},
-        summaries=lambda: None,
-        hand_over=lambda: None,
-        watch=lambda: None,
-    )
+    rounds = Rounds(core, sweep=lambda: timers.sweep(core), deliver=lambda: run(core))
 
     async def restart() -> None:
         server = await asyncio.to_thread(server_of, postgres)
         await asyncio.to_thread(server, "stop")
         clock.move(timedelta(hours=1))
         async with asyncio.timeout(30):
-            while {"sweep", "deliver"} - set(failures):  # noqa: ASYNC110 — what it waits for happens in threads
+            while {"sweep", "deliver"} - set(rounds.refused):  # noqa: ASYNC110 — what it waits for happens in threads
                 await asyncio.sleep(0.05)
         await asyncio.to_thread(server, "start")
         async with asyncio.timeout(60):
             while not done(core):  # noqa: ASYNC110 — same
                 await asyncio.sleep(0.1)
 
-    await service.run(until=restart())
+    await rounds.service.run(until=restart())
     assert fired(core).count("timer.breached") == 1
     assert len(double.keys()) == len(set(double.keys()))
     assert {row.state for row in rows(core)} <= {"sent", "folded"}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from factories import NOW, make_core, make_settings
-from queues import database, jobs
+from queues import database, emptied, jobs, prepared
 from sqlalchemy import Engine, text
 
 from alerts.desk import exposition
@@ -23,20 +23,14 @@ DAY = timedelta(days=1)
 
 
 @pytest.fixture(scope="module")
-def pg(postgres: str) -> Iterator[Engine]:
-    """A database with a queue."""
-    with database(postgres, "jobs") as url:
-        engine = db.connect(url)
-        shared_queue.prepare(engine)
+def server(postgres: str) -> Iterator[Engine]:
+    with prepared(postgres, "jobs") as engine:
         yield engine
-        engine.dispose()
 
 
-@pytest.fixture(autouse=True)
-def empty(request: pytest.FixtureRequest) -> None:
-    if "pg" in request.fixturenames:
-        with request.getfixturevalue("pg").begin() as connection:
-            connection.execute(text("TRUNCATE procrastinate.procrastinate_jobs CASCADE; DELETE FROM known"))
+@pytest.fixture
+def pg(server: Engine) -> Engine:
+    return emptied(server)
 
 
 async def nothing(**_: Any) -> None:
@@ -176,8 +170,6 @@ async def test_the_backlog_is_told(pg: Engine) -> None:
     told = shared_queue.look(pg)
     assert (told.waiting, told.workers) == ({"crawl": 2, "report": 1}, 1)
     assert timedelta(minutes=59) < told.oldest["crawl"] < timedelta(minutes=61)
-    with pg.begin() as connection:
-        connection.execute(text("DELETE FROM procrastinate.procrastinate_workers"))
 
 
 def test_a_store_without_a_queue_has_no_backlog(sqlite: Engine, postgres: str) -> None:
@@ -219,8 +211,6 @@ async def test_work_that_nobody_takes_is_trouble(pg: Engine, tmp_path: Path) -> 
     assert 'pingshao_trouble{code="queue"} 1.0' in text_
     assert "pingshao_workers 1.0" in text_
     assert told == "1 个 worker 在运行，crawl 有 1 件在等；"
-    with pg.begin() as connection:
-        connection.execute(text("DELETE FROM procrastinate.procrastinate_workers"))
 
 
 def test_tables_are_made_once_by_all_who_start_at_once(postgres: str, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from factories import NOW, make_core, make_settings
-from faulty_stores import cut
+from faulty_stores import Rounds, cut
 from serving import browse
 from sqlalchemy import Engine, QueuePool, make_url, text
 from sqlalchemy.exc import OperationalError
@@ -26,7 +26,6 @@ from monitor.config import ConfigError, load
 from monitor.core import Core
 from monitor.errors import WrongCall
 from monitor.limits import Limits
-from monitor.service import Service
 from monitor.settings import Settings
 
 SHORT = timedelta(milliseconds=400)
@@ -180,26 +179,11 @@ def test_a_page_that_takes_too_long_says_so(engine: Engine, clock: HandClock) ->
 async def test_a_round_that_takes_too_long_is_an_error_of_that_round_alone(engine: Engine, clock: HandClock) -> None:
     """The loop says so in one line and comes again; the other loops do not notice."""
     core = make_hasty(engine, clock)
-    rounds: dict[str, int] = {"sweep": 0, "deliver": 0}
-
-    def counted(name: str, work: Callable[[], Any]) -> Callable[[], None]:
-        def once() -> None:
-            work()
-            rounds[name] += 1
-
-        return once
-
-    async def nothing(_source: Any) -> None:
-        """No source is crawled here."""
-
-    service = Service(
+    rounds = Rounds(
         core,
-        crawl=nothing,
-        sweep=counted("sweep", lambda: timers.sweep(core)),
-        deliver={"ops": counted("deliver", lambda: shown(core.engine, "lock_timeout"))},
+        sweep=lambda: timers.sweep(core),
+        deliver=lambda: shown(core.engine, "lock_timeout"),
         summaries=lambda: timers.sweep(core),
-        hand_over=lambda: None,
-        watch=lambda: None,
     )
 
     async def some_seconds() -> None:
@@ -207,13 +191,13 @@ async def test_a_round_that_takes_too_long_is_an_error_of_that_round_alone(engin
             with held(engine, "timer"):
                 while {"sweep", "summaries"} - {line.get("loop") for line in logs}:  # noqa: ASYNC110 — in threads
                     await asyncio.sleep(0.05)
-                assert rounds["sweep"] == 0
-                assert rounds["deliver"] > 0
-            while not rounds["sweep"]:  # noqa: ASYNC110 — same
+                assert "sweep" not in rounds.done
+                assert "deliver" in rounds.done
+            while "sweep" not in rounds.done:  # noqa: ASYNC110 — same
                 await asyncio.sleep(0.05)
 
     with capture_logs() as logs:
-        await service.run(until=some_seconds())
+        await rounds.service.run(until=some_seconds())
     told = [line for line in logs if line.get("loop") in ("sweep", "summaries")]
     assert {(line["event"], line["log_level"]) for line in told} == {("the store refused a round", "error")}
     assert all("timeout" in line["error"] and "exc_info" not in line for line in told)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from factories import NOW, make_core
-from queues import database, jobs
+from queues import emptied, jobs, prepared
 from sqlalchemy import Engine, text
 from sqlmodel import col, select
 
@@ -25,23 +25,17 @@ from monitor.working import Worker
 
 @pytest.fixture(scope="module")
 def server(postgres: str) -> Iterator[Engine]:
-    with database(postgres, "working") as url:
-        engine = db.connect(url)
-        shared_queue.prepare(engine)
+    with prepared(postgres, "working") as engine:
         yield engine
-        engine.dispose()
 
 
 @pytest.fixture
 def pg(server: Engine, monkeypatch: pytest.MonkeyPatch) -> Engine:
     """An empty queue, and workers that are quick to notice."""
-    with server.begin() as connection:
-        tables = "procrastinate.procrastinate_jobs, procrastinate.procrastinate_workers, known"
-        connection.execute(text(f"TRUNCATE {tables} CASCADE"))
     for name, value in {"LOOK_EVERY": 0.1, "HEARTBEAT": 0.2, "STALLED": 2.0, "AGAIN": 0, "_GRACE": 0.1}.items():
         monkeypatch.setattr(working, name, value)
     monkeypatch.setattr(working, "_AFTER_FAILURE", 0.1)
-    return server
+    return emptied(server)
 
 
 def queue(engine: Engine) -> SharedQueue:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from sqlmodel import Session, col, func, or_, select
+from sqlmodel import Session, col, func, select
 
 from alerts.desk import bodies
 from alerts.desk.entrance import homes
@@ -70,7 +70,7 @@ def allowed(verdict: Verdict, viewer: Viewer) -> bool:
 def read(session: Session, viewer: Viewer, which: Which, shop: str, kind: str, page: int) -> tuple[list[Line], bool]:
     """A page of findings, the newest first, and whether there are more."""
     wanted = select(AnswerFinding, Feedback).join(Feedback, col(Feedback.id) == AnswerFinding.feedback_id)
-    wanted = wanted.where(AnswerFinding.state == which, *_seen(viewer))
+    wanted = wanted.where(AnswerFinding.state == which, *viewer.sees(AnswerFinding.shop_id))
     if shop:
         wanted = wanted.where(AnswerFinding.shop_id == shop)
     if kind:
@@ -81,12 +81,6 @@ def read(session: Session, viewer: Viewer, which: Which, shop: str, kind: str, p
     for row, feedback in found[:PAGE]:
         answers.setdefault(feedback.id, (feedback, []))[1].append(row)
     return [_line(feedback, rows, viewer) for feedback, rows in answers.values()], len(found) > PAGE
-
-
-def _seen(viewer: Viewer) -> list[Any]:
-    if not viewer.shops:
-        return []
-    return [or_(col(AnswerFinding.shop_id).in_(viewer.shops), col(AnswerFinding.shop_id).is_(None))]
 
 
 def _line(feedback: Feedback, rows: list[AnswerFinding], viewer: Viewer) -> Line:
@@ -113,7 +107,8 @@ def _parts(rows: Sequence[AnswerFinding]) -> list[tuple[str, bool]]:
 
 def counts(session: Session, viewer: Viewer) -> dict[str, int]:
     """How many open findings there are of each kind."""
-    wanted = select(AnswerFinding.kind, func.count()).where(AnswerFinding.state == "open", *_seen(viewer))
+    mine = (AnswerFinding.state == "open", *viewer.sees(AnswerFinding.shop_id))
+    wanted = select(AnswerFinding.kind, func.count()).where(*mine)
     found = dict(session.exec(wanted.group_by(AnswerFinding.kind)).all())
     return {kind: found[kind] for kind in KINDS if kind in found}
 

@@ -8,7 +8,7 @@ from sqlmodel import col, select
 from alerts.desk import answers as room
 from alerts.desk.answers import Which
 from alerts.desk.api_access import Access, Caller
-from alerts.desk.api_feedback import After, Limit, Number, Word, mine
+from alerts.desk.api_feedback import After, Limit, Number, Word
 from alerts.desk.api_models import Done, Fault, Page
 from alerts.desk.api_problems import answers
 from monitor import db
@@ -30,7 +30,7 @@ def router(core: Core, access: Access) -> APIRouter:
         after: After = "",
         limit: Limit = 50,
     ) -> Page[Fault]:
-        where: list[Any] = [AnswerFinding.state == which, *mine(caller.viewer, AnswerFinding.shop_id)]
+        where: list[Any] = [AnswerFinding.state == which, *caller.viewer.sees(AnswerFinding.shop_id)]
         where += [AnswerFinding.shop_id == shop] if shop else []
         where += [AnswerFinding.kind == kind] if kind else []
         where += [col(AnswerFinding.id) < int(after)] if after else []

@@ -11,7 +11,7 @@ from alerts.actions import Click, handle, tidy
 from alerts.desk import bodies, inbox, subjects
 from alerts.desk.api_access import Access, Caller
 from alerts.desk.api_case_models import CaseInFull, CaseLine, CrisisInFull, CrisisLine
-from alerts.desk.api_feedback import After, Limit, Number, Severity, Word, in_full, mine, of_crisis
+from alerts.desk.api_feedback import After, Limit, Number, Severity, Word, in_full, of_crisis
 from alerts.desk.api_house import happened
 from alerts.desk.api_models import Clock, Done, Page
 from alerts.desk.api_problems import answers
@@ -71,7 +71,7 @@ def router(core: Core, access: Access) -> APIRouter:
     @routes.get("/cases/{number}", summary="一个工单：反馈、版本、时限、经过、可用的回复", responses=answers(404))
     def case(caller: Annotated[Caller, reader], number: Number) -> CaseInFull:
         with db.reading(core.engine) as session:
-            found = _found(session, caller, "case", number)
+            found = subjects.found(session, caller.viewer, "case", number)
             where = [Feedback.case_id == number]
             return CaseInFull.model_validate(_in_full(core, session, caller, found, where), from_attributes=True)
 
@@ -82,7 +82,7 @@ def router(core: Core, access: Access) -> APIRouter:
         after: After = "",
         limit: Limit = 50,
     ) -> Page[CrisisLine]:
-        where = mine(caller.viewer, Crisis.shop_id)
+        where = caller.viewer.sees(Crisis.shop_id)
         where += [col(Crisis.state).in_(CRISIS_OPEN)] if which == "open" else []
         where += [col(Crisis.state).not_in(CRISIS_OPEN)] if which == "done" else []
         where += [col(Crisis.id) < int(after)] if after else []
@@ -94,7 +94,7 @@ def router(core: Core, access: Access) -> APIRouter:
     @routes.get("/crises/{number}", summary="一个危机", responses=answers(404))
     def crisis(caller: Annotated[Caller, reader], number: Number) -> CrisisInFull:
         with db.reading(core.engine) as session:
-            found = _found(session, caller, "crisis", number)
+            found = subjects.found(session, caller.viewer, "crisis", number)
             where = [of_crisis(number)]
             return CrisisInFull.model_validate(_in_full(core, session, caller, found, where), from_attributes=True)
 
@@ -113,8 +113,7 @@ def _add_actions(routes: APIRouter, core: Core, access: Access, plural: str, kin
         more = {name: said for name in ("members", "facts") if (said := getattr(asked, name))}
         action = Action(asked.action, kind, number, asked.note.strip(), asked.to, more or None)
         with db.reading(core.engine) as session:
-            if not subjects.within(session, caller.viewer, action):
-                raise HTTPException(404, "找不到这条记录。")
+            subjects.require(session, caller.viewer, action)
         return perform(core, caller, action, f"{caller.key}:{idempotency_key}")
 
 
@@ -139,13 +138,6 @@ def perform(core: Core, caller: Caller, action: Action, key: str) -> Done:
     if not ACTIONS[action.what].allowed(action.subject, caller.viewer.role):
         raise HTTPException(403, outcome.text)
     raise HTTPException(409, outcome.text)
-
-
-def _found(session: Session, caller: Caller, kind: subjects.Kind, number: int) -> subjects.Subject:
-    found = subjects.read(session, kind, number)
-    if found is None or not caller.viewer.may_see(found.row.shop_id):
-        raise HTTPException(404, "找不到这条记录。")
-    return found
 
 
 def _in_full(

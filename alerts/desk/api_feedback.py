@@ -8,12 +8,11 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, HTTPException, Path, Query
 from pydantic import AwareDatetime, StringConstraints
 from sqlalchemy import String, cast
-from sqlmodel import Session, col, or_, select
+from sqlmodel import Session, col, select
 
 from alerts.desk.api_access import Access, Caller
 from alerts.desk.api_models import Page, Said, SaidInFull, Version
 from alerts.desk.api_problems import answers
-from alerts.desk.sessions import Viewer
 from monitor import db, queries, search
 from monitor.core import Core
 from monitor.models import CrisisFeedback, Feedback, FeedbackVersion, Score, Source
@@ -38,11 +37,6 @@ def moment(at: datetime) -> datetime:
     return min(max(at, _FIRST), _LAST).astimezone(UTC)
 
 
-def mine(viewer: Viewer, shop_id: Any) -> list[Any]:
-    """The condition that a row's shop is the viewer's business."""
-    return [or_(col(shop_id).in_(viewer.shops), col(shop_id).is_(None))] if viewer.shops else []
-
-
 def router(core: Core, access: Access) -> APIRouter:
     """``/feedback``, ``/feedback/{number}``, ``/mentions``."""
     routes = APIRouter(tags=["feedback"])
@@ -64,7 +58,7 @@ def router(core: Core, access: Access) -> APIRouter:
         after: After = "",
         limit: Limit = 50,
     ) -> Page[Said]:
-        where: list[Any] = mine(caller.viewer, Feedback.shop_id)
+        where = caller.viewer.sees(Feedback.shop_id)
         where += [Feedback.shop_id == shop] if shop else []
         where += [Source.name == source] if source else []
         where += [Feedback.kind == kind] if kind else []
@@ -82,7 +76,7 @@ def router(core: Core, access: Access) -> APIRouter:
     @routes.get("/feedback/{number}", summary="一条评价或帖子", responses=answers(404))
     def one(caller: Annotated[Caller, reader], number: Number) -> SaidInFull:
         with db.reading(core.engine) as session:
-            found = in_full(session, [Feedback.id == number, *mine(caller.viewer, Feedback.shop_id)], 1)
+            found = in_full(session, [Feedback.id == number, *caller.viewer.sees(Feedback.shop_id)], 1)
         if not found:
             raise HTTPException(404, "找不到这条反馈。")
         return found[0]
@@ -95,7 +89,7 @@ def router(core: Core, access: Access) -> APIRouter:
         after: After = "",
         limit: Limit = 50,
     ) -> Page[SaidInFull]:
-        where = [Feedback.kind == "mention", *mine(caller.viewer, Feedback.shop_id)]
+        where = [Feedback.kind == "mention", *caller.viewer.sees(Feedback.shop_id)]
         where += [col(Score.negative)] if only == "bad" else []
         with db.reading(core.engine) as session:
             where += _says(session, q, "mention")

@@ -6,9 +6,8 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, HTTPException, Path
 from fastapi.responses import HTMLResponse, Response, StreamingResponse
-from sqlmodel import Session
 
-from alerts.desk import subjects
+from alerts.desk import shelf, subjects
 from alerts.desk.api_access import Access, Caller
 from alerts.desk.api_feedback import Number, Since, moment
 from alerts.desk.api_models import Report, Table
@@ -59,7 +58,7 @@ def router(core: Core, access: Access, pages: Pages, kept: Shelf | None) -> APIR
     def buyers(caller: Annotated[Caller, taker], number: Number, kind: Format) -> Response:
         out = io.BytesIO()
         with db.reading(core.engine) as session:
-            _own_crisis(session, caller, number)
+            subjects.found(session, caller.viewer, "crisis", number)
             sheets.write(exports.buyers(session, number, core.settings.zone), kind, out)
         return Response(out.getvalue(), media_type=TYPES[kind], headers=_named(f"buyers-{number}.{kind}"))
 
@@ -70,12 +69,12 @@ def router(core: Core, access: Access, pages: Pages, kept: Shelf | None) -> APIR
 def _add_reports(routes: APIRouter, access: Access, pages: Pages, kept: Shelf | None) -> None:
     @routes.get("/reports", summary="发过的报告，最新的在前", responses=answers())
     def reports(caller: Annotated[Caller, access.may("read")]) -> Sequence[Report]:
-        _whole(caller)
+        shelf.whole(caller.viewer)
         return [Report.model_validate(one) for one in (kept.listing() if kept else ())]
 
     @routes.get("/reports/{name}", summary="一份报告", response_class=HTMLResponse, responses=answers(404))
     def report(caller: Annotated[Caller, access.may("read")], name: ReportName) -> HTMLResponse:
-        _whole(caller)
+        shelf.whole(caller.viewer)
         page = kept.page(name, f"{pages.root}/reports/{name}/") if kept else None
         if page is None:
             raise HTTPException(404, "没有这份报告。")
@@ -88,27 +87,16 @@ def _add_reports(routes: APIRouter, access: Access, pages: Pages, kept: Shelf | 
         responses=answers(404) | _files(["image/png"]),
     )
     def picture(caller: Annotated[Caller, access.may("read")], name: ReportName, file: PictureName) -> Response:
-        _whole(caller)
+        shelf.whole(caller.viewer)
         png = kept.picture(name, file) if kept else None
         if png is None:
             raise HTTPException(404, "没有这张图。")
         return Response(png, media_type="image/png", headers=_named(file))
 
 
-def _whole(caller: Caller) -> None:
-    if caller.viewer.shops:
-        raise HTTPException(403, "报告是全部店铺的，只管部分店铺的人看不了。")
-
-
 def _all_shops(caller: Caller) -> None:
     if not caller.leads:
         raise HTTPException(403, "这些表给主管看；只管部分店铺的人也看不了。")
-
-
-def _own_crisis(session: Session, caller: Caller, number: int) -> None:
-    found = subjects.read(session, "crisis", number)
-    if found is None or not caller.viewer.may_see(found.row.shop_id):
-        raise HTTPException(404, "找不到这条记录。")
 
 
 def _named(name: str) -> dict[str, str]:

@@ -1,8 +1,5 @@
 """The desk's application: status page, signed links, Slack's clicks, health; every error is one Chinese sentence."""
 
-from dataclasses import replace
-from urllib.parse import urlsplit
-
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -40,7 +37,6 @@ from alerts.desk import (
 from alerts.desk.pages import HERE, Pages
 from alerts.desk.sessions import Doorkeeper
 from alerts.links import Expired, Forged, Links
-from monitor import db
 from monitor.core import Core
 from monitor.shelf import Shelf
 
@@ -89,21 +85,7 @@ def create_app(core: Core, links: Links, kept: Shelf | None = None) -> FastAPI:
     app.add_middleware(vitals.Timed, meters=core.meters)
     app.state.live = live.Live(core)
     app.include_router(live.router(app.state.live, door))
-
-    @app.get("/", summary="状态页", response_class=HTMLResponse)
-    def home(request: Request) -> HTMLResponse:
-        with db.reading(core.engine) as session:
-            needed = door.needed(session)
-        viewer = door.viewer(request) if needed else None  # reads by itself: nobody has two connections at a time
-        with db.reading(core.engine) as session:
-            house = status.read(session, core.settings, core.clock.now())
-        if viewer:
-            house = replace(house, crises=[line for line in house.crises if viewer.may_see(line.crisis.shop_id)])
-        numbers = [line.crisis.id or 0 for line in house.crises]
-        page = f"{pages.root}/crises/"
-        views = {n: f"{page}{n}" if viewer else urlsplit(links.view("crisis", n)).path for n in numbers}
-        return pages.render("status", viewer=viewer, house=house, views=views)
-
+    app.include_router(status.router(core, links, pages, door))
     return app
 
 

@@ -14,12 +14,14 @@ LATEST_SECOND = 4_102_444_800
 """2100, in seconds since 1970."""
 _FIRST, _LATEST = date(1970, 1, 2), date(2100, 1, 1)  # the earliest and latest days that mean anything here
 
+Days = tuple[date, date]
+"""The first and the last local day."""
 Word = Annotated[str, Field(max_length=200, pattern=r"^[^\x00]*$")]
 """PostgreSQL takes no NUL."""
 
 
 class Asked(BaseModel):
-    """What is empty, or 0, does not matter.
+    """What is asked of such a list; what is empty, or 0, does not matter.
 
     Attributes:
         since: First local day.
@@ -39,8 +41,8 @@ class Asked(BaseModel):
         return urlencode(told | ({"page": page} if page > 1 else {}))
 
     @property
-    def days(self) -> tuple[date, date]:
-        """The first and the last local day."""
+    def days(self) -> Days:
+        """From ``since`` to ``until``; where one is empty, from or to the end of all days."""
         first, last = (min(max(day, _FIRST), _LATEST) for day in (self.since or _FIRST, self.until or _LATEST))
         return first, last
 
@@ -55,6 +57,6 @@ def midnight(core: Core, day: date) -> datetime:
     return datetime.combine(day, time(), core.settings.zone)
 
 
-def ends(core: Core, days: tuple[date, date]) -> tuple[datetime, datetime]:
+def ends(core: Core, days: Days) -> tuple[datetime, datetime]:
     """When the first of some local days begins and the last one ends."""
     return midnight(core, days[0]), midnight(core, days[1] + timedelta(1))

@@ -91,6 +91,16 @@ class Wanted(Asked):
         """Whether cases are listed, each by its first feedback; the days are those on which people acted."""
         return bool(self.settled or self.followup)
 
+    @property
+    def suspected(self) -> bool:
+        """Whether only what was taken for negative is listed, whatever staff said of it afterwards."""
+        return bool(self.became) or self.cleared
+
+    @property
+    def negative(self) -> bool:
+        """Whether only negatives are listed; a category is a negative's or, where cases are listed, theirs."""
+        return self.bad or bool(self.category and not self.of_cases)
+
 
 def router(core: Core, pages: Pages, door: Doorkeeper) -> APIRouter:
     """``/feedback``."""
@@ -104,16 +114,25 @@ def router(core: Core, pages: Pages, door: Doorkeeper) -> APIRouter:
         page: Annotated[int, Query(ge=1, le=100_000)] = 1,
     ) -> HTMLResponse:
         with db.reading(core.engine, lookups=True) as session:
-            ids = found(session, parts(core, session, viewer, wanted))
-            shown = subjects.shown(session, rows(session, ids, page), (wanted.word,) if wanted.word else ())
-        count = len(ids)
-        more = page * subjects.PAGE < count
-        return pages.render(
-            "feedback", viewer=viewer, shown=shown, wanted=wanted, page=page, more=more, count=count,
-            most=MOST_COUNTED, category=complaints().get(wanted.category, wanted.category),
-        )  # fmt: skip
+            told = shown(core, session, viewer, wanted, page)
+            told["shown"] = subjects.shown(session, told["shown"], (wanted.word,) if wanted.word else ())
+        return pages.render("feedback", viewer=viewer, **told)
 
     return routes
+
+
+def shown(core: Core, session: Session, viewer: Viewer | None, wanted: Wanted, page: int) -> dict[str, Any]:
+    """What a page of them shows, whoever looks; ``shown`` are feedbacks with their scores."""
+    ids = found(session, parts(core, session, viewer, wanted))
+    return {
+        "wanted": wanted,
+        "shown": _rows(session, ids, page),
+        "count": len(ids),
+        "most": MOST_COUNTED,
+        "category": complaints().get(wanted.category, wanted.category),
+        "page": page,
+        "more": page * subjects.PAGE < len(ids),
+    }
 
 
 def parts(core: Core, session: Session, viewer: Viewer | None, wanted: Wanted) -> list[Part]:
@@ -122,8 +141,8 @@ def parts(core: Core, session: Session, viewer: Viewer | None, wanted: Wanted) -
     where: list[Any] = [col(Feedback.first_seen_at) <= seen] if seen else []
     where += [Feedback.kind == wanted.kind] if wanted.kind else []
     if wanted.word:
-        complaints = choosing.complaints(_span(core, wanted), [*where, counts.negative(seen)], seen, alarms=False)
-        where.append(choosing.said(session, complaints, wanted.word.lower()))
+        told = choosing.complaints(_span(core, wanted), [*where, counts.negative(seen)], seen, alarms=False)
+        where.append(choosing.said(session, told, wanted.word.lower()))
     if wanted.settled:
         where += choosing.settled(core, days, wanted.settled)
         where += [choosing.held(wanted.person, seen)] if wanted.person or wanted.nobody else []
@@ -132,8 +151,7 @@ def parts(core: Core, session: Session, viewer: Viewer | None, wanted: Wanted) -
     if wanted.served:
         where.append(choosing.served(core, session, days))
     where += [*_about(core, wanted), *_judged(core, wanted)]
-    if viewer and viewer.shops:
-        where.append(or_(col(Feedback.shop_id).in_(viewer.shops), col(Feedback.shop_id).is_(None)))
+    where += viewer.sees(Feedback.shop_id) if viewer else []
     chosen = _parts(core, wanted, where)
     return [Part([choosing.telling(session, chosen, wanted.tells)])] if wanted.tells else chosen
 
@@ -141,8 +159,8 @@ def parts(core: Core, session: Session, viewer: Viewer | None, wanted: Wanted) -
 def _parts(core: Core, wanted: Wanted, where: list[Any]) -> list[Part]:
     """Where to look for what fulfils such conditions."""
     span, seen = _span(core, wanted), wanted.counted_at
-    alarms = wanted.cleared or wanted.became in ("received", "false_alarm")
-    if alarms or wanted.became or wanted.bad or (wanted.category and not wanted.of_cases):
+    if wanted.suspected or wanted.negative:
+        alarms = wanted.cleared or wanted.became in ("received", "false_alarm")
         return choosing.complaints(span, where, seen, alarms=alarms)
     return [Part([*span.holds(col(Feedback.happened_at)), *where])]
 
@@ -172,10 +190,10 @@ def _about(core: Core, wanted: Wanted) -> list[Any]:
 def _judged(core: Core, wanted: Wanted) -> list[Any]:
     """What it is taken for and what became of it."""
     seen = wanted.counted_at
-    where: list[Any] = [counts.suspected(seen)] if wanted.became or wanted.cleared else []
+    where: list[Any] = [counts.suspected(seen)] if wanted.suspected else []
     where += [counts.place(seen) == wanted.became] if wanted.became not in ("", "received") else []
     where += [choosing.cleared(core, wanted.days, seen)] if wanted.cleared else []
-    where += [counts.negative(seen)] if wanted.bad or (wanted.category and not wanted.of_cases) else []
+    where += [counts.negative(seen)] if wanted.negative else []
     where += [col(Feedback.stars).is_not(None)] if wanted.stars == "given" else []
     where += [counts.satisfied(seen)] if wanted.stars == "good" else []
     where += [counts.wordless] if wanted.textless else []
@@ -193,7 +211,7 @@ def found(session: Session, parts: Sequence[Part]) -> list[int]:
     return [row.id for row in choosing.newest(session, (), parts, MOST_COUNTED + 1)]
 
 
-def rows(session: Session, ids: Sequence[int], page: int) -> list[tuple[Feedback, Score | None]]:
+def _rows(session: Session, ids: Sequence[int], page: int) -> list[tuple[Feedback, Score | None]]:
     """A page of them with their scores; pages count from 1."""
     here = ids[(page - 1) * subjects.PAGE : page * subjects.PAGE]
     told = select(Feedback, Score).join(Score, isouter=True).where(col(Feedback.id).in_(here))

@@ -11,14 +11,11 @@ from sqlalchemy import String, bindparam, case, false, literal, not_, type_coerc
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, and_, col, func, or_, select
 
-from alerts.desk.asked import MOST_COUNTED, ends, midnight
+from alerts.desk.asked import MOST_COUNTED, Days, ends, midnight
 from monitor import clearance, counted, first_contact, history, scope, vocabulary
 from monitor.core import Core
 from monitor.indicators import SERVED
 from monitor.models import Case, Correction, Feedback, Indicator, Person, Score
-
-Days = tuple[date, date]
-"""The first and the last day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +125,7 @@ def complaints(span: Span, where: list[Any], seen: datetime | None, *, alarms: b
     if not others:
         return [now]
     harmless = func.coalesce(counted.S.negative, false()).is_(false())
-    among = col(Feedback.id).in_(union(*others) if others[1:] else others[0])
+    among = col(Feedback.id).in_(union(*others))
     return [now, Part([harmless, among, *span.holds(counted.F.happened_at), *where])]
 
 

@@ -81,15 +81,13 @@ def router(core: Core, pages: Pages, door: Doorkeeper, oidc: Oidc) -> APIRouter:
         try:
             asking, where = _asked(cookies, request.cookies.get(COOKIE, ""), state, core.clock.now())
             _once(core, asking)
-            if error or not code:
-                return _told(pages, *_REFUSED, Unbelieved(f"no code: {error[:_LONGEST]!r}"))
-            claims, now = provider.claims(code, asking), core.clock.now()
+            claims, now = provider.claims(_granted(code, error), asking), core.clock.now()
             with db.writing(core.engine) as session:
                 account = accounts.admit(session, _person(session, oidc, claims, now), now)
             answer: Response = RedirectResponse(f"{pages.root}{where}", 303, {"Cache-Control": "no-store"})
             door.let_in(answer, account)
         except _Stopped as stopped:
-            answer = _told(pages, stopped.status, stopped.said)
+            answer = _told(pages, stopped.status, stopped.said, stopped.__cause__)
         except Unreachable as away:
             answer = _told(pages, *_AWAY, away)
         except Unbelieved as reason:
@@ -100,7 +98,7 @@ def router(core: Core, pages: Pages, door: Doorkeeper, oidc: Oidc) -> APIRouter:
     return routes
 
 
-def _told(pages: Pages, status: int, said: str, reason: Exception | None = None) -> Response:
+def _told(pages: Pages, status: int, said: str, reason: BaseException | None = None) -> Response:
     if reason is not None:
         _log.warning("company_login_failed", reason=str(reason))
     return pages.problem(status, said)
@@ -134,6 +132,13 @@ def _once(core: Core, asking: Asking) -> None:
             session.add(row)
     except IntegrityError:
         raise _Stopped(*_AGAIN) from None
+
+
+def _granted(code: str, error: str) -> str:
+    """The code that the provider gave."""
+    if error or not code:
+        raise _Stopped(*_REFUSED) from Unbelieved(f"no code: {error[:_LONGEST]!r}")
+    return code
 
 
 def _person(session: Session, oidc: Oidc, claims: Mapping[str, Any], now: datetime) -> Person:

@@ -90,9 +90,7 @@ class Deadlines:
         self._where += [named == wanted.stage] if wanted.stage else []
         self._where += [Person.name == wanted.person] if wanted.person else []
         self._where += [col(Person.id).is_(None)] if wanted.nobody else []
-        if viewer and viewer.shops:
-            shop = func.coalesce(Case.shop_id, Crisis.shop_id)
-            self._where.append(or_(shop.in_(viewer.shops), shop.is_(None)))
+        self._where += viewer.sees(func.coalesce(Case.shop_id, Crisis.shop_id)) if viewer else []
 
     def count(self) -> int:
         """How many there are; no further than one above `MOST_COUNTED`."""

@@ -44,7 +44,7 @@ def router(core: Core, links: Links, pages: Pages) -> APIRouter:
     def view(token: str, page: Annotated[int, Query(ge=1, le=_MAX_PAGE)] = 1) -> HTMLResponse:
         seen = links.read_view(token)
         with db.reading(core.engine) as session:
-            subject = _subject(session, seen.subject, seen.subject_id)
+            subject = subjects.found(session, None, seen.subject, seen.subject_id)
             shown = subjects.feedbacks(session, subject, page)
         last = max(1, -(-subject.count // subjects.PAGE))
         listed = f"{links.view(seen.subject, seen.subject_id)}/buyers.csv"
@@ -57,7 +57,7 @@ def router(core: Core, links: Links, pages: Pages) -> APIRouter:
             raise HTTPException(404, "没有这张表。")
         out = io.BytesIO()
         with db.reading(core.engine) as session:
-            _subject(session, seen.subject, seen.subject_id)
+            subjects.found(session, None, seen.subject, seen.subject_id)
             sheets.write(exports.buyers(session, seen.subject_id, core.settings.zone), "csv", out)
         return pages.file(out.getvalue(), "text/csv; charset=utf-8", f"buyers-{seen.subject_id}.csv")
 
@@ -92,7 +92,7 @@ def _ask(
 ) -> HTMLResponse:
     if link.action not in ACTIONS:
         raise HTTPException(404, "没有这个操作。")
-    subject = _subject(session, link.subject, link.subject_id)
+    subject = subjects.found(session, None, link.subject, link.subject_id)
     return pages.render(
         "confirm",
         400 if problem else 200,
@@ -111,10 +111,3 @@ def _told(pages: Pages, links: Links, link: Link, outcome: Outcome) -> HTMLRespo
     title = "办好了" if outcome.done else "没有办成"
     view = links.view(link.subject, link.subject_id)
     return pages.render("message", title=title, text=outcome.text, good=outcome.done, view=view)
-
-
-def _subject(session: Session, kind: str, subject_id: int) -> subjects.Subject:
-    subject = subjects.read(session, kind, subject_id)
-    if subject is None:
-        raise HTTPException(404, "找不到这条记录。")
-    return subject

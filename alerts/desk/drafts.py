@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, Response
 
@@ -87,9 +87,7 @@ class Picker:
             HTTPException: 404, there is none for this person.
         """
         with db.reading(self.core.engine) as session:
-            found = subjects.read(session, kind, number)
-            if found is None or not viewer.may_see(found.row.shop_id):
-                raise HTTPException(404, "找不到这条记录。")
+            found = subjects.found(session, viewer, kind, number)
             shown = subjects.feedbacks(session, found, 1)
         picks = self._found(found, shown, words) if words else for_subject(self.core.settings, found, shown, _FITTING)
         faults = problems(written, _said(shown), found.row.categories) if written else []

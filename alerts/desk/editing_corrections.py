@@ -105,8 +105,7 @@ def wanted(viewer: Viewer, filters: Filters) -> Any:
     """The statement that finds corrections with their feedbacks, in no order yet."""
     found = select(Correction, Feedback).join(Feedback, col(Feedback.id) == Correction.feedback_id)
     said, before = cast(col(Correction.after), String), cast(col(Correction.before), String)
-    if viewer.shops:
-        found = found.where(or_(col(Feedback.shop_id).in_(viewer.shops), col(Feedback.shop_id).is_(None)))
+    found = found.where(*viewer.sees(Feedback.shop_id))
     if filters.who:
         found = found.where(Correction.actor == filters.who)
     if filters.category:
@@ -141,9 +140,7 @@ def _line(session: Session, row: Correction, feedback: Feedback, standing: Mappi
 def suspected(viewer: Viewer, filters: Filters) -> Any:
     """The statement that finds cases taken for malicious, with what is known: an event, no correction."""
     found = select(Event, Case).join(Case, col(Case.id) == Event.subject_id)
-    found = found.where(Event.subject == "case", Event.what == "extortion")
-    if viewer.shops:
-        found = found.where(or_(col(Case.shop_id).in_(viewer.shops), col(Case.shop_id).is_(None)))
+    found = found.where(Event.subject == "case", Event.what == "extortion", *viewer.sees(Case.shop_id))
     return found.where(Event.actor == filters.who) if filters.who else found
 
 

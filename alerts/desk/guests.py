@@ -9,16 +9,15 @@ from typing import Any, NamedTuple
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from sqlmodel import Session
 
 from alerts.desk import behind, deadline_rows, deadlines, subjects
-from alerts.desk.asked import MOST_COUNTED
+from alerts.desk.asked import MOST_COUNTED, Asked
 from alerts.desk.pages import Pages
 from alerts.links import Expired, Forged, Links
 from alerts.pace import bucket
 from monitor import db
-from monitor.categories import complaints
 from monitor.core import Core
 from monitor.models import Feedback, Score
 from monitor.order_numbers import hide_orders
@@ -54,10 +53,10 @@ class Item:
 
 
 class _List(NamedTuple):
-    """How one of the desk's lists is shown to a guest: its words, what they find, and the template."""
+    """How one of the desk's lists is shown to a guest: its words, what a page of it shows, and the template."""
 
-    wanted: type[BaseModel]
-    shown: Callable[[Core, Session, Any, int], dict[str, Any]]
+    wanted: type[Asked]
+    shown: Callable[[Core, Session, None, Any, int], dict[str, Any]]
     page: str
 
 
@@ -102,7 +101,7 @@ def router(core: Core, links: Links, pages: Pages) -> APIRouter:
             answer.headers["Retry-After"] = str(-(-rest // timedelta(seconds=1)))
             return answer
         with db.reading(core.engine, lookups=True) as session:
-            shown = _LISTS[of].shown(core, session, wanted, page)
+            shown = _LISTS[of].shown(core, session, None, wanted, page)
         shown |= {"more": shown["more"] and page < _LAST_PAGE, "address": "page={}".format}
         return pages.render(_LISTS[of].page, **shown)
 
@@ -131,22 +130,9 @@ def _page(asked: Mapping[str, str]) -> int:
     return int(number)
 
 
-def _feedbacks(core: Core, session: Session, wanted: behind.Wanted, page: int) -> dict[str, Any]:
-    ids = behind.found(session, behind.parts(core, session, None, wanted))
-    count = len(ids)
-    return {
-        "wanted": wanted,
-        "shown": [_item(row, score) for row, score in behind.rows(session, ids, page)],
-        "count": count,
-        "most": MOST_COUNTED,
-        "category": complaints().get(wanted.category, wanted.category),
-        "page": page,
-        "more": page * subjects.PAGE < count,
-    }
-
-
-def _deadlines(core: Core, session: Session, wanted: deadline_rows.Wanted, page: int) -> dict[str, Any]:
-    return deadlines.shown(core, session, None, wanted, page)
+def _feedbacks(core: Core, session: Session, viewer: None, wanted: behind.Wanted, page: int) -> dict[str, Any]:
+    told = behind.shown(core, session, viewer, wanted, page)
+    return told | {"shown": [_item(row, score) for row, score in told["shown"]]}
 
 
 def _item(row: Feedback, score: Score | None) -> Item:
@@ -157,5 +143,5 @@ def _item(row: Feedback, score: Score | None) -> Item:
 
 _LISTS = {
     "feedback": _List(behind.Wanted, _feedbacks, "guest"),
-    "deadlines": _List(deadline_rows.Wanted, _deadlines, "deadlines"),
+    "deadlines": _List(deadline_rows.Wanted, deadlines.shown, "deadlines"),
 }

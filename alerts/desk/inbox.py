@@ -93,9 +93,7 @@ def _find(session: Session, filters: Filters) -> Found | None:
 
 
 def _where(viewer: Viewer, filters: Filters, found: Found | None) -> list[Any]:
-    where = _which(viewer, filters.which)
-    if viewer.shops:
-        where.append(or_(col(Case.shop_id).in_(viewer.shops), col(Case.shop_id).is_(None)))
+    where = [*_which(viewer, filters.which), *viewer.sees(Case.shop_id)]
     if filters.shop:
         where.append(Case.shop_id == filters.shop)
     if filters.severity:

@@ -1,7 +1,7 @@
 """What is looked up rather than worked on: posts and how they spread, the audit, tables to take away."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query
 from fastapi.responses import HTMLResponse, Response, StreamingResponse
 from sqlalchemy import literal
 from sqlalchemy.orm import aliased
-from sqlmodel import Session, col, or_, select
+from sqlmodel import Session, col, select
 
 from alerts.desk import subjects
 from alerts.desk.pages import Pages
@@ -55,13 +55,9 @@ def router(core: Core, pages: Pages, door: Doorkeeper) -> APIRouter:
         who: Annotated[str, Query(max_length=100, pattern=r"^[^\x00]*$")] = "",
     ) -> HTMLResponse:
         _leads(viewer)
-        wanted = select(Event).order_by(col(Event.id).desc())
-        if who:
-            wanted = wanted.where(Event.actor == who)
         with db.reading(core.engine) as session:
-            events = session.exec(wanted.limit(_PAGE + 1).offset((page - 1) * _PAGE)).all()
-        more = len(events) > _PAGE
-        return pages.render("audit", viewer=viewer, events=events[:_PAGE], page=page, more=more, who=who)
+            events, more = _events(session, page, who)
+        return pages.render("audit", viewer=viewer, events=events, page=page, more=more, who=who)
 
     @routes.get("/export", summary="可以下载的表")
     def tables(viewer: Annotated[Viewer, known]) -> HTMLResponse:
@@ -94,17 +90,22 @@ def pieces(core: Core, what: str, kind: str, since: datetime | None = None) -> I
             yield piece
 
 
+def _events(session: Session, page: int, who: str) -> tuple[Sequence[Event], bool]:
+    wanted = select(Event).where(*([Event.actor == who] if who else [])).order_by(col(Event.id).desc())
+    rows = session.exec(wanted.limit(_PAGE + 1).offset((page - 1) * _PAGE)).all()
+    return rows[:_PAGE], len(rows) > _PAGE
+
+
 def _mentions(session: Session, viewer: Viewer, page: int, only: str, words: str) -> tuple[list[Shown], bool]:
     kind = literal("mention", literal_execute=True)  # or PostgreSQL does not see that the partial index will do
-    wanted = select(Feedback, Score).join(Score, isouter=True).where(Feedback.kind == kind)
+    wanted = select(Feedback, Score).join(Score, isouter=True)
+    wanted = wanted.where(Feedback.kind == kind, *viewer.sees(Feedback.shop_id))
     found = search.find(session, words, "mention") if words else None
     if found:
         wanted = wanted.where(found.says if found.ids is None else col(Feedback.id).in_(found.ids))
     if only == "bad":
         mine = aliased(Score)  # SQLite would begin with all that is negative
         wanted = wanted.where(select(mine.feedback_id).where(mine.feedback_id == Feedback.id, mine.negative).exists())
-    if viewer.shops:
-        wanted = wanted.where(or_(col(Feedback.shop_id).in_(viewer.shops), col(Feedback.shop_id).is_(None)))
     newest = wanted.order_by(col(Feedback.happened_at).desc(), col(Feedback.id).desc())
     rows = session.exec(newest.limit(subjects.PAGE + 1).offset((page - 1) * subjects.PAGE)).all()
     return subjects.shown(session, rows[: subjects.PAGE], found.words if found else ()), len(rows) > subjects.PAGE

@@ -83,7 +83,7 @@ class _Rooms:
 
     def show(self, viewer: Viewer, kind: Kind, number: int, page: int = 1, problem: str = "") -> HTMLResponse:
         with db.reading(self.core.engine) as session:
-            found = self._found(session, viewer, kind, number)
+            found = subjects.found(session, viewer, kind, number)
             shown = subjects.feedbacks(session, found, page)
             return self.pages.render(
                 "subject",
@@ -111,8 +111,7 @@ class _Rooms:
         more = {name: fields[name] for name in ("members", "facts") if fields.get(name)}
         asked = Action(action, kind, number, note, fields.get("to", ""), more or None)
         with db.reading(self.core.engine) as session:
-            if not subjects.within(session, viewer, asked):
-                raise HTTPException(404, "找不到这条记录。")
+            subjects.require(session, viewer, asked)
         outcome = handle(self.core, Click("desk", f"{viewer.name}:{once}"[:200], viewer.name, asked))
         if outcome.done:
             return RedirectResponse(f"{self.pages.root}/{plural}/{number}", 303)
@@ -121,15 +120,9 @@ class _Rooms:
     def buyers(self, viewer: Viewer, number: int) -> Response:
         out = io.BytesIO()
         with db.reading(self.core.engine) as session:
-            self._found(session, viewer, "crisis", number)
+            subjects.found(session, viewer, "crisis", number)
             sheets.write(exports.buyers(session, number, self.core.settings.zone), "csv", out)
         return self.pages.file(out.getvalue(), "text/csv; charset=utf-8", f"buyers-{number}.csv")
-
-    def _found(self, session: Session, viewer: Viewer, kind: Kind, number: int) -> subjects.Subject:
-        found = subjects.read(session, kind, number)
-        if found is None or not viewer.may_see(found.row.shop_id):
-            raise HTTPException(404, "找不到这条记录。")
-        return found
 
 
 def router(core: Core, pages: Pages, door: Doorkeeper) -> APIRouter:

@@ -5,12 +5,13 @@ import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import HTTPException, Request
 from fastapi.responses import Response
 from itsdangerous import BadData, URLSafeSerializer
-from sqlmodel import Session, func, select
+from sqlmodel import Session, func, or_, select
 
 from monitor import db
 from monitor.core import Core
@@ -49,6 +50,10 @@ class Viewer:
     def may_see(self, shop_id: str | None) -> bool:
         """Whether a shop's things are the person's business; what belongs to no shop is everybody's."""
         return not self.shops or shop_id is None or shop_id in self.shops
+
+    def sees(self, shop_id: Any) -> list[Any]:
+        """`may_see` as conditions on a column: none where all shops are the person's business."""
+        return [or_(shop_id.in_(self.shops), shop_id.is_(None))] if self.shops else []
 
 
 class NotLoggedIn(Exception):

@@ -21,12 +21,12 @@ def router(shelf: Shelf, pages: Pages, door: Doorkeeper) -> APIRouter:
 
     @routes.get("/reports", summary="发过的日报、周报和月报")
     def listing(viewer: Annotated[Viewer, known]) -> HTMLResponse:
-        _may_read(viewer)
+        whole(viewer)
         return pages.render("reports", viewer=viewer, entries=shelf.listing())
 
     @routes.get("/reports/{name}", summary="一份报告")
     def page(viewer: Annotated[Viewer, known], name: str) -> HTMLResponse:
-        _may_read(viewer)
+        whole(viewer)
         shown = shelf.page(name, f"{pages.root}/reports/{name}/")
         if shown is None:
             raise HTTPException(404, "没有这份报告。")
@@ -34,7 +34,7 @@ def router(shelf: Shelf, pages: Pages, door: Doorkeeper) -> APIRouter:
 
     @routes.get("/reports/{name}/{file}", summary="报告里的图", response_class=Response)
     def picture(viewer: Annotated[Viewer, known], name: str, file: str) -> Response:
-        _may_read(viewer)
+        whole(viewer)
         png = shelf.picture(name, file)
         if png is None:
             raise HTTPException(404, "没有这张图。")
@@ -43,6 +43,11 @@ def router(shelf: Shelf, pages: Pages, door: Doorkeeper) -> APIRouter:
     return routes
 
 
-def _may_read(viewer: Viewer) -> None:
-    if viewer.shops:  # reports are about all shops
+def whole(viewer: Viewer) -> None:
+    """Reports are about all shops.
+
+    Raises:
+        HTTPException: 403, the viewer's business are some of them.
+    """
+    if viewer.shops:
         raise HTTPException(403, "报告是全部店铺的，只管部分店铺的人看不了。")

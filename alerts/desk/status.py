@@ -1,12 +1,19 @@
-"""What the status page shows, read in one consistent view of the store."""
+"""The status page, and what it shows, read in one consistent view of the store."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from urllib.parse import urlsplit
 
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
 from sqlmodel import Session, col, func, select
 
-from monitor import clocks, queries, selfwatch
+from alerts.desk.pages import Pages
+from alerts.desk.sessions import Doorkeeper
+from alerts.links import Links
+from monitor import clocks, db, queries, selfwatch
+from monitor.core import Core
 from monitor.health import SourceHealth, overview
 from monitor.models import Case, Outbox, Timer
 from monitor.queries import CrisisLine
@@ -53,6 +60,27 @@ class Status:
             (self.deliveries["dead"], f"{self.deliveries['dead']} 条消息发不出"),
         )
         return [words for count, words in counted if count]
+
+
+def router(core: Core, links: Links, pages: Pages, door: Doorkeeper) -> APIRouter:
+    """``/``: for whoever is logged in, and for everybody as long as nobody has to be."""
+    routes = APIRouter(default_response_class=HTMLResponse)
+
+    @routes.get("/", summary="状态页")
+    def home(request: Request) -> HTMLResponse:
+        with db.reading(core.engine) as session:
+            needed = door.needed(session)
+        viewer = door.viewer(request) if needed else None  # reads by itself: nobody has two connections at a time
+        with db.reading(core.engine) as session:
+            house = read(session, core.settings, core.clock.now())
+        if viewer:
+            house = replace(house, crises=[line for line in house.crises if viewer.may_see(line.crisis.shop_id)])
+        numbers = [line.crisis.id or 0 for line in house.crises]
+        page = f"{pages.root}/crises/"
+        views = {n: f"{page}{n}" if viewer else urlsplit(links.view("crisis", n)).path for n in numbers}
+        return pages.render("status", viewer=viewer, house=house, views=views)
+
+    return routes
 
 
 def read(session: Session, settings: Settings, now: datetime) -> Status:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from fastapi import HTTPException
 from sqlmodel import Session, col, func, select
 
 from alerts.desk.sessions import Viewer
@@ -29,6 +30,7 @@ from monitor.transitions import ACTIONS
 
 PAGE = 50
 _MOST_EVENTS = 200
+_NONE = "找不到这条记录。"
 Kind = Literal["case", "crisis"]
 PATHS: Mapping[str, Kind] = {"cases": "case", "crises": "crisis"}
 """The word in addresses, and what it stands for."""
@@ -88,6 +90,18 @@ def read(session: Session, kind: str, subject_id: int) -> Subject | None:
     return Subject(kind, case.case, case.assignee, case.clocks, case.events, session.exec(mine).one())
 
 
+def found(session: Session, viewer: Viewer | None, kind: str, subject_id: int) -> Subject:
+    """The case or crisis, if it is the viewer's business; any where a link says what may be seen.
+
+    Raises:
+        HTTPException: 404, there is none.
+    """
+    subject = read(session, kind, subject_id)
+    if subject is None or (viewer and not viewer.may_see(subject.row.shop_id)):
+        raise HTTPException(404, _NONE)
+    return subject
+
+
 def feedbacks(session: Session, subject: Subject, page: int) -> list[Shown]:
     """One page of its feedbacks, the newest first; pages count from 1."""
     mine = select(Feedback.id)
@@ -141,15 +155,18 @@ def possible(subject: Subject, role: str) -> list[str]:
     ]
 
 
-def within(session: Session, viewer: Viewer, action: Action) -> bool:
-    """Whether what an action is about is there, and no shop it touches is none of the viewer's business."""
+def require(session: Session, viewer: Viewer, action: Action) -> None:
+    """Make sure that what an action is about is there, and every shop it touches the viewer's business.
+
+    Raises:
+        HTTPException: 404, it is not.
+    """
     case = action.subject == "case"
     row = session.get(Case, action.subject_id) if case else session.get(Crisis, action.subject_id)
-    if row is None or not viewer.may_see(row.shop_id):
-        return False
     merging = action.what == "merge" and re.fullmatch("[0-9]{1,9}", action.to)
     other = session.get(Crisis, int(action.to)) if merging else None
-    return other is None or viewer.may_see(other.shop_id)
+    if row is None or not viewer.may_see(row.shop_id) or (other and not viewer.may_see(other.shop_id)):
+        raise HTTPException(404, _NONE)
 
 
 def choices(session: Session, subject: Subject, action: str) -> list[tuple[str, str]]:

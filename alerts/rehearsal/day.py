@@ -15,6 +15,7 @@ from alerts.rehearsal.slack_sink import SlackSink
 from monitor import db, exports
 from monitor.clock import HandClock
 from monitor.core import Core
+from monitor.moves import Action
 
 Row = dict[str, Any]
 
@@ -43,16 +44,7 @@ class Application(Protocol):
         """Build and queue the summaries and reports whose hour has come."""
         ...
 
-    def act(
-        self,
-        person: str,
-        action: str,
-        subject: str,
-        subject_id: int,
-        note: str = "",
-        to: str = "",
-        more: Mapping[str, str] | None = None,
-    ) -> Outcome:
+    def act(self, person: str, action: Action) -> Outcome:
         """Do what a person asks, through the one action handler."""
         ...
 
@@ -109,21 +101,12 @@ class Day:
             self.say(told, "bold")
         self.work()
 
-    def act(
-        self,
-        person: str,
-        action: str,
-        subject: str,
-        subject_id: int,
-        note: str = "",
-        to: str = "",
-        more: Mapping[str, str] | None = None,
-    ) -> None:
+    def act(self, person: str, action: Action) -> None:
         """A person does something to a case or crisis."""
-        outcome = self.app.act(person, action, subject, subject_id, note, to, more)
-        self.say(f"👤 {SUBJECTS[subject]} #{subject_id}：{outcome.text}", "green" if outcome.done else "red")
+        outcome, about = self.app.act(person, action), f"{SUBJECTS[action.subject]} #{action.subject_id}"
+        self.say(f"👤 {about}：{outcome.text}", "green" if outcome.done else "red")
         if not outcome.done:
-            self.refused.append(f"{SUBJECTS[subject]} #{subject_id} {action}: {outcome.text}")
+            self.refused.append(f"{about} {action.what}: {outcome.text}")
 
     def work(self) -> None:
         """What the service does all the time: summaries whose hour has come, due timers, deliveries."""

@@ -24,6 +24,7 @@ from crawler.items import FeedbackItem
 from crawler.job import CrawlResult
 from monitor import intake, runs
 from monitor.clock import Clock, HandClock
+from monitor.moves import Action
 from monitor.settings import Channel, Person, Settings, Smtp
 from monitor.states import STAGE_LABELS
 
@@ -183,7 +184,8 @@ def _act(day: Day, deed: Does) -> None:
         day.say(f"👤 {day.refused[-1]}", "red")
         return
     who = scenarios.person(day.app.core.settings, deed.who)
-    day.act(who, deed.what, deed.on, row["id"], deed.note, deed.to, {"members": deed.members, "facts": deed.facts})
+    more = {"members": deed.members, "facts": deed.facts}
+    day.act(who, Action(deed.what, deed.on, row["id"], deed.note, deed.to, more))
 
 
 def _clocks(day: Day) -> Iterator[Row]:

@@ -6,6 +6,7 @@ from datetime import time
 
 from alerts.rehearsal.config import FORUM, LIVE, SITE
 from alerts.rehearsal.stage import Stage
+from monitor.moves import Action
 
 AGENT, LEAD, MANAGER = "客服一号", "主管", "经理"
 _HANDLED = ("contacted", "answered", "resolved")
@@ -54,7 +55,7 @@ def on(event: str, person: str, *actions: str, note: str = "") -> Callable[[Stag
             stage.refused.append(f"没有危机：{event}")
             return
         for action in actions:
-            stage.act(person, action, "crisis", crisis, note)
+            stage.act(person, Action(action, "crisis", crisis, note))
 
     return play
 
@@ -68,7 +69,7 @@ def close(stage: Stage) -> None:
     """The manager files what is resolved."""
     for row in stage.rows("crises"):
         if row["state"] == "resolved":
-            stage.act(MANAGER, "close", "crisis", row["id"])
+            stage.act(MANAGER, Action("close", "crisis", row["id"]))
 
 
 _PLAN = "苏州仓 14 点前后的批次疑似空单：核对出库重量，暂停该批次，全部补发并送 20 元券，今晚前联系到每一位买家"

@@ -13,6 +13,7 @@ from alerts.rehearsal.shop_site import write_export
 from alerts.rehearsal.slack_sink import SlackSink
 from alerts.rehearsal.story import ZONE, Review, Story
 from monitor.clock import HandClock
+from monitor.moves import Action
 from monitor.states import CASE_OPEN, CRISIS_OPEN
 
 _AFTER = timedelta(seconds=30)  # a crawl takes its time, on the fast clock too
@@ -63,7 +64,7 @@ class Stage(Day):
         done = 0
         for case in cases:
             for action in actions:
-                outcome = self.app.act(person, action, "case", case["id"])
+                outcome = self.app.act(person, Action(action, "case", case["id"]))
                 if not outcome.done:
                     self.refused.append(f"差评 #{case['id']} {action}: {outcome.text}")
             done += 1
