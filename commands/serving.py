@@ -34,7 +34,9 @@ _FAREWELL = 2  # seconds for requests that are being answered when the service e
 async def serve(app: App, host: str, port: int) -> None:
     """Run everything until SIGTERM or SIGINT."""
     quiet: dict[str, Any] = {"log_config": None, "access_log": False, "timeout_graceful_shutdown": _FAREWELL}
-    desk = create_app(app.core, app.links, ReportShelf(app.core))
+    quiet["proxy_headers"] = False  # the desk reads them itself, and keeps who was connected
+    proxies = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1")
+    desk = create_app(app.core, app.links, ReportShelf(app.core), proxies)
     server = uvicorn.Server(uvicorn.Config(desk, host=host, port=port, **quiet))
     # uvicorn would die of the signal itself once it has shut down; this service ends with status 0
     server.capture_signals = nullcontext  # type: ignore[method-assign, assignment]

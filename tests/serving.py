@@ -19,7 +19,8 @@ from fastapi import FastAPI
 @contextmanager
 def serve(app: FastAPI) -> Iterator[str]:
     """Serve the application on a free port; gives its address."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical", ws="none", lifespan="off")
+    quiet: dict[str, Any] = {"log_level": "critical", "ws": "none", "lifespan": "off"}
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, proxy_headers=False, **quiet)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -60,7 +60,8 @@ class Served:
         self.app: FastAPI = create_app(core, Links(core.secret, "", core.clock))
         self.live: live.Live = self.app.state.live
         self.live._pace, self.live._beat = FAST, beat
-        config = uvicorn.Config(self.app, host="127.0.0.1", port=0, log_level="critical", ws="none", lifespan="off")
+        quiet: dict[str, Any] = {"log_level": "critical", "ws": "none", "lifespan": "off"}
+        config = uvicorn.Config(self.app, host="127.0.0.1", port=0, proxy_headers=False, **quiet)
         self.server = uvicorn.Server(config)
         self.thread = threading.Thread(target=self.server.run)
         self._open = ExitStack()

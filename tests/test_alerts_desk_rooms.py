@@ -283,17 +283,18 @@ def test_a_plan_brings_members_and_facts(desk: httpx.Client, core: Core) -> None
     assert (row.plan, row.members, row.facts) == ("先补发", "客服、仓库", "一批没出库")
 
 
-def test_a_proxy_may_say_who_it_is(core: Core) -> None:
-    """With ``user_header`` a known proxy's word counts; from elsewhere the header is nothing."""
-    for peers, status in ((["127.0.0.1"], 200), (["10.0.0.1"], 303)):
-        settings = core.settings.model_copy(
-            update={"desk": core.settings.desk.model_copy(update={"user_header": "X-User", "header_from": peers})}
-        )
-        house = make_core(core.engine, settings, core.clock)
-        with browse(create_app(house, Links(house.secret, "http://127.0.0.1:8000", house.clock))) as client:
-            answer = client.get("/cases", headers={"X-User": "主管".encode()})
-            assert answer.status_code in (status, 303)
-            assert client.get("/cases", headers={"X-User": "nobody"}).status_code == 303
+@pytest.mark.parametrize(
+    ("peers", "status"), [(["127.0.0.1"], 200), (["10.0.0.1"], 303), (["203.0.113.7"], 303)], ids=str
+)
+def test_a_proxy_may_say_who_it_is(core: Core, peers: list[str], status: int) -> None:
+    """A known proxy's word counts, by its own address, whosever it passes on; from elsewhere the header is nothing."""
+    desk = core.settings.desk.model_copy(update={"user_header": "X-User", "header_from": peers})
+    house = make_core(core.engine, core.settings.model_copy(update={"desk": desk}), core.clock)
+    with browse(create_app(house, Links(house.secret, "http://127.0.0.1:8000", house.clock))) as client:
+        for passed_on in ({}, {"X-Forwarded-For": "203.0.113.7", "X-Forwarded-Proto": "https"}):
+            for name, answered in (("主管", status), ("nobody", 303)):
+                headers = passed_on | {"X-User": name.encode()}
+                assert client.get("/cases", headers=headers).status_code == answered, (passed_on, name)
 
 
 def test_accounts_are_told_what_is_wrong(core: Core) -> None:

@@ -35,6 +35,7 @@ from alerts.desk import (
     wecom,
 )
 from alerts.desk.pages import HERE, Pages
+from alerts.desk.proxies import believe
 from alerts.desk.sessions import Doorkeeper
 from alerts.links import Expired, Forged, Links
 from monitor.core import Core
@@ -45,13 +46,14 @@ _log = structlog.get_logger()
 _SENTENCES = {"Not Found": "没有这个页面。", "Method Not Allowed": "这个地址不接受这种请求。"}
 
 
-def create_app(core: Core, links: Links, kept: Shelf | None = None) -> FastAPI:
+def create_app(core: Core, links: Links, kept: Shelf | None = None, proxies: str = "127.0.0.1") -> FastAPI:
     """The web application; all it holds are the open pages that listen, in ``state.live``.
 
     Args:
         core: The common ground.
         links: Reads the links people come with and makes the ones they go on with.
         kept: Where the reports are that were sent.
+        proxies: Whose word for who asks is taken: see `alerts.desk.proxies.believe`.
     """
     app = FastAPI(title="评哨", docs_url=None, redoc_url=None)  # FastAPI's pages load scripts from elsewhere
     pages = Pages(core)
@@ -86,6 +88,7 @@ def create_app(core: Core, links: Links, kept: Shelf | None = None) -> FastAPI:
     app.state.live = live.Live(core)
     app.include_router(live.router(app.state.live, door))
     app.include_router(status.router(core, links, pages, door))
+    believe(app, proxies)
     return app
 
 

@@ -13,6 +13,7 @@ from fastapi.responses import Response
 from itsdangerous import BadData, URLSafeSerializer
 from sqlmodel import Session, func, or_, select
 
+from alerts.desk.proxies import peer
 from monitor import db
 from monitor.core import Core
 from monitor.models import Account, Event, Person
@@ -110,9 +111,11 @@ class Doorkeeper:
     def _known(self, session: Session, request: Request) -> tuple[str, str]:
         """A name, and what its form key is made from."""
         desk = self._core.settings.desk
-        peer = request.client.host if request.client else ""
-        if desk.user_header and peer in desk.header_from and (told := request.headers.get(desk.user_header)):
-            return told, f"proxy:{told}"
+        if desk.user_header and peer(request) in desk.header_from and (told := request.headers.get(desk.user_header)):
+            name = told.encode("latin-1").decode(
+                "utf-8", "replace"
+            )  # bytes, and names are Chinese
+            return name, f"proxy:{name}"
         cookie = request.cookies.get(COOKIE, "")
         try:
             name, epoch, until = self._cookies.loads(cookie)
