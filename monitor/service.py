@@ -5,6 +5,7 @@ second service changes nothing.
 """
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -146,6 +147,7 @@ class Service:
         from apscheduler.triggers.interval import IntervalTrigger
 
         zone = self._core.settings.zone
+        logging.getLogger("apscheduler.scheduler").setLevel(logging.ERROR)  # it warns of each wake-up amid a long crawl
         alarm = AsyncIOScheduler(timezone=zone, job_defaults=_JOB)
         for source in self._core.settings.sources:
             if not source.enabled:
