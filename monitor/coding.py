@@ -21,7 +21,8 @@ CATEGORIES = (
 )  # fmt: skip
 FLAGS = ("churn", "fraud", "legal_threat", "media_threat", "refund_demand", "extortion", "sarcasm")
 STEPS = ("severity>=medium", "severity>=high")
-COLUMNS = (*CATEGORIES, *FLAGS, *STEPS)
+OF_A_SHOP = "of a shop"  # what a post complains of; the rest is anger about something else
+COLUMNS = (*CATEGORIES, *FLAGS, *STEPS, OF_A_SHOP)
 RULED = (*CATEGORIES, *FLAGS)  # columns a rule can speak for
 FEATURES = 4 * len(COLUMNS) + len(RULED) + 4  # that `features` gives
 DOUBT = 3.5  # log-odds of being negative nearer to 0 than this are judged again with the codes at hand

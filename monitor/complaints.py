@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from monitor.categories import SEVERITIES, Hit
-from monitor.coding import CATEGORIES, CERTAIN, COLUMNS, RULED, STEPS, Clauses
+from monitor.coding import CATEGORIES, CERTAIN, COLUMNS, OF_A_SHOP, RULED, STEPS, Clauses
 from monitor.ngrams import BREAKS, Batch
 
 _LONGEST = 80  # points of a clause shown as evidence
 _SPOKEN = [column for column, code in enumerate(COLUMNS) if code in RULED and code != "other"]
-_OTHER = COLUMNS.index("other")
+_OTHER, _OF_A_SHOP = COLUMNS.index("other"), COLUMNS.index(OF_A_SHOP)
 _MEDIUM, _HIGH = (COLUMNS.index(step) for step in STEPS)
 _LEVEL = {name: level for level, name in enumerate(SEVERITIES)}
 
@@ -49,6 +49,11 @@ class Complaints:
     hits: Sequence[Sequence[Hit]]
     clauses: Clauses | None = None
     logits: Sequence[Sequence[float]] = ()
+
+    def of_a_shop(self, row: int) -> bool:
+        """Whether a post complains of a shop, product or brand: by its words, or by a rule that decides by itself."""
+        ruled = any(hit.rule.weight > CERTAIN and hit.rule.code in RULED for hit in self.hits[row])
+        return ruled or self.logits[row][_OF_A_SHOP] > 0
 
     def said(self, text: str, row: int) -> Said:
         """What a row says.

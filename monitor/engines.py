@@ -65,6 +65,4 @@ def columns(judgement: Judgement) -> dict[str, Any]:
 
 def filed(judgement: Judgement) -> dict[str, Any]:
     """A judgement as the store has it: anger about something else is no complaint of ours."""
-    if judgement.relevant:
-        return columns(judgement)
-    return columns(replace(judgement, negative=False, categories=(), severity=None, flags=(), evidence=()))
+    return columns(replace(judgement, negative=bool(judgement.categories)))

@@ -229,6 +229,13 @@ def fit_net(features: Floats, targets: Floats, hidden: int, *, epochs: int = 20,
     return _unscaled(Net(*(part.astype(np.float64) for part in parts)), mean, scale)
 
 
+def fit_nets(features: Floats, targets: Floats, hidden: int, count: int) -> Net:
+    """The mean of so many networks of `fit_net` that began elsewhere, as one."""
+    nets = [fit_net(features, targets, hidden, seed=seed) for seed in range(count)]
+    direct = np.mean([net.direct for net in nets], axis=0)
+    return Net(direct, np.hstack([net.inner for net in nets]), np.vstack([net.outer for net in nets]) / count)
+
+
 def _net_slopes(
     parts: Sequence[Any], rows: Any, aims: Any, weigh: Any, rng: np.random.Generator
 ) -> tuple[Any, Any, Any]:
@@ -243,7 +250,7 @@ def _net_slopes(
 def _unscaled(net: Net, mean: Floats, scale: Floats) -> Net:
     """The same network over features as they come."""
 
-    def undo(part: Floats) -> Floats:
+    def undo(part: NDArray[np.floating[Any]]) -> Floats:
         by = part[:-1] * scale[:, None]
         return np.vstack([by, part[-1] - mean @ by])
 

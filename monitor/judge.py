@@ -1,7 +1,7 @@
 """The verdict on a text: negative or not, what it complains about, how bad it is, and where it says so."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -32,9 +32,10 @@ class Judgement:
     Attributes:
         negative: Whether the writer complains; `p_negative >= 0.5`.
         p_negative: Calibrated probability, four decimals.
-        categories: Codes, the most important first; empty when not negative.
-        severity: low, medium, high or critical; None when not negative.
-        flags: Codes; empty when not negative.
+        categories: Codes, the most important first; empty when not negative, and of a post that is angry about
+            something else than a shop, product or brand.
+        severity: low, medium, high or critical; None when there are no categories.
+        flags: Codes; empty when there are no categories.
         evidence: A span for every category but `other`, and for every flag.
         model: Engine, version of its weights, and edition of the rules.
         relevant: False where a mention seems to be about no shop, product or brand at all.
@@ -85,42 +86,48 @@ class Judge:
     def _judge_chunk(self, texts: Sequence[Text]) -> list[Judgement]:
         batch = fold([text.text for text in texts])
         found = self._rules.find(batch, batch.string())
-        words = self._words(texts, batch, found)
+        words, posts = self._words(texts, batch, found)
         stars = np.array([_star_odds(text.stars) for text in texts])
         beside = stars + [_push(row) for row in found]
         least = stars + [_least(row) for row in found]
         suspects = np.maximum.reduce([words, words + beside, least]) > -DOUBT
-        complaints = self._read(batch, found, words, suspects)
+        complaints = self._read(batch, found, words, posts, suspects)
         p = np.round(sigmoid(np.maximum(words + beside, least)), 4)
         about = self._relevant(texts, batch)
         verdicts = [
-            Judgement(False, float(score), (), None, (), (), self.model, bool(relevant))
-            for score, relevant in zip(p, about, strict=True)
+            Judgement(score >= THRESHOLD, score, (), None, (), (), self.model, relevant)
+            for score, relevant in zip(p.tolist(), about.tolist(), strict=True)
         ]
         for place, row in enumerate(np.flatnonzero(suspects).tolist()):
-            if p[row] >= THRESHOLD:
+            if verdicts[row].negative:
                 said = complaints.said(texts[row].text, place)
-                named = said["categories"] != ("other",)  # who says what is wrong speaks of something
-                verdicts[row] = replace(verdicts[row], negative=True, relevant=bool(about[row] or named), **said)
+                meant = about[row] or said["categories"] != ("other",)  # who says what is wrong speaks of something
+                if texts[row].kind != "mention" or (meant and complaints.of_a_shop(place)):
+                    verdicts[row] = Judgement(True, verdicts[row].p_negative, model=self.model, **said)
         return verdicts
 
-    def _words(self, texts: Sequence[Text], batch: Batch, found: Sequence[Found]) -> Floats:
-        """Log-odds of each text being negative, by its words alone."""
+    def _words(self, texts: Sequence[Text], batch: Batch, found: Sequence[Found]) -> tuple[Floats, Floats]:
+        """Log-odds of each text being negative, by its words alone; and how much it reads like a post, 0 to 1."""
         said = [_without_denials(text.text[:LIMIT], batch, row, found[row].denied) for row, text in enumerate(texts)]
-        return np.where(batch.silent(), _SILENT_ODDS, logit(self._engine.p_negative(said)))
+        if isinstance(self._engine, Builtin):
+            p, posts = self._engine.read(said)
+        else:
+            p = self._engine.p_negative(said)
+            posts = np.ones(len(p))  # what another engine says is not judged anew
+        return np.where(batch.silent(), _SILENT_ODDS, logit(p)), posts
 
-    def _read(self, batch: Batch, found: Sequence[Found], words: Floats, suspects: Marks) -> Complaints:
-        """The codes of rows that may complain; those whose `words` leave it in doubt are judged anew with them."""
+    def _read(self, batch: Batch, found: Sequence[Found], words: Floats, posts: Floats, suspects: Marks) -> Complaints:
+        """The codes of rows that may complain; reviews whose `words` leave it in doubt are judged anew with them."""
         part = batch.take(suspects)
         rows = [row for row, suspect in zip(found, suspects, strict=True) if suspect]
         hits = [row.hits for row in rows]
         if not rows:
             return Complaints(part, hits)
         reading = read(self._tables, part, hits, words[suspects])
-        if isinstance(self._engine, Builtin):
-            # the codes are read with what the text denies in it, so they say nothing new of a denial
-            doubtful = (np.abs(words[suspects]) < DOUBT) & ~part.silent() & [not row.denied for row in rows]
-            words[suspects] = np.where(doubtful, reading.again, words[suspects])
+        # the codes are read with what the text denies in it, so they say nothing new of a denial
+        doubtful = (np.abs(words[suspects]) < DOUBT) & ~part.silent() & [not row.denied for row in rows]
+        share = doubtful * (1 - posts[suspects])
+        words[suspects] += share * (reading.again - words[suspects])
         return Complaints(part, hits, reading.clauses, reading.logits.tolist())
 
     def _relevant(self, texts: Sequence[Text], batch: Batch) -> Marks:

@@ -68,9 +68,14 @@ def log_odds(blend: Net, features: Floats) -> Floats:
         blend: One column by reviews, one by posts.
         features: As `polarity_features` gives them.
     """
-    said, post = blend.logits(features), sigmoid(features[:, _A_POST])
+    said, post = blend.logits(features), like_posts(features)
     odds: Floats = said[:, 0] * (1 - post) + said[:, 1] * post
     return odds
+
+
+def like_posts(features: Floats) -> Floats:
+    """How much each text reads like a post, in [0, 1]."""
+    return sigmoid(features[:, _A_POST])
 
 
 def _by_words(opinion: Opinion, batch: Batch, grams: NDArray[np.int64]) -> Floats:
@@ -117,9 +122,14 @@ class Builtin:
 
     def p_negative(self, texts: Sequence[str]) -> Floats:
         """See `Polarity`."""
+        return self.read(texts)[0]
+
+    def read(self, texts: Sequence[str]) -> tuple[Floats, Floats]:
+        """Probability of each text being negative, and how much it reads like a post; both in [0, 1]."""
         if not texts:
-            return np.zeros(0)
-        return sigmoid(log_odds(self._blend, polarity_features(self._opinion, fold(texts))))
+            return np.zeros(0), np.zeros(0)
+        features = polarity_features(self._opinion, fold(texts))
+        return sigmoid(log_odds(self._blend, features)), like_posts(features)
 
 
 class SnowNlp:

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.categories import Hit, Rulebook, codes
-from monitor.coding import COLUMNS, DOUBT, RULED, features
-from monitor.fitting import Floats, beside, coarse, design, fit, fit_line, fit_net, quantise
+from monitor.coding import COLUMNS, DOUBT, OF_A_SHOP, RULED, STEPS, features
+from monitor.fitting import Floats, beside, coarse, design, fit, fit_line, fit_net, fit_nets, quantise
 from monitor.ngrams import fold
 from monitor.sentiment import log_odds, polarity_features
 from monitor.tables import Linear, Net, Opinion, Tables
@@ -25,17 +25,20 @@ COARSE = 16  # steps of a weight made one: a smaller file, the same figures
 CODE_BITS = 17
 RELEVANCE_BITS = 16
 FEWEST_POSTS = 2000  # posts below which they are judged like reviews
+FEWEST_READ = 500  # posts read for complaints of a shop below which every angry one counts as such
 FEWEST_OF_CODE = 80  # rows of a code below which its rules alone decide
 RULE_BAR = 2.0  # rule weight such a code needs
-RECALL = {"safety": 0.9}  # a missed one costs more than a false alarm
+RECALL = {"safety": 0.9, OF_A_SHOP: 0.9}  # a missed one costs more than a false alarm
 _FOLDS = 4
 _POLARITY = (10.0, 0.2)  # strength and floor, chosen on held-out rows
 _KIND = (1.0, 0.2, 40)  # and iterations
 _CODES = (10.0, 0.2, 60)
+_OF_A_SHOP = (10.0, 0.6, 100)
 _RELEVANCE = (10.0, 0.2)
 _LINE = 0.05  # strength
 _KEPT = 0.97  # of relevant mentions: one thrown away is a complaint nobody hears
 _UNITS = {"polarity": 24, "codes": 96}
+_NETS = 3  # whose mean the codes' second stage is
 _ROWS_A_UNIT = 150  # fewer rows, fewer units
 _BATCH = 2048
 
@@ -120,36 +123,46 @@ def fit_codes(rows: Sequence[Row], log_odds: Floats) -> tuple[Linear, Net]:
         rows: All rows; those with codes teach the codes, the doubtful ones among all the new judgement.
         log_odds: Of each row being negative, by fits that did not see it.
     """
-    kept = np.array(
-        [
-            row.codes is not None or (abs(odds) < DOUBT and row.weight == 1)
-            for row, odds in zip(rows, log_odds, strict=True)
-        ]
-    )
+    doubtful = (np.abs(log_odds) < DOUBT) & [row.weight == 1 for row in rows]
+    kept = doubtful | [row.codes is not None for row in rows]
     rows, odds = [row for row, keep in zip(rows, kept, strict=True) if keep], log_odds[kept]
     texts = [row.text for row in rows]
     coded = np.array([row.codes is not None for row in rows])
+    posts = coded & [row.post for row in rows]
     targets = np.array([[float(column in (row.codes or ())) for column in COLUMNS] for row in rows])
-    matrix, weights = design(texts, CODE_BITS), np.ones(len(rows))
+    targets[:, COLUMNS.index(OF_A_SHOP)] = [float(bool(row.codes)) for row in rows]
+    matrix = design(texts, CODE_BITS)
+
+    speaking = coded & [bool(row.codes) or not row.post for row in rows]
+
+    def learn(seen: NDArray[np.bool_]) -> Linear:
+        # a post that is angry about something else would teach that its anger is no complaint, wherever it stands
+        read, told = seen & speaking, seen & posts
+        weights, bias = fit(matrix[read], targets[read], np.ones(read.sum()), *_CODES)
+        if posts.sum() >= FEWEST_READ:
+            by_posts = fit(matrix[told], targets[told, -1:], np.ones(told.sum()), *_OF_A_SHOP)
+            weights[:, -1:], bias[-1:] = by_posts
+        return quantise(weights, bias)
+
     table = np.zeros((0, 0))
     for seen in _folds(len(rows)):
-        taught = seen & coded
-        linear = quantise(*fit(matrix[taught], targets[taught], weights[taught], *_CODES))
-        places = np.flatnonzero(~seen)
+        linear, places = learn(seen), np.flatnonzero(~seen)
         crossed = _code_features(linear, [texts[place] for place in places], odds[places])
         table = table if len(table) else np.zeros((len(rows), crossed.shape[1]))
         table[places] = crossed
-    targets[[not row.codes for row in rows]] = np.nan
+    whole = learn(np.ones(len(rows), dtype=np.bool_))
+    targets[[not row.codes for row in rows], :-1] = np.nan
+    targets[~posts, -1] = np.nan
     again = np.array([_complains(row) for row in rows])
-    again[np.abs(odds) >= DOUBT] = np.nan
+    again[~doubtful[kept]] = np.nan
     mix = _mix(table, np.column_stack([targets, again]))
-    return quantise(*fit(matrix[coded], np.nan_to_num(targets[coded]), weights[coded], *_CODES)), mix
+    return whole, mix
 
 
 def _complains(row: Row) -> float:
-    """By the label, and by the reader where one read it."""
+    """By the label, and of a review by the reader where one read it: of a post he says something else."""
     said = float(row.negative)
-    return said if row.codes is None else (said + float(bool(row.codes))) / 2
+    return said if row.codes is None or row.post else (said + float(bool(row.codes))) / 2
 
 
 def fit_relevance(rows: Sequence[Row]) -> Linear:
@@ -203,21 +216,24 @@ def _parts(texts: Sequence[str]) -> Iterator[Sequence[str]]:
 def _mix(table: Floats, targets: Floats) -> Net:
     """The second stage of the codes, with the constant moved so that above 0 means yes."""
     units = _units("codes", len(table))
-    mix = fit_net(table, targets, units)
+    mix = fit_nets(table, targets, units, _NETS)
     crossed = np.zeros_like(targets)
     part = np.arange(len(table)) // 7 % _FOLDS
     for number in range(_FOLDS):
         some = part != number
-        crossed[~some] = fit_net(table[some], targets[some], units).logits(table[~some])
+        crossed[~some] = fit_nets(table[some], targets[some], units, _NETS).logits(table[~some])
     first_rule = table.shape[1] - 4 - len(RULED)
-    for place, column in enumerate(RULED):
+    for place, column in enumerate(COLUMNS):
         spoken = ~np.isnan(targets[:, place])
         truth = targets[spoken, place] > 0.5  # noqa: PLR2004 — a yes
-        if truth.sum() < FEWEST_OF_CODE:
+        if column in RULED and truth.sum() < FEWEST_OF_CODE:
             mix.direct[:, place] = mix.outer[:, place] = 0.0
             mix.direct[first_rule + place, place] = 1.0
             mix.direct[-1, place] = -RULE_BAR
-        else:
+        elif column == OF_A_SHOP and len(truth) < FEWEST_READ:
+            mix.direct[:, place] = mix.outer[:, place] = 0.0
+            mix.direct[-1, place] = 1.0
+        elif column not in STEPS:
             mix.direct[-1, place] -= _bar(crossed[spoken, place], truth, RECALL.get(column))
     return mix
 

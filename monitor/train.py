@@ -28,7 +28,7 @@ from monitor.sentiment import Builtin
 from monitor.stages import Row, fit_codes, fit_polarity, fit_relevance
 from monitor.tables import Tables, load, save
 
-VERSION = "2026.11.4"
+VERSION = "2026.11.5"
 FEWEST_ROWS = 50  # labelled rows of either class without which there is nothing to learn
 FEWEST_CODED = 500  # rows with categories below which the built-in codes are kept
 NOTHING: Labels = {}

@@ -139,7 +139,8 @@ def _core(engine: Any) -> Core:
 def _house() -> House:
     os.environ.update(_ENV)
     core = _core(db.connect(f"sqlite:///{_file()}"))
-    app = create_app(core, Links(core.secret, "http://127.0.0.1:8000", core.clock))
+    # whoever passes on is believed: else uvicorn keeps the last 4,096 addresses, and what it decided of each
+    app = create_app(core, Links(core.secret, "http://127.0.0.1:8000", core.clock), proxies="*")
     return House(core, app, asyncio.new_event_loop(), _template()[1])
 
 

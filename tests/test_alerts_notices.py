@@ -3,20 +3,17 @@
 import csv
 import io
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from factories import NOW
-from serving import browse
 from sqlalchemy import Engine
 from sqlmodel import select
 from subjects import add_feedbacks, open_case, open_crisis
 
 from alerts import drafts, notices, words
-from alerts.desk.app import create_app
 from alerts.links import Links
 from monitor import db, exports, sheets
 from monitor.core import Core
@@ -27,17 +24,6 @@ from monitor.models import Crisis, CrisisFeedback, Feedback, Inbound, Score
 @pytest.fixture
 def engine(sqlite: Engine) -> Engine:
     return sqlite
-
-
-@pytest.fixture
-def links(core: Core) -> Links:
-    return Links(core.secret, core.settings.service.public_url, core.clock)
-
-
-@pytest.fixture
-def desk(core: Core, links: Links) -> Iterator[httpx.Client]:
-    with browse(create_app(core, links)) as client:
-        yield client
 
 
 def crisis_of(category: str, kind: str = "review", **values: object) -> Crisis:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from monitor import categories
 from monitor.categories import SEVERITIES
 from monitor.coding import CATEGORIES, FLAGS
+from monitor.engines import filed
 from monitor.judge import THRESHOLD, Judge, Judgement, Text
 
 TUNED_RATE = 0.92  # of the hard cases the rules were mended with in view
@@ -208,3 +209,35 @@ def test_a_post_that_says_what_is_wrong_is_about_something(judge: Judge) -> None
     for lead in ("转给身边的人看看：", "提醒大家，", "扩散一下，", "说句实话，", ""):
         verdict = judge.judge(Text(f"{lead}示例家的{told}", "mention"))
         assert (verdict.negative, verdict.relevant) == (True, True)
+
+
+OF_A_SHOP = (
+    "顺丰的快递在驿站放了三天也没人通知我，打电话也不接",
+    "在示例旗舰店买的手机用了一周就黑屏，客服一直叫我等",
+    "外卖等了两个小时，送来汤全洒了，再也不点这家",
+    "示例银行的信用卡乱扣年费，客服电话半小时没人接",
+    "这家餐厅的菜里吃出虫子，服务员还说是葱花",
+    "退货都半个月了还不退款，示例店真是骗子",
+)
+OF_SOMETHING_ELSE = (
+    "今天又加班到十一点，老板还要我明天写检讨，真想骂人",
+    "这场球踢成这样，裁判瞎了吗，太气人",
+    "室友半夜打电话，吵得我睡不着，想搬走",
+    "作业写到凌晨，明天还要早起，我快崩溃了",
+    "男朋友又忘了我的生日，我真的好难过",
+    "爷爷走了，心里难受，什么都不想做",
+    "这届评委眼睛是不是有问题，凭什么淘汰他",
+    "一想到明天周一就想哭",
+)
+
+
+def test_a_post_that_is_angry_about_something_else_has_no_complaint(judge: Judge) -> None:
+    """It is negative, but names nothing and is not filed; as a review, which is always about the shop, it is."""
+    for texts, complain in ((OF_A_SHOP, True), (OF_SOMETHING_ELSE, False)):
+        for verdict in judge.judge_many([Text(text, "mention") for text in texts]):
+            assert verdict.negative
+            assert [bool(part) for part in (verdict.categories, verdict.severity, verdict.evidence)] == [complain] * 3
+            assert filed(verdict)["negative"] == complain
+    for verdict in judge.judge_many([Text(text) for text in OF_SOMETHING_ELSE]):
+        assert verdict.categories
+        assert filed(verdict)["negative"]

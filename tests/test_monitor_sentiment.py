@@ -170,5 +170,5 @@ def test_missing_and_foreign_weights(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="not a readable"):
         load(tmp_path / "other.npz")
     np.savez(tmp_path / "old.npz", meta=np.array('{"format": 0}'))
-    with pytest.raises(WeightsError, match="expected 4"):
+    with pytest.raises(WeightsError, match="expected 5"):
         load(tmp_path / "old.npz")
