@@ -112,9 +112,7 @@ class Doorkeeper:
         """A name, and what its form key is made from."""
         desk = self._core.settings.desk
         if desk.user_header and peer(request) in desk.header_from and (told := request.headers.get(desk.user_header)):
-            name = told.encode("latin-1").decode(
-                "utf-8", "replace"
-            )  # bytes, and names are Chinese
+            name = told.encode("latin-1").decode("utf-8", "replace")  # bytes, and names are Chinese
             return name, f"proxy:{name}"
         cookie = request.cookies.get(COOKIE, "")
         try:
