@@ -106,7 +106,7 @@ def test_a_desk_keeps_nothing_of_what_it_is_asked() -> None:
         house().loop.run_until_complete(asked_a_lot(range(begin, begin + 250)))
         gc.collect()
         held.append(sys.getallocatedblocks())
-    assert min(held[1] - held[0], held[2] - held[1]) < 75
+    assert min(held[1] - held[0], held[2] - held[1]) < 125  # what is kept of each would be 250 at least
 
 
 LONG = 20_000  # characters: what takes quadratic time takes seconds

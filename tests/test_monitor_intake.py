@@ -207,7 +207,7 @@ def test_a_case_that_turns_out_worse_has_less_time(core: Core) -> None:
     origin = make_origin(core)
     store(core, origin, [make_item(text="杯子颜色和图片有点差别，一般", stars=3.0)])
     core.clock.move(timedelta(hours=1))
-    store(core, origin, [make_item(text="骗子，卖假货，要求退款退货，必须赔偿", stars=1.0)])
+    store(core, origin, [make_item(text="骗子，卖假货，退货不给退款，必须赔偿", stars=1.0)])
     case = rows(core, Case)[0]
     assert case.severity == "high"
     due = {t.stage: t.due_at - core.clock.now() for t in rows(core, Timer) if t.step == "deadline"}
